@@ -1,0 +1,127 @@
+"""The one error tree of Pliant, and the registry of reasons an API client can meet.
+
+    PliantError
+      InvalidArgument      the request itself is wrong, whatever the state
+      NotFound             a name that leads to nothing
+      AlreadyExists        the id is taken
+      FailedPrecondition   right request, wrong state (children left, already attached)
+      Aborted              the object changed since the caller read it (stale etag)
+      OutOfRange           a revision, page or watch position that is gone
+      ResourceExhausted    a quota or a pool is used up
+      Unimplemented        part of the contract that this version does not enforce
+      Unauthenticated, PermissionDenied, Unavailable
+
+Every error says what is wrong, which object, and what to do.  `reason` is stable and machine readable (google.rpc.ErrorInfo.reason).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+REASONS: dict[str, str] = {
+    # reason -> what it means to a client.  An error with a reason that is not listed here cannot be raised.
+    "INVALID_ID": "An id is not 1-63 characters of lower-case RFC-1123 (a-z, 0-9, '-', starting and ending alphanumeric).",
+    "INVALID_NAME": "A resource name does not have the form its type requires.",
+    "INVALID_FIELD": "A field's value cannot be used; the field violations say which and why.",
+    "MISSING_FIELD": "A required field is empty.",
+    "IMMUTABLE_FIELD": "The field cannot be changed after creation.",
+    "INVALID_CIDR": "A CIDR is malformed, has host bits set, or is of the wrong family or size.",
+    "INVALID_ADDRESS": "An IP or MAC address is malformed, reserved, or outside its subnet.",
+    "INVALID_RATE": "A rate or burst is negative, below the minimum, or above the maximum.",
+    "INVALID_LABELS": "Labels are too many, too long, or malformed.",
+    "INVALID_ENUM": "An enum field has a value that this version does not know.",
+    "INVALID_UPDATE_MASK": "The update mask is empty or names a field that does not exist or cannot be updated.",
+    "INVALID_PAGE_SIZE": "The page size is negative or above the maximum.",
+    "INVALID_PAGE_TOKEN": "The page token was not issued by this server for this request.",
+    "INVALID_FILTER": "The list filter cannot be parsed.",
+    "EMPTY_REQUEST": "The request holds nothing to do.",
+    "NOT_FOUND": "The named object does not exist.",
+    "PARENT_NOT_FOUND": "The parent, or another object this one refers to, does not exist.",
+    "ALREADY_EXISTS": "An object with this name exists.",
+    "CIDR_OVERLAP": "The CIDR overlaps that of another subnet of the same network.",
+    "ADDRESS_IN_USE": "Another port of the network, or its gateway, has this address.",
+    "MAC_IN_USE": "Another port of the network has this MAC address.",
+    "SUBNET_EXHAUSTED": "No free address is left in the subnet.",
+    "HAS_CHILDREN": "The object still has children; delete them first or pass force.",
+    "ATTACHMENT_IN_USE": "Another port is attached to this switch port.",
+    "ATTACHMENT_IS_FABRIC": "The switch port carries a link of the fabric, so no tenant port can attach there.",
+    "ETAG_MISMATCH": "The object changed since it was read; read it again and repeat the change.",
+    "REQUEST_ID_REUSED": "This request_id was used before with a different request.",
+    "QUOTA_EXCEEDED": "The tenant's quota does not allow another object of this kind.",
+    "POOL_EXHAUSTED": "A pool of small integers (slices, keys, meters) is used up.",
+    "NOT_ENFORCED": "The field is part of the contract but not enforced by this version, so it is refused rather than ignored.",
+    "REVISION_COMPACTED": "The revision is older than the history kept; list again and watch from there.",
+    "SLOW_WATCHER": "The watcher did not read fast enough and was cut; resume from the last revision it saw.",
+    "SWITCH_NOT_CONNECTED": "The switch has no OpenFlow connection now.",
+    "SWITCH_CONNECTED": "The switch is connected; disconnect it before it is forgotten.",
+    "UNAUTHENTICATED": "No valid token came with the call.",
+    "SHUTTING_DOWN": "The controller is stopping.",
+}
+
+
+class PliantError(Exception):
+    """An error with a gRPC code, a registered reason, and what the caller needs to mend it.
+
+    `fields` maps a request field path ("port.addresses[0]") to what is wrong with it.  `metadata` carries
+    machine-readable details; `subject` is the resource name or object it is about.
+    """
+
+    code: ClassVar[str] = "UNKNOWN"
+
+    def __init__(
+        self, reason: str, message: str, *, subject: str = "", fields: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        if reason not in REASONS:
+            raise LookupError(f"unregistered error reason {reason!r}")
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.subject = subject
+        self.fields: dict[str, str] = dict(fields or {})
+        self.metadata: dict[str, str] = dict(metadata or {})
+
+
+class InvalidArgument(PliantError):
+    code = "INVALID_ARGUMENT"
+
+
+class NotFound(PliantError):
+    code = "NOT_FOUND"
+
+
+class AlreadyExists(PliantError):
+    code = "ALREADY_EXISTS"
+
+
+class FailedPrecondition(PliantError):
+    code = "FAILED_PRECONDITION"
+
+
+class Aborted(PliantError):
+    code = "ABORTED"
+
+
+class OutOfRange(PliantError):
+    code = "OUT_OF_RANGE"
+
+
+class ResourceExhausted(PliantError):
+    code = "RESOURCE_EXHAUSTED"
+
+
+class Unimplemented(PliantError):
+    code = "UNIMPLEMENTED"
+
+
+class Unavailable(PliantError):
+    code = "UNAVAILABLE"
+
+
+class Unauthenticated(PliantError):
+    code = "UNAUTHENTICATED"
+
+
+class PermissionDenied(PliantError):
+    code = "PERMISSION_DENIED"

@@ -1,0 +1,86 @@
+"""Virtual networks, subnets, ports, and where a port attaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
+from controller.model.ids import format_dpid, network_of, tenant_of
+from controller.model.tenancy import Meta
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A tenant's virtual network.  Ports reach each other inside it and nothing else."""
+
+    name: str
+    meta: Meta = field(default_factory=Meta)
+
+    @property
+    def tenant(self) -> str:
+        return tenant_of(self.name)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """Addresses of a network: an IPv4 range, an IPv6 range, or both, each with the gateway that answers in it."""
+
+    name: str
+    meta: Meta = field(default_factory=Meta)
+    ipv4_cidr: IPv4Network | None = None
+    ipv6_cidr: IPv6Network | None = None
+    ipv4_gateway: IPv4Address | None = None
+    ipv6_gateway: IPv6Address | None = None
+
+    @property
+    def network(self) -> str:
+        return network_of(self.name)
+
+    @property
+    def gateways(self) -> tuple[Address, ...]:
+        return tuple(g for g in (self.ipv4_gateway, self.ipv6_gateway) if g is not None)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """Where a port plugs in: a switch, and one of its ports by interface name or by OpenFlow number (exactly one)."""
+
+    dpid: int
+    interface: str = ""
+    port_no: int = 0
+
+    def __str__(self) -> str:
+        return f"{format_dpid(self.dpid)}:{self.interface or self.port_no}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A tenant's attachment point.  Its MAC and addresses are the only ones it may use as source."""
+
+    name: str
+    subnet: str
+    mac: str
+    addresses: tuple[Address, ...] = ()
+    meta: Meta = field(default_factory=Meta)
+    attachment: Attachment | None = None
+    bandwidth: BandwidthPolicy = NO_POLICY
+
+    @property
+    def network(self) -> str:
+        return network_of(self.name)
+
+    @property
+    def tenant(self) -> str:
+        return tenant_of(self.name)
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,72 @@
+"""What the compiler may look at: one frozen picture of asked, observed and derived state.
+
+A World is built by reconcile/engine.py and never changes; the next one shares almost everything with it (persistent maps).
+Compile functions take (world, key) and nothing else, so the same world always gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from immutables import Map
+
+from controller.fabric.graph import EndPoint, Fabric
+from controller.intent.snapshot import Snapshot
+from controller.openflow.entries import Flow, Group, Meter
+
+
+class FragmentKey(NamedTuple):
+    """The name of one fragment: what kind, on which switch, about what.  Sortable, so that every iteration has one order.
+
+    kind         subject            what it holds
+    switch       ()                 table misses, drop counters, canary: what every switch has
+    switch_port  (port_no,)         how frames of one switch port that is no tenant port are classified, its LLDP punt and meter
+    label        (edge, version)    forwarding of one label version toward edge switch `edge` (a dpid); at the edge itself: unlabel
+    reach        (edge,)            which label version this switch puts on frames toward `edge`
+    tenant       (tenant,)          the tenant's meters and drop counters on this edge
+    network      (network,)         BUM: root groups, meter, and the answers for the gateways of its subnets
+    flood        (network, leaf)    one leaf of the local replication tree: at most 64 ports
+    port         (port,)            a port bound on this switch: classify, port security, meters, unlabel, deliver
+    peer         (port,)            what an edge knows of any port of a network present on it: fdb, place, ARP and ND answers
+    """
+
+    kind: str
+    dpid: int
+    subject: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A part of one switch's program, owned by one key.  No two fragments of a switch hold the same flow, group or meter."""
+
+    flows: tuple[Flow, ...] = ()
+    groups: tuple[Group, ...] = ()
+    meters: tuple[Meter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Which ports are bound where.  Kept as counts and sets so that a change costs what it touches."""
+
+    at: Map[str, EndPoint] = Map()
+    """bound port name -> its switch port"""
+    members: Map[str, Map[str, int]] = Map()
+    """network name -> {bound port name: dpid}"""
+    presence: Map[str, Map[int, Map[str, None]]] = Map()
+    """network name -> {dpid with bound ports of it: {port name: None}}"""
+    tenants: Map[tuple[int, str], int] = Map()
+    """(dpid, tenant) -> number of bound ports"""
+    networks_at: Map[int, Map[str, None]] = Map()
+    """dpid -> networks present"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    intent: Snapshot
+    fabric: Fabric
+    placement: Placement = Placement()
+    labels: Map[tuple[int, int], Map[int, int]] = Map()
+    """(dpid, edge dpid) -> {label version: port_no to leave by; 0 on the edge itself}"""
+    choices: Map[tuple[int, int], int] = Map()
+    """(dpid, edge dpid) -> label version that this switch writes toward the edge; absent = none usable, frames are dropped and counted"""

@@ -1,0 +1,142 @@
+"""What the use cases need from the outside: a store, and views of the observed fabric and of the status of objects.
+
+Protocols live with their user; controller/store and controller/reconcile implement them, controller/build.py joins them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from controller.fabric.graph import Fabric
+from controller.model.network import Attachment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One key of the store as it stood at a revision.  `value` None is a deletion."""
+
+    key: str
+    value: bytes | None
+    create_revision: int
+    mod_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare:
+    """A condition of a transaction: the key's mod_revision must equal this (0: the key must not exist)."""
+
+    key: str
+    mod_revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One write of a transaction.  `value` None deletes the key."""
+
+    key: str
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The stored answer to a request_id: `digest` of the request it belonged to, and the response as the service encoded it."""
+
+    request_id: str
+    digest: bytes
+    response: bytes
+    answered_s: float
+
+
+class CompareFailed(Exception):
+    """A transaction's condition did not hold; nothing was written."""
+
+
+class Compacted(Exception):
+    """The history asked for is no longer kept; `oldest` is the first revision that is."""
+
+    def __init__(self, oldest: int) -> None:
+        super().__init__(f"history starts at revision {oldest}")
+        self.oldest = oldest
+
+
+class Store(Protocol):
+    """etcd's model on whatever engine: one revision counter, atomic transactions, history.  Thread-safe."""
+
+    def revision(self) -> int: ...
+
+    def txn(self, compares: Sequence[Compare], writes: Sequence[Write], answer: Answer | None = None) -> int:
+        """Apply all writes (and keep the answer) at one new revision, durably, and return it; CompareFailed if a condition fails."""
+        ...
+
+    def list(self, prefix: str, at: int | None = None) -> list[Record]:
+        """All keys under the prefix, sorted, as of revision `at` (default: now).  Compacted if `at` is too old."""
+        ...
+
+    def history(self, prefix: str, after: int) -> list[Record]:
+        """Every change under the prefix with mod_revision > `after`, in order.  Compacted if some are gone."""
+        ...
+
+    def answer(self, request_id: str) -> Answer | None: ...
+
+    def compact(self, keep_revisions: int, answers_before_s: float) -> None:
+        """Forget history older than `keep_revisions` revisions and answers older than the given time."""
+        ...
+
+    def cached(self) -> Mapping[str, bytes]:
+        """Observed state as it was last saved.  It has no revision and is never mixed with intent."""
+        ...
+
+    def save_cache(self, items: Mapping[str, bytes | None]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class State(str, Enum):
+    PENDING = "PENDING"
+    """Not (yet) in the data plane: unbound, or some switch has not confirmed it.  A condition says which."""
+    ACTIVE = "ACTIVE"
+    """Every switch it needs confirmed the object's generation by barrier."""
+    DEGRADED = "DEGRADED"
+    """A switch refused part of it; the rest works."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """Why an object is as it is.  `reason` is UPPER_SNAKE and stable, e.g. UNATTACHED, SWITCH_UNKNOWN, INTERFACE_UNKNOWN, ATTACHMENT_CONFLICT,
+    ATTACHMENT_IS_FABRIC, SWITCH_NOT_CONFIRMED, FLOW_REFUSED, PER_EDGE."""
+
+    reason: str
+    message: str
+    switches: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    state: State
+    conditions: tuple[Condition, ...] = ()
+    reconciling: bool = False
+
+
+class StatusView(Protocol):
+    """Implemented by reconcile; every method is thread-safe and cheap."""
+
+    def status(self, name: str) -> Status: ...
+
+    def floor(self) -> int:
+        """The lowest generation that every known switch has confirmed: ids freed at or before it may be used again."""
+        ...
+
+
+class FabricView(Protocol):
+    """Implemented by reconcile; thread-safe: returns the newest frozen value."""
+
+    def fabric(self) -> Fabric: ...
+
+    def attachable(self, attachment: Attachment) -> str | None:
+        """None if nothing known speaks against it, else "ATTACHMENT_IS_FABRIC" or "ATTACHMENT_IN_USE" (the same switch port under its other spelling)."""
+        ...
+
+
