@@ -9,6 +9,7 @@
       OutOfRange           a revision, page or watch position that is gone
       ResourceExhausted    a quota or a pool is used up
       Unimplemented        part of the contract that this version does not enforce
+      Internal             a defect of Pliant itself
       Unauthenticated, PermissionDenied, Unavailable
 
 Every error says what is wrong, which object, and what to do.  `reason` is stable and machine readable (google.rpc.ErrorInfo.reason).
@@ -57,6 +58,8 @@ REASONS: dict[str, str] = {
     "SWITCH_CONNECTED": "The switch is connected; disconnect it before it is forgotten.",
     "UNAUTHENTICATED": "No valid token came with the call.",
     "SHUTTING_DOWN": "The controller is stopping.",
+    "STORE_FAILED": "The store could not keep the change (disk full, file damaged); nothing was changed.",
+    "INTERNAL": "A defect of the controller; nothing was changed, and its log has the details.",
 }
 
 
@@ -113,6 +116,10 @@ class ResourceExhausted(PliantError):
 
 class Unimplemented(PliantError):
     code = "UNIMPLEMENTED"
+
+
+class Internal(PliantError):
+    code = "INTERNAL"
 
 
 class Unavailable(PliantError):

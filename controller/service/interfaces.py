@@ -55,11 +55,15 @@ class CompareFailed(Exception):
 
 
 class Compacted(Exception):
-    """The history asked for is no longer kept; `oldest` is the first revision that is."""
+    """The history asked for is no longer kept; `oldest` is the first revision that can still be listed or resumed from."""
 
     def __init__(self, oldest: int) -> None:
-        super().__init__(f"history starts at revision {oldest}")
+        super().__init__(f"history starts after revision {oldest}")
         self.oldest = oldest
+
+
+class StoreFailed(Exception):
+    """The engine under the store refused or broke: says what, which file, and what to do.  A transaction that raises this wrote nothing."""
 
 
 class Store(Protocol):
@@ -68,15 +72,18 @@ class Store(Protocol):
     def revision(self) -> int: ...
 
     def txn(self, compares: Sequence[Compare], writes: Sequence[Write], answer: Answer | None = None) -> int:
-        """Apply all writes (and keep the answer) at one new revision, durably, and return it; CompareFailed if a condition fails."""
+        """Apply all writes (and keep the answer) at one new revision, durably, and return it; CompareFailed if a condition fails.
+
+        Without writes no revision is taken: the answer is kept and the current revision returned.
+        """
         ...
 
     def list(self, prefix: str, at: int | None = None) -> list[Record]:
-        """All keys under the prefix, sorted, as of revision `at` (default: now).  Compacted if `at` is too old."""
+        """All keys under the prefix, sorted, as of revision `at` (default: now).  Compacted if `at` is too old; ValueError if it has not been yet."""
         ...
 
     def history(self, prefix: str, after: int) -> list[Record]:
-        """Every change under the prefix with mod_revision > `after`, in order.  Compacted if some are gone."""
+        """Every change under the prefix with mod_revision > `after`, by revision, then key.  Compacted if some are gone."""
         ...
 
     def answer(self, request_id: str) -> Answer | None: ...
