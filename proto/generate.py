@@ -1,7 +1,7 @@
 """Write the Python stubs of proto/pliant/v1, or check them and lint the contract.
 
     python proto/generate.py             write pliant/v1/*_pb2.py, *_pb2.pyi, *_pb2_grpc.py, *_pb2_grpc.pyi
-    python proto/generate.py --check     exit 1 if a stub is not what its .proto gives, or if buf lint complains
+    python proto/generate.py --check     exit 1 if a stub is stale or buf lint complains
 
 The compiler is that of grpcio-tools, pinned in pyproject.toml: the oldest whose stubs every claimed protobuf
 runtime reads.  google/api comes from the googleapis-common-protos wheel, so nothing is downloaded.
