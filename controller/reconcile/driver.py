@@ -1,0 +1,124 @@
+"""Performs one switch session: the only task that touches it, on the I/O loop, from connection to disconnection.
+
+    reconcile thread --put--> Mailbox --take--> drive() --submit--> switch
+                     <------------ Confirmed -------------'
+
+One task per connected switch, never a thread.  The mailbox holds one merged change: newest wins, nothing queues up behind a slow switch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from controller.pipeline.world import Fragment, FragmentKey
+from controller.reconcile.datapath import Datapath, Disconnected
+from controller.reconcile.session import Session
+
+log = structlog.get_logger()
+
+FIRST_RETRY_S = 0.5
+LAST_RETRY_S = 30.0
+ERRORS_LOGGED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """A switch holds its target of `epoch`, as its barrier says, except for what it refused."""
+
+    dpid: int
+    datapath: Datapath
+    epoch: int
+    refused: Mapping[FragmentKey, str] = field(default_factory=dict)
+    frames: int = 0
+
+
+class Mailbox:
+    """The one pending change of a switch's target, handed from the reconcile thread to the session's task."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._lock = threading.Lock()
+        self._epoch = 0
+        self._changes: dict[FragmentKey, Fragment | None] = {}
+        self._full = False
+        self._wake = asyncio.Event()
+
+    def put(self, epoch: int, changes: Mapping[FragmentKey, Fragment | None]) -> None:
+        """Merge a change in; a later value for the same fragment replaces the earlier one.  Called from the reconcile thread."""
+        with self._lock:
+            self._epoch = epoch
+            self._changes.update(changes)
+            wake, self._full = not self._full, True
+        if wake:
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    def take(self) -> tuple[int, dict[FragmentKey, Fragment | None]] | None:
+        with self._lock:
+            if not self._full:
+                return None
+            taken = self._epoch, self._changes
+            self._changes, self._full = {}, False
+            self._wake.clear()
+            return taken
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when something was put, or after `timeout_s` seconds."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+
+async def drive(datapath: Datapath, mailbox: Mailbox, report: Callable[[Confirmed], None], *, drift_period_s: float) -> None:
+    """Read the switch, bring it to its target, keep it there; returns when the connection is gone.
+
+    The mailbox must hold the whole target before this starts: nothing is written before the switch was read and compared.
+    """
+    session = Session(datapath.dpid)
+    clock = asyncio.get_running_loop().time
+    retry_s = 0.0
+    try:
+        session.read(await asyncio.wrap_future(datapath.read_back()))
+        next_read = clock() + drift_period_s
+        while True:
+            taken = mailbox.take()
+            if taken is not None:
+                session.retarget(*taken)
+                retry_s = 0.0
+            if clock() >= next_read:
+                drifted = session.read(await asyncio.wrap_future(datapath.read_back()))
+                next_read = clock() + drift_period_s
+                if drifted:
+                    log.warning("drift_found", switch=f"{datapath.dpid:016x}", entries=drifted)
+            frames = await _bring_in_line(session, datapath)
+            if taken is not None or frames:
+                report(Confirmed(dpid=datapath.dpid, datapath=datapath, epoch=session.target_epoch,
+                                 refused=dict(session.refused), frames=frames))
+            wait_s = next_read - clock()
+            if not session.in_sync:
+                retry_s = min(max(FIRST_RETRY_S, retry_s * 2), LAST_RETRY_S)
+                wait_s = min(wait_s, retry_s)
+            await mailbox.wait(max(0.0, wait_s))
+    except Disconnected:
+        log.info("session_ended", switch=f"{datapath.dpid:016x}")
+
+
+async def _bring_in_line(session: Session, datapath: Datapath) -> int:
+    """Send what differs, step by step, each closed by a barrier; returns the number of frames sent."""
+    frames = 0
+    session.clear_refusals()
+    for step in session.steps():
+        frames += len(step.frames)
+        errors = await asyncio.wrap_future(datapath.submit(step.frames))
+        for error in errors[:ERRORS_LOGGED]:
+            log.error("frame_refused", switch=f"{datapath.dpid:016x}", what=str(step.marks[error.index].key), error=error.text)
+        if len(errors) > ERRORS_LOGGED:
+            log.error("frames_refused", switch=f"{datapath.dpid:016x}", count=len(errors), shown=ERRORS_LOGGED)
+        session.settle(step, errors)
+    return frames
