@@ -1,0 +1,97 @@
+"""What can be observed or declared about the fabric, in the past tense.  Facts only: what follows from them is graph.py's business."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures, SwitchPort
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchConnected:
+    """A switch finished its handshake and listed its ports; what it does not list any more is gone."""
+
+    dpid: int
+    features: SwitchFeatures
+    ports: tuple[SwitchPort, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchDisconnected:
+    """The control channel ended.  Says nothing about the switch's ports and links: unknown is not down."""
+
+    dpid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchForgotten:
+    """The operator removed the switch for good."""
+
+    dpid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortObserved:
+    """A switch port appeared or changed.  Its declared_role and heard_host are not read: the fabric knows better."""
+
+    dpid: int
+    port: SwitchPort
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortRemoved:
+    dpid: int
+    port_no: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortsBound:
+    """Tenant ports were bound to, or released from, these switch ports."""
+
+    added: frozenset[EndPoint] = frozenset()
+    removed: frozenset[EndPoint] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostHeard:
+    """A frame other than LLDP, LACP or IPv6 autoconfiguration came in on a port that is not fabric."""
+
+    at: EndPoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSeen:
+    """A signed probe sent out of `src` came in at `dst`."""
+
+    src: EndPoint
+    dst: EndPoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkLost:
+    """Several probes that were sent out of `src`, and could have been answered, were not."""
+
+    src: EndPoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleDeclared:
+    """The operator says what a switch port is (None: no longer says)."""
+
+    dpid: int
+    interface: str
+    role: PortRole | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityDeclared:
+    """The operator says what the link out of `src` carries (None: what its ports report)."""
+
+    src: EndPoint
+    capacity_kbps: int | None
+
+
+Event = (
+    SwitchConnected | SwitchDisconnected | SwitchForgotten | PortObserved | PortRemoved | PortsBound
+    | HostHeard | LinkSeen | LinkLost | RoleDeclared | CapacityDeclared
+)
