@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from controller.fabric.graph import Fabric
 from controller.model.network import Attachment
+from controller.model.status import Condition, State, Status
+
+__all__ = [
+    "Answer", "Compacted", "Compare", "CompareFailed", "Condition", "FabricView", "Record", "State", "Status", "StatusView", "Store", "Write",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,32 +103,6 @@ class Store(Protocol):
     def save_cache(self, items: Mapping[str, bytes | None]) -> None: ...
 
     def close(self) -> None: ...
-
-
-class State(str, Enum):
-    PENDING = "PENDING"
-    """Not (yet) in the data plane: unbound, or some switch has not confirmed it.  A condition says which."""
-    ACTIVE = "ACTIVE"
-    """Every switch it needs confirmed the object's generation by barrier."""
-    DEGRADED = "DEGRADED"
-    """A switch refused part of it; the rest works."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """Why an object is as it is.  `reason` is UPPER_SNAKE and stable, e.g. UNATTACHED, SWITCH_UNKNOWN, INTERFACE_UNKNOWN, ATTACHMENT_CONFLICT,
-    ATTACHMENT_IS_FABRIC, SWITCH_NOT_CONFIRMED, FLOW_REFUSED, PER_EDGE."""
-
-    reason: str
-    message: str
-    switches: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    state: State
-    conditions: tuple[Condition, ...] = ()
-    reconciling: bool = False
 
 
 class StatusView(Protocol):

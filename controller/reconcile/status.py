@@ -1,0 +1,206 @@
+"""Is it in the data plane yet?  Pure bookkeeping of epochs, confirmations and what each object waits for.
+
+    generation   counts changes of intent (the store's revision)
+    epoch        counts changes of any switch's target: intent, topology, labels.  Epochs only grow.
+
+A switch *confirms* an epoch when a barrier closed everything its target of that epoch asks for.  An object is ACTIVE when every
+switch it needs confirmed the epoch that last changed it.  Nobody sleeps: a waiter names a generation and is told when every
+switch that generation touched has confirmed it, together with whatever followed from it (labels that had to be confirmed first).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from immutables import Map
+
+from controller.fabric.bindings import Unbound
+from controller.model.ids import format_dpid, kind_of, network_of, parent_of
+from controller.model.network import Port
+from controller.model.status import Condition, State, Status
+from controller.model.tenancy import Tenant
+from controller.pipeline.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What any thread may read: the newest world and how far it is confirmed.  Replaced as a whole, never changed."""
+
+    world: World
+    unbound: Map[str, Unbound] = Map()
+    """port name -> why it is not bound"""
+    changed: Map[str, int] = Map()
+    """object name -> epoch that last changed it in some switch's target"""
+    confirmed: Map[int, int] = Map()
+    """dpid -> epoch confirmed by barrier"""
+    refused: Map[str, Map[int, str]] = Map()
+    """object name -> {dpid: what the switch refused}"""
+    floor: int = 0
+    """generation confirmed by every known switch"""
+
+    def status(self, name: str) -> Status:
+        """The status of a tenant, network, subnet or port that exists in intent."""
+        obj = self.world.intent.get(name)
+        if obj is None or obj.meta.generation > self.world.intent.generation:
+            return Status(state=State.PENDING, reconciling=True,
+                          conditions=(Condition(reason="NOT_COMPILED", message="the change is committed and about to be compiled"),))
+        conditions: list[Condition] = []
+        if isinstance(obj, Port) and (unbound := self.unbound.get(name)) is not None:
+            return Status(state=State.PENDING, conditions=(Condition(reason=unbound.reason, message=unbound.message),))
+        lagging = self.lagging(name)
+        if lagging:
+            switches = ", ".join(format_dpid(d) for d in lagging)
+            conditions.append(Condition(reason="SWITCH_NOT_CONFIRMED", message=f"not yet confirmed by {switches}", switches=lagging))
+        if isinstance(obj, Port) and (cut_off := self._cut_off(obj)):
+            switches = ", ".join(format_dpid(d) for d in cut_off)
+            conditions.append(Condition(reason="NO_PATH", message=f"no usable path between this port's switch and {switches}", switches=cut_off))
+        refusals = self.refused.get(name, Map())
+        conditions += [Condition(reason="FLOW_REFUSED", message=f"switch {format_dpid(dpid)}: {text}", switches=(dpid,))
+                       for dpid, text in sorted(refusals.items())]
+        state = State.DEGRADED if refusals or any(c.reason == "NO_PATH" for c in conditions) else State.ACTIVE
+        if lagging:
+            state = State.PENDING
+        conditions += self._limits(obj)
+        return Status(state=state, conditions=tuple(conditions), reconciling=bool(lagging))
+
+    def needs(self, name: str) -> tuple[int, ...]:
+        """The switches whose program holds something of the object, sorted."""
+        if kind_of(name) == "tenant":
+            return tuple(sorted(dpid for dpid, tenant in self.world.placement.tenants if tenant == name))
+        return tuple(sorted(self.world.placement.presence.get(network_of(name), Map())))
+
+    def lagging(self, name: str) -> tuple[int, ...]:
+        """Of the switches the object needs, those that have not confirmed its last change."""
+        epoch = self.changed.get(name, self.changed.get(parent_of(name), 0))
+        return tuple(dpid for dpid in self.needs(name) if self.confirmed.get(dpid, -1) < epoch)
+
+    def _cut_off(self, port: Port) -> tuple[int, ...]:
+        here = self.world.placement.at[port.name].dpid
+        return tuple(sorted(
+            there for there in self.world.placement.presence.get(port.network, Map())
+            if there != here and ((here, there) not in self.world.choices or (there, here) not in self.world.choices)
+        ))
+
+    def _limits(self, obj: object) -> list[Condition]:
+        """What an enforced policy does not cover, said as a condition so that nobody is surprised."""
+        out = []
+        if isinstance(obj, Tenant) and (obj.bandwidth.ceiling_in_kbps or obj.bandwidth.ceiling_out_kbps):
+            out.append(Condition(reason="PER_EDGE", message="the tenant's ceiling holds on each edge switch by itself, not for their sum"))
+        if isinstance(obj, Tenant | Port) and (obj.bandwidth.ceiling_in_kbps or obj.bandwidth.ceiling_out_kbps):
+            without = tuple(d for d in self._edges_of(obj) if (s := self.world.fabric.switches.get(d)) and s.features.max_meters == 0)
+            if without:
+                out.append(Condition(reason="NO_METERS", switches=without, message="the ceiling is not enforced on "
+                                     + ", ".join(format_dpid(d) for d in without) + ": the switch has no meters"))
+        return out
+
+    def _edges_of(self, obj: Tenant | Port) -> tuple[int, ...]:
+        return (self.world.placement.at[obj.name].dpid,) if isinstance(obj, Port) else self.needs(obj.name)
+
+
+@dataclass(slots=True)
+class Record:
+    """One epoch that some switch still has to confirm."""
+
+    epoch: int
+    generations: range
+    names: frozenset[str]
+    awaits: dict[int, int]
+    waiters: list[Future[None]] = field(default_factory=list)
+
+
+class Ledger:
+    """Which epochs are open, who waits for them, and the generation every switch has reached.  Owned by the reconcile thread."""
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self.epoch = 0
+        self.confirmed: Map[int, int] = Map()
+        self._touched: dict[int, int] = {}
+        self._generation_at: dict[int, int] = {0: -1}
+        self._open: list[Record] = []
+        self._early: list[tuple[int, Future[None]]] = []
+
+    def advance(self, generation: int, touched: Iterable[int], names: frozenset[str], connected: frozenset[int]) -> int:
+        """A step of the engine changed the targets of `touched`.  Returns the new epoch."""
+        self.epoch += 1
+        awaits = dict.fromkeys(touched, self.epoch)
+        self._touched.update(awaits)
+        generations = range(self.generation + 1, generation + 1)
+        if not generations:
+            # What follows from earlier changes (labels, topology) holds up whoever still waits for them.
+            follow_up = {dpid: epoch for dpid, epoch in awaits.items() if dpid in connected}
+            for record in self._open:
+                record.awaits.update(follow_up)
+        self.generation = generation
+        self._generation_at[self.epoch] = generation
+        self._open.append(Record(self.epoch, generations, names, awaits))
+        for wanted, waiter in [early for early in self._early if early[0] <= generation]:
+            self._early.remove((wanted, waiter))
+            self.wait(wanted, waiter)
+        return self.epoch
+
+    def confirm(self, dpid: int, epoch: int) -> frozenset[str]:
+        """A switch confirmed an epoch.  Returns the names of objects that wait for this switch no longer."""
+        if epoch <= self.confirmed.get(dpid, -1):
+            return frozenset()
+        self.confirmed = self.confirmed.set(dpid, epoch)
+        names: set[str] = set()
+        for record in self._open:
+            if record.awaits.get(dpid, epoch + 1) <= epoch:
+                del record.awaits[dpid]
+                names |= record.names
+        return frozenset(names)
+
+    def close(self) -> list[Future[None]]:
+        """Forget the epochs that nothing holds open any more; returns the waiters to release."""
+        released = [waiter for record in self._open if not record.awaits for waiter in record.waiters]
+        self._open = [record for record in self._open if record.awaits]
+        oldest = min((self.confirmed.get(dpid, 0) for dpid in self._touched), default=self.epoch)
+        for epoch in [e for e in self._generation_at if e < oldest]:
+            del self._generation_at[epoch]
+        return released
+
+    def wait(self, generation: int, waiter: Future[None]) -> bool:
+        """Hold `waiter` until every switch that `generation` touched confirmed it.  False if there is nothing to wait for."""
+        if generation > self.generation:
+            self._early.append((generation, waiter))
+            return True
+        for record in self._open:
+            if generation in record.generations:
+                record.waiters.append(waiter)
+                return True
+        return False
+
+    def lagging(self, generation: int) -> tuple[int, ...]:
+        """The switches that have not confirmed what `generation` touched."""
+        return tuple(sorted({dpid for record in self._open if generation in record.generations for dpid in record.awaits}))
+
+    def forget(self, dpid: int) -> None:
+        """The operator removed the switch: nothing waits for it any more."""
+        self._touched.pop(dpid, None)
+        self.confirmed = self.confirmed.delete(dpid) if dpid in self.confirmed else self.confirmed
+        for record in self._open:
+            record.awaits.pop(dpid, None)
+
+    def floor(self, switches: Iterable[int]) -> int:
+        """The generation that every one of `switches` has confirmed."""
+        return min((self._reached(dpid) for dpid in switches), default=self.generation)
+
+    def _reached(self, dpid: int) -> int:
+        confirmed = self.confirmed.get(dpid)
+        if confirmed is None:
+            return -1
+        if confirmed >= self._touched.get(dpid, 0):
+            return self.generation
+        return self._generation_at.get(confirmed, -1)
+
+
+def by_name(refused: Mapping[int, Mapping[str, str]]) -> Map[str, Map[int, str]]:
+    """{dpid: {object: text}} -> {object: {dpid: text}}, as View holds it."""
+    out: dict[str, dict[int, str]] = {}
+    for dpid, texts in refused.items():
+        for name, text in texts.items():
+            out.setdefault(name, {})[dpid] = text
+    return Map({name: Map(texts) for name, texts in out.items()})
