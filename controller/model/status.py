@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 
-class State(str, Enum):
+class State(StrEnum):
     PENDING = "PENDING"
     """Not (yet) in the data plane: unbound, or some switch has not confirmed it.  A condition says which."""
     ACTIVE = "ACTIVE"
