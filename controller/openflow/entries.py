@@ -1,7 +1,7 @@
 """What a switch can hold: flows, groups and meters, as plain comparable values.
 
-Matches, instructions and actions are canonical bytes (see match.py), so two entries are equal exactly when the switch would
-hold the same thing.  Nothing here knows what an entry is for.
+Matches, instructions and actions are canonical bytes (see match.py), so two entries are equal exactly when
+the switch would hold the same thing.  Nothing here knows what an entry is for.
 
 Every flow of ours is marked in its cookie, which the switch stores and returns:
 
@@ -10,8 +10,8 @@ Every flow of ours is marked in its cookie, which the switch stores and returns:
     |  'P'    |   kind   |  fingerprint of the flow's bytes   |
     +---------+----------+------------------------------------+
 
-The first byte scopes dumps and deletes to us, the kind names the piece of program the flow belongs to, and the fingerprint
-shows that somebody changed a flow behind our back (`ovs-ofctl mod-flows` keeps the cookie) and finds a flow in a log.
+The first byte scopes dumps and deletes to us, the kind names the piece of program the flow belongs to, and
+the fingerprint shows that somebody changed a flow behind our back (`ovs-ofctl mod-flows` keeps the cookie).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One alternative (or copy) of a group.  `watch_port` and `watch_group` decide whether a fast-failover bucket is alive."""
+    """One alternative, or copy, of a group.  What it watches decides whether a fast-failover bucket is alive."""
 
     actions: bytes
     weight: int = 0
@@ -94,8 +94,8 @@ def flow(kind: int, table: int, priority: int, match: bytes, instructions: bytes
 
 def fingerprint_of(table: int, priority: int, match: bytes, instructions: bytes) -> int:
     """48 bits that change with anything the flow matches or does."""
-    digest = blake2b(_FLOW_HEAD.pack(table, priority, len(match)) + match + instructions, digest_size=6, usedforsecurity=False)
-    return int.from_bytes(digest.digest(), "big")
+    content = _FLOW_HEAD.pack(table, priority, len(match)) + match + instructions
+    return int.from_bytes(blake2b(content, digest_size=6).digest(), "big")
 
 
 def is_ours(cookie: int) -> bool:
@@ -108,5 +108,6 @@ def kind_of(cookie: int) -> int:
 
 
 def is_intact(entry: Flow) -> bool:
-    """Whether the fingerprint in the cookie still fits the flow: false when somebody else rewrote its actions."""
-    return entry.cookie & _FINGERPRINT_MASK == fingerprint_of(entry.table, entry.priority, entry.match, entry.instructions)
+    """Whether the fingerprint in the cookie still fits the flow: false when somebody rewrote its actions."""
+    fingerprint = fingerprint_of(entry.table, entry.priority, entry.match, entry.instructions)
+    return entry.cookie & _FINGERPRINT_MASK == fingerprint
