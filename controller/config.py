@@ -1,0 +1,180 @@
+"""The configuration of pliantd: defaults < TOML file < PLIANT_* environment < command line.
+
+    [openflow]                      [grpc]                          [fabric]                       [reconcile]
+    listen = "127.0.0.1:6653"       listen = "127.0.0.1:50051"      default_port_role = "AUTO"     drift_period_s = 15.0
+    unix = ""                       unix = "" (state dir)           probe_period_s = 2.0
+    certificate/key/ca = ""         certificate/key/ca = ""
+
+An unknown key is an error that suggests the nearest known one.  In the environment a key is PLIANT_<SECTION>__<KEY>.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from controller.fabric.ports import PortRole
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message says which key, why, and what would do."""
+
+
+def default_state_dir() -> Path:
+    """/var/lib/pliant for root, else below the user's XDG state directory."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/pliant")
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "pliant"
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """'127.0.0.1:6653' or '[::1]:0' -> (host, port)."""
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65_535 or not host:
+        raise ValueError(f"{address!r} is not HOST:PORT (for IPv6: [HOST]:PORT)")
+    return host.strip("[]"), int(port)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listener(_Section):
+    """Where to listen.  `listen` "" means no TCP listener; port 0 lets the system choose."""
+
+    listen: str
+    unix: str = ""
+    certificate: str = ""
+    key: str = ""
+    ca: str = ""
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value:
+            split_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _pair(self) -> Listener:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key go together: give both or neither")
+        return self
+
+
+class OpenFlow(Listener):
+    listen: str = "127.0.0.1:6653"
+    handshake_timeout_s: float = Field(10.0, gt=0)
+    echo_period_s: float = Field(5.0, gt=0)
+    dead_after_s: float = Field(15.0, gt=0)
+
+
+class Grpc(Listener):
+    listen: str = "127.0.0.1:50051"
+
+
+class FabricSection(_Section):
+    default_port_role: PortRole = PortRole.AUTO
+    """What a switch port is taken for that nobody declared: AUTO for labs, EDGE where every wire is declared."""
+    probe_period_s: float = Field(2.0, gt=0)
+    lost_after_probes: int = Field(3, ge=1)
+
+
+class Reconcile(_Section):
+    drift_period_s: float = Field(15.0, gt=0)
+
+
+class Log(_Section):
+    level: str = "info"
+    format: str = "auto"
+    """auto: colour on a terminal, else key=value; json"""
+
+    @field_validator("level")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value.lower() not in ("debug", "info", "warning", "error"):
+            raise ValueError(f"{value!r} is not a level: debug, info, warning or error")
+        return value.lower()
+
+    @field_validator("format")
+    @classmethod
+    def _format(cls, value: str) -> str:
+        if value not in ("auto", "text", "json"):
+            raise ValueError(f"{value!r} is not a format: auto, text or json")
+        return value
+
+
+class Config(_Section):
+    """Everything an operator can set, with its defaults."""
+
+    state_dir: Path = Field(default_factory=default_state_dir)
+    metrics_listen: str = ""
+    """HOST:PORT of the Prometheus endpoint; "" for none"""
+    openflow: OpenFlow = OpenFlow()
+    grpc: Grpc = Grpc()
+    fabric: FabricSection = FabricSection()
+    reconcile: Reconcile = Reconcile()
+    log: Log = Log()
+
+    @property
+    def database(self) -> Path:
+        return self.state_dir / "pliant.db"
+
+    @property
+    def token_file(self) -> Path:
+        return self.state_dir / "token"
+
+    @property
+    def grpc_unix(self) -> Path:
+        return Path(self.grpc.unix) if self.grpc.unix else self.state_dir / "pliantd.sock"
+
+
+def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read the file (if any), the environment and `overrides` ({"openflow.listen": ...}).  ConfigError if anything is wrong."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    for name in sorted(os.environ):
+        section, separator, key = name.removeprefix("PLIANT_").lower().partition("__")
+        if name.startswith("PLIANT_") and separator:
+            values.setdefault(section, {})[key] = os.environ[name]
+    for dotted, value in (overrides or {}).items():
+        place, _, key = dotted.rpartition(".")
+        (values.setdefault(place, {}) if place else values)[key] = value
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, str(path) if path else "the configuration")) from error
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    lines = []
+    for problem in error.errors():
+        place = [str(part) for part in problem["loc"]]
+        dotted = ".".join(place)
+        if problem["type"] == "extra_forbidden":
+            known = _known(place[:-1])
+            near = difflib.get_close_matches(place[-1], known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(known)
+            lines.append(f"{source}: unknown key {dotted!r}; {hint}")
+        else:
+            lines.append(f"{source}: {dotted}: {problem['msg']}")
+    return "\n".join(lines)
+
+
+def _known(place: list[str]) -> list[str]:
+    model: Any = Config
+    for part in place:
+        model = model.model_fields[part].annotation
+    return sorted(model.model_fields)
