@@ -70,9 +70,9 @@ class Listener(_Section):
 
 class OpenFlow(Listener):
     listen: str = "127.0.0.1:6653"
-    handshake_timeout_s: float = Field(10.0, gt=0)
-    echo_period_s: float = Field(5.0, gt=0)
-    dead_after_s: float = Field(15.0, gt=0)
+    handshake_timeout_s: float = Field(default=10.0, gt=0)
+    echo_period_s: float = Field(default=5.0, gt=0)
+    dead_after_s: float = Field(default=15.0, gt=0)
 
 
 class Grpc(Listener):
@@ -82,12 +82,12 @@ class Grpc(Listener):
 class FabricSection(_Section):
     default_port_role: PortRole = PortRole.AUTO
     """What a switch port is taken for that nobody declared: AUTO for labs, EDGE where every wire is declared."""
-    probe_period_s: float = Field(2.0, gt=0)
-    lost_after_probes: int = Field(3, ge=1)
+    probe_period_s: float = Field(default=2.0, gt=0)
+    lost_after_probes: int = Field(default=3, ge=1)
 
 
 class Reconcile(_Section):
-    drift_period_s: float = Field(15.0, gt=0)
+    drift_period_s: float = Field(default=15.0, gt=0)
 
 
 class Log(_Section):
