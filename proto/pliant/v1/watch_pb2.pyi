@@ -119,7 +119,7 @@ class WatchResponse(_message.Message):
     """Where to resume.  On every event."""
     @_builtins.property
     def resource(self) -> _apply_pb2.Resource:
-        """Of ADDED, MODIFIED and DELETED.  A deleted one is as it last was."""
+        """Of ADDED, MODIFIED and DELETED.  Of a deleted one only the name is set."""
 
     def __init__(
         self,

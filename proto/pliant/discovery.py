@@ -1,0 +1,49 @@
+"""Where a client finds the controller of this machine, and the token that opens it.
+
+The controller keeps its token (mode 0600, made at its first start) and its unix socket in its state directory:
+/var/lib/pliant if it runs as root, else ${XDG_STATE_HOME:-~/.local/state}/pliant.
+
+    target    $PLIANT_TARGET, else the unix socket of a state directory if one is there, else 127.0.0.1:50051
+    token     $PLIANT_TOKEN, else the file $PLIANT_TOKEN_FILE, else the token file of a state directory
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+DEFAULT_TARGET = "127.0.0.1:50051"
+SYSTEM_STATE_DIR = Path("/var/lib/pliant")
+SOCKET_NAME = "pliant.sock"
+TOKEN_NAME = "token"
+
+
+def state_dir() -> Path:
+    """The state directory of a controller that this user would start; $PLIANT_STATE_DIR overrides it."""
+    if override := os.environ.get("PLIANT_STATE_DIR"):
+        return Path(override)
+    if os.geteuid() == 0:
+        return SYSTEM_STATE_DIR
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "pliant"
+
+
+def find_target() -> str:
+    """A gRPC target for the controller of this machine."""
+    if target := os.environ.get("PLIANT_TARGET"):
+        return target
+    for directory in (state_dir(), SYSTEM_STATE_DIR):
+        if os.access(directory / SOCKET_NAME, os.R_OK | os.W_OK):
+            return f"unix:{directory / SOCKET_NAME}"
+    return DEFAULT_TARGET
+
+
+def find_token() -> str:
+    """The bearer token, or "" if there is none to be read: over the unix socket none is needed."""
+    if token := os.environ.get("PLIANT_TOKEN"):
+        return token
+    if path := os.environ.get("PLIANT_TOKEN_FILE"):
+        return Path(path).read_text().strip()
+    for directory in (state_dir(), SYSTEM_STATE_DIR):
+        if os.access(directory / TOKEN_NAME, os.R_OK):
+            return (directory / TOKEN_NAME).read_text().strip()
+    return ""
