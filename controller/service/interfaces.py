@@ -82,11 +82,11 @@ class Store(Protocol):
         """
         ...
 
-    def list(self, prefix: str, at: int | None = None) -> list[Record]:
+    def list(self, prefix: str, at: int | None = None) -> Sequence[Record]:
         """All keys under the prefix, sorted, as of revision `at` (default: now).  Compacted if `at` is too old; ValueError if it has not been yet."""
         ...
 
-    def history(self, prefix: str, after: int) -> list[Record]:
+    def history(self, prefix: str, after: int) -> Sequence[Record]:
         """Every change under the prefix with mod_revision > `after`, by revision, then key.  Compacted if some are gone."""
         ...
 
