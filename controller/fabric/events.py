@@ -1,4 +1,4 @@
-"""What can be observed or declared about the fabric, in the past tense.  Facts only: what follows from them is graph.py's business."""
+"""What can be observed or declared about the fabric, in the past tense.  What follows is edit.py's business."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SwitchForgotten:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortObserved:
-    """A switch port appeared or changed.  Its declared_role and heard_host are not read: the fabric knows better."""
+    """A switch port appeared or changed.  Its declared_role and heard_host are not read."""
 
     dpid: int
     port: SwitchPort

@@ -1,4 +1,4 @@
-"""Switches and their ports as they were last observed.  Knows nothing of links, tenants or OpenFlow messages."""
+"""Switches and their ports, as last observed.  Knows nothing of links, tenants or OpenFlow messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PortRole(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchPort:
-    """A port of a switch.  Name and MAC are its identity: with another of either, the number was given to another port."""
+    """A port of a switch.  Name and MAC are its identity: with another of either it is another port."""
 
     port_no: int
     name: str
