@@ -48,9 +48,7 @@ NO_MATCH = bytes.fromhex("0001000400000000")
 
 def flow_add(flow: Flow) -> bytes:
     """Install the flow, replacing the one with the same key."""
-    return _flow_mod(
-        FLOW_ADD, flow.table, flow.priority, flow.match, flow.instructions, flow.cookie, flags=flow.flags
-    )
+    return _flow_mod(FLOW_ADD, flow.table, flow.priority, flow.match, flow.instructions, flow.cookie, flags=flow.flags)
 
 
 def flow_delete_strict(key: FlowKey, cookie: int | None = None) -> bytes:
