@@ -19,6 +19,7 @@ NO_BUFFER = 0xFFFF
 OUTPUT_TYPE, SET_QUEUE_TYPE, GROUP_TYPE, DEC_TTL_TYPE, SET_FIELD_TYPE, EXPERIMENTER_TYPE = 0, 21, 22, 24, 25, 0xFFFF
 NICIRA = 0x00002320
 MOVE_SUBTYPE, LOAD_SUBTYPE, RESUBMIT_SUBTYPE, CONTROLLER_SUBTYPE = 6, 7, 14, 37
+OUTPUT_TRUNC_SUBTYPE, CLONE_SUBTYPE = 39, 42
 PROPERTY_MAX_LEN, PROPERTY_METER = 0, 5
 RESUBMIT_SAME_PORT = 0xFFF8
 
@@ -30,6 +31,8 @@ _MOVE = Struct("!HHIHHHHII")
 _LOAD = Struct("!HHIHHIQ")
 _RESUBMIT = Struct("!HHIHHB3x")
 _CONTROLLER = Struct("!HHIH6x")
+_NICIRA_HEAD = Struct("!HHIH6x")
+_OUTPUT_TRUNC = Struct("!HHIHHI")
 _PROPERTY_16 = Struct("!HHH2x")
 _PROPERTY_32 = Struct("!HHI")
 
@@ -47,10 +50,10 @@ def controller(max_len: int = NO_BUFFER, *, meter_id: int | None = None) -> byte
     """Punt the packet's first `max_len` bytes, at most as fast as the meter allows."""
     if meter_id is None:
         return output(CONTROLLER, max_len)
-    # OVS leaves the default length out when it returns the action.
+    # OVS leaves the default length out when it returns the action, and counts the padding of the other one.
     properties = _PROPERTY_32.pack(PROPERTY_METER, 8, meter_id)
     if max_len != NO_BUFFER:
-        properties = _PROPERTY_16.pack(PROPERTY_MAX_LEN, 6, max_len) + properties
+        properties = _PROPERTY_16.pack(PROPERTY_MAX_LEN, 8, max_len) + properties
     return _CONTROLLER.pack(EXPERIMENTER_TYPE, 16 + len(properties), NICIRA, CONTROLLER_SUBTYPE) + properties
 
 
@@ -73,7 +76,7 @@ def set_field(name: str, value: int | bytes) -> bytes:
 def load(name: str, value: int, first_bit: int = 0, bits: int | None = None) -> bytes:
     """Write `value` into `bits` bits of a field (default: all above `first_bit`), at most 64."""
     field = _field(name)
-    bits = _subfield_bits(field) - first_bit if bits is None else bits
+    bits = field.subfield_bits - first_bit if bits is None else bits
     _check_range(field, first_bit, bits)
     if bits > 64 or value < 0 or value >> bits:
         raise ValueError(f"{name}: {value:#x} cannot be loaded into {bits} bits")
@@ -84,7 +87,7 @@ def load(name: str, value: int, first_bit: int = 0, bits: int | None = None) -> 
 def move(src: str, dst: str, *, src_bit: int = 0, dst_bit: int = 0, bits: int | None = None) -> bytes:
     """Copy `bits` bits (default: as many as the source has above `src_bit`) from field to field."""
     source, target = _field(src), _field(dst)
-    bits = _subfield_bits(source) - src_bit if bits is None else bits
+    bits = source.subfield_bits - src_bit if bits is None else bits
     _check_range(source, src_bit, bits)
     _check_range(target, dst_bit, bits)
     headers = _subfield(source), _subfield(target)
@@ -94,6 +97,17 @@ def move(src: str, dst: str, *, src_bit: int = 0, dst_bit: int = 0, bits: int | 
 def resubmit(table: int) -> bytes:
     """Look the packet up in `table`, forward or backward, then go on with the next action."""
     return _RESUBMIT.pack(EXPERIMENTER_TYPE, 16, NICIRA, RESUBMIT_SUBTYPE, RESUBMIT_SAME_PORT, table)
+
+
+def clone(*inner: bytes) -> bytes:
+    """Do `inner` to a copy of the packet: whatever changes in it, the packet goes on as it was."""
+    body = b"".join(inner)
+    return _NICIRA_HEAD.pack(EXPERIMENTER_TYPE, 16 + len(body), NICIRA, CLONE_SUBTYPE) + body
+
+
+def output_truncated(port_no: int, max_len: int) -> bytes:
+    """Send the packet's first `max_len` bytes (at least 14); skipped if there is no such port."""
+    return _OUTPUT_TRUNC.pack(EXPERIMENTER_TYPE, 16, NICIRA, OUTPUT_TRUNC_SUBTYPE, port_no, max_len)
 
 
 def dec_ttl() -> bytes:
@@ -116,11 +130,6 @@ def _subfield(field: Field) -> int:
     return header(field.subfield, field.subfield_bytes)
 
 
-def _subfield_bits(field: Field) -> int:
-    """in_port has 32 bits in a match but 16 in a load."""
-    return min(field.bits, 8 * field.subfield_bytes)
-
-
 def _check_range(field: Field, first_bit: int, bits: int) -> None:
-    if first_bit < 0 or bits < 1 or first_bit + bits > _subfield_bits(field):
+    if first_bit < 0 or bits < 1 or first_bit + bits > field.subfield_bits:
         raise ValueError(f"{field.name} has no bits {first_bit}..{first_bit + bits - 1}")

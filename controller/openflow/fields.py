@@ -13,7 +13,7 @@ _OXM, _NXM, _NX, _ERICSSON = 0x8000, 0x0000, 0x0001, 0x1000
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field.  `oxm` and `subfield` are (class, number); the widths beside them count bytes."""
+    """One field.  `oxm` and `subfield` are (class, number), each with its width; load and move see `subfield_bits`."""
 
     name: str
     oxm: tuple[int, int]
@@ -21,6 +21,7 @@ class Field:
     bits: int
     subfield: tuple[int, int]
     subfield_bytes: int
+    subfield_bits: int
     ofctl: str
     """How ovs-ofctl spells it."""
 
@@ -38,10 +39,12 @@ def _field(
     *,
     bits: int = 0,
     nxm_bytes: int = 0,
+    subfield_bits: int = 0,
     ofctl: str = "",
 ) -> Field:
-    bits = bits or 8 * width_bytes
-    return Field(name, oxm, width_bytes, bits, nxm or oxm, nxm_bytes or width_bytes, ofctl or name)
+    bits, nxm_bytes = bits or 8 * width_bytes, nxm_bytes or width_bytes
+    subfield_bits = subfield_bits or min(bits, 8 * nxm_bytes)
+    return Field(name, oxm, width_bytes, bits, nxm or oxm, nxm_bytes, subfield_bits, ofctl or name)
 
 
 # The order of this table is the order in which OVS 3.1 returns a match (nx_put_raw): keep it.
@@ -51,7 +54,7 @@ _MATCHABLE = (
     _field("eth_src", (_OXM, 4), 6, (_NXM, 2)),
     _field("eth_dst", (_OXM, 3), 6, (_NXM, 1)),
     _field("eth_type", (_OXM, 5), 2, (_NXM, 3)),
-    _field("vlan_vid", (_OXM, 6), 2, bits=13),
+    _field("vlan_vid", (_OXM, 6), 2, bits=13, subfield_bits=12),
     _field("vlan_pcp", (_OXM, 7), 1, bits=3),
     _field("ipv4_src", (_OXM, 11), 4, (_NXM, 7), ofctl="ip_src"),
     _field("ipv4_dst", (_OXM, 12), 4, (_NXM, 8), ofctl="ip_dst"),
@@ -71,8 +74,8 @@ _MATCHABLE = (
     _field("icmpv4_code", (_OXM, 20), 1, (_NXM, 14), ofctl="icmp_code"),
     _field("icmpv6_type", (_OXM, 29), 1, (_NX, 21)),
     _field("icmpv6_code", (_OXM, 30), 1, (_NX, 22)),
-    _field("nd_target", (_OXM, 31), 16, (_NX, 23)),
     _field("nd_reserved", (_ERICSSON, 1), 4),
+    _field("nd_target", (_OXM, 31), 16, (_NX, 23)),
     _field("nd_options_type", (_ERICSSON, 2), 1),
     _field("nd_sll", (_OXM, 32), 6, (_NX, 24)),
     _field("nd_tll", (_OXM, 33), 6, (_NX, 25)),

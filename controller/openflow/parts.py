@@ -78,11 +78,37 @@ class Punt:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputTruncated:
+    port_no: int
+    max_len: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """Actions on a copy of the packet."""
+
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownAction:
     raw: bytes
 
 
-Action = Output | ToGroup | SetQueue | SetField | Load | Move | Resubmit | DecTtl | Punt | UnknownAction
+Action = (
+    Output
+    | ToGroup
+    | SetQueue
+    | SetField
+    | Load
+    | Move
+    | Resubmit
+    | DecTtl
+    | Punt
+    | OutputTruncated
+    | Clone
+    | UnknownAction
+)
 Match = dict[str, int | tuple[int, int]]
 
 
@@ -104,6 +130,7 @@ _EXPERIMENTER = Struct("!IH")
 _LOAD = Struct("!HIQ")
 _MOVE = Struct("!HHHII")
 _RESUBMIT = Struct("!HB3x")
+_TRUNC = Struct("!HI")
 _METADATA = Struct("!QQ")
 
 
@@ -176,6 +203,8 @@ def _action(kind: int, raw: bytes) -> Action:
             return decoder(raw)
         if vendor == act.NICIRA and subtype == act.CONTROLLER_SUBTYPE:
             return _punt(raw)
+        if vendor == act.NICIRA and subtype == act.CLONE_SUBTYPE:
+            return Clone(decode_actions(raw[16:]))
     return UnknownAction(raw)
 
 
@@ -215,12 +244,16 @@ def _resubmit(raw: bytes) -> Action:
     return Resubmit(table) if port == act.RESUBMIT_SAME_PORT else UnknownAction(raw)
 
 
+def _output_truncated(raw: bytes) -> Action:
+    return OutputTruncated(*_TRUNC.unpack_from(raw, 10))
+
+
 def _punt(raw: bytes) -> Action:
     max_len, meter_id, offset = act.NO_BUFFER, None, 16
     while offset < len(raw):
-        # Properties are padded to 8 bytes, which their length does not count.
+        # Each is padded to 8 bytes; whether its length counts the padding differs from sender to sender.
         kind, length = _TYPE_LENGTH.unpack_from(raw, offset)
-        if kind == act.PROPERTY_MAX_LEN and length == 6:
+        if kind == act.PROPERTY_MAX_LEN and length in (6, 8):
             max_len = int.from_bytes(raw[offset + 4 : offset + 6], "big")
         elif kind == act.PROPERTY_METER and length == 8:
             meter_id = _u32(raw, offset + 4)
@@ -234,6 +267,7 @@ _NICIRA_DECODERS: dict[tuple[int, int], Callable[[bytes], Action]] = {
     (act.LOAD_SUBTYPE, 24): _load,
     (act.MOVE_SUBTYPE, 24): _move,
     (act.RESUBMIT_SUBTYPE, 16): _resubmit,
+    (act.OUTPUT_TRUNC_SUBTYPE, 16): _output_truncated,
 }
 
 

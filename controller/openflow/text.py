@@ -173,8 +173,7 @@ def _value(name: str, value: int) -> str:
 
 
 def _bits(name: str, first_bit: int, bits: int) -> str:
-    field = FIELDS[name]
-    if bits == min(field.bits, 8 * field.subfield_bytes):
+    if bits == FIELDS[name].subfield_bits:
         return f"{_ofctl(name)}[]"
     last = f"..{first_bit + bits - 1}" if bits > 1 else ""
     return f"{_ofctl(name)}[{first_bit}{last}]"
