@@ -136,6 +136,10 @@ def _action(action: parts.Action, table_names: TableNames | None) -> str:
             return f"resubmit(,{_table(table, table_names)})"
         case parts.DecTtl():
             return "dec_ttl"
+        case parts.OutputTruncated(port_no, max_len):
+            return f"output(port={port_no},max_len={max_len})"
+        case parts.Clone(inner):
+            return f"clone({','.join(_action(one, table_names) for one in inner)})"
         case parts.UnknownAction(raw):
             return f"unknown_action({raw.hex()})"
 

@@ -1,7 +1,7 @@
 """What the compiler may look at: one frozen picture of asked, observed and derived state.
 
-A World is built by reconcile/engine.py and never changes; the next one shares almost everything with it (persistent maps).
-Compile functions take (world, key) and nothing else, so the same world always gives the same bytes.
+A World is built by reconcile/engine.py and never changes; the next one shares almost everything with it (persistent
+maps).  Compile functions take (world, key) and nothing else, so the same world always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from controller.openflow.entries import Flow, Group, Meter
 
 
 class FragmentKey(NamedTuple):
-    """The name of one fragment: what kind, on which switch, about what.  Sortable, so that every iteration has one order.
+    """The name of one fragment: what kind, on which switch, about what.  Sortable within a kind.
 
     kind         subject            what it holds
     switch       ()                 table misses, drop counters, canary: what every switch has
-    switch_port  (port_no,)         how frames of one switch port that is no tenant port are classified, its LLDP punt and meter
-    label        (edge, version)    forwarding of one label version toward edge switch `edge` (a dpid); at the edge itself: unlabel
+    switch_port  (port_no,)         how frames of a switch port that is no tenant port are classified, its LLDP punt
+    label        (edge, version)    forwarding of one label version toward edge `edge` (a dpid); there: unlabel
     reach        (edge,)            which label version this switch puts on frames toward `edge`
     tenant       (tenant,)          the tenant's meters and drop counters on this edge
     network      (network,)         BUM: root groups, meter, and the answers for the gateways of its subnets
     flood        (network, leaf)    one leaf of the local replication tree: at most 64 ports
     port         (port,)            a port bound on this switch: classify, port security, meters, unlabel, deliver
-    peer         (port,)            what an edge knows of any port of a network present on it: fdb, place, ARP and ND answers
+    peer         (port,)            what an edge knows of any port of a network present on it: fdb, ARP and ND answers
     """
 
     kind: str
@@ -38,7 +38,7 @@ class FragmentKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A part of one switch's program, owned by one key.  No two fragments of a switch hold the same flow, group or meter."""
+    """A part of one switch's program, owned by one key.  No two of a switch hold the same flow, group or meter."""
 
     flows: tuple[Flow, ...] = ()
     groups: tuple[Group, ...] = ()
@@ -69,4 +69,4 @@ class World:
     labels: Map[tuple[int, int], Map[int, int]] = Map()
     """(dpid, edge dpid) -> {label version: port_no to leave by; 0 on the edge itself}"""
     choices: Map[tuple[int, int], int] = Map()
-    """(dpid, edge dpid) -> label version that this switch writes toward the edge; absent = none usable, frames are dropped and counted"""
+    """(dpid, edge dpid) -> label version written toward the edge; absent: none usable, frames are dropped"""

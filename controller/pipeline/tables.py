@@ -1,0 +1,335 @@
+"""The datasheet of the pipeline: tables, registers, labels, priorities, drop reasons, group, meter and cookie numbers.
+
+Everything here is data.  Fragment functions name these things and never write a raw register, table or priority;
+docs/pipeline.md is generated from this module (`make golden`).  Refuses to know any switch, port or tenant.
+
+    tenant port -> classify -> port_security -> services -> tx meters -> fdb -> place -+-> rx meters -> deliver
+                                                                                       |
+                            fabric port -> classify -> fabric -> unlabel --------------+   (here)
+                                                          ^                            |
+                                                          +------ label <- path <------+   (elsewhere)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from controller.openflow import actions
+from controller.openflow.match import MatchValue, match
+
+SCHEMA_VERSION = 1
+"""Changes with the meaning of anything on this page; the canary flow of table `meta` carries it."""
+
+
+# -- drop reasons
+
+
+class Reason(IntEnum):
+    """Why a frame was dropped.  Each has a counter on every switch, and one for each tenant present there."""
+
+    UNBOUND_PORT = 1
+    LOCAL_PORT = 2
+    WIRE_ON_EDGE = 3
+    UNDECIDED_PORT = 4
+    UNKNOWN_LABEL = 5
+    TAGGED = 6
+    ETHERTYPE = 7
+    SPOOFED_ARP = 8
+    SPOOFED_IPV4 = 9
+    SPOOFED_IPV6 = 10
+    SPOOFED_ND = 11
+    ROUTER_ADVERTISEMENT = 12
+    DHCP = 13
+    OWN_ADDRESS = 14
+    UNKNOWN_ADDRESS = 15
+    UNKNOWN_DESTINATION = 16
+    NO_ROUTE = 17
+    NO_PATH = 18
+    STALE_KEY = 19
+    NOT_HERE = 20
+
+
+MEANING: dict[Reason, str] = {
+    Reason.UNBOUND_PORT: "came in on an edge port that no tenant port is bound to",
+    Reason.LOCAL_PORT: "came from the bridge's own LOCAL port; the switch itself is no tenant",
+    Reason.WIRE_ON_EDGE: "LLDP from a tenant port: a host pretends to be a switch, or a wire was plugged in there",
+    Reason.UNDECIDED_PORT: "came in on a port that is neither known to be edge nor fabric yet",
+    Reason.UNKNOWN_LABEL: "a fabric frame whose label is not known here; normal for an instant when a tree changes",
+    Reason.TAGGED: "a VLAN tag on a tenant port; only untagged frames enter",
+    Reason.ETHERTYPE: "neither IPv4, IPv6 nor ARP",
+    Reason.SPOOFED_ARP: "ARP with a source MAC or address that is not the port's",
+    Reason.SPOOFED_IPV4: "IPv4 with a source MAC or address that is not the port's",
+    Reason.SPOOFED_IPV6: "IPv6 with a source MAC or address that is not the port's; any from a port without IPv6",
+    Reason.SPOOFED_ND: "neighbour discovery that claims a MAC or address that is not the port's",
+    Reason.ROUTER_ADVERTISEMENT: "a router advertisement or redirect from a tenant port; hosts must not act as routers",
+    Reason.DHCP: "DHCP from a tenant port: no server is offered in this version, and no host may act as one",
+    Reason.OWN_ADDRESS: "a host asks for its own address (duplicate detection, gratuitous ARP): silence is the answer",
+    Reason.UNKNOWN_ADDRESS: "an ARP or ND query for an address that no port of the network has",
+    Reason.UNKNOWN_DESTINATION: "to a MAC that no port of the network has; unknown unicast is never flooded",
+    Reason.NO_ROUTE: "sent to the gateway, but to another network; this version does not route",
+    Reason.NO_PATH: "the destination's edge cannot be reached: no label toward it is confirmed along the way",
+    Reason.STALE_KEY: "a fabric frame for a port or network that is no longer here",
+    Reason.NOT_HERE: "for a port of this switch that is no longer here",
+}
+
+
+# -- tables
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One flow table.  `miss` is where a frame goes that no flow matches: on to a table, or into the drop counter."""
+
+    number: int
+    name: str
+    does: str
+    miss: Reason | int | None = None
+
+
+CLASSIFY = Table(0, "classify", "who is behind the switch port: fabric -> 2; tenant port -> its keys in registers, 4; "
+                 "LLDP of candidates -> controller under the port's own meter", Reason.UNBOUND_PORT)
+FABRIC = Table(2, "fabric", "where the label leads: to a switch port, or it ends here -> 56, BUM 57",
+               Reason.UNKNOWN_LABEL)
+PORT_SECURITY = Table(4, "port_security", "the source must be the port's: MAC, IPv4, IPv6, ARP sender, ND options -> 8",
+                      Reason.ETHERTYPE)
+SERVICES = Table(8, "services", "queries that the switch answers pass the port's packet meter -> 9", 20)
+ANSWERS = Table(9, "answers", "ARP and ND for every known address, echo for gateways: answered back to the port",
+                Reason.UNKNOWN_ADDRESS)
+TX_PORT = Table(20, "tx_port", "the port's ceiling out (meter)", 22)
+TX_TENANT = Table(22, "tx_tenant", "the tenant's ceiling out on this edge (meter)", 40)
+FDB = Table(40, "fdb", "network and MAC -> destination key and edge, 44; BUM -> the network's meter here, then a copy "
+            "to each member", Reason.UNKNOWN_DESTINATION)
+PLACE = Table(44, "place", "destination on this switch -> 72, else 50", 50)
+PATH = Table(50, "path", "destination edge -> label, 52", Reason.NO_PATH)
+LABEL = Table(52, "label", "write class, label and key into eth_dst, back to 2")
+UNLABEL = Table(56, "unlabel", "key -> the port's network and real MAC, 72", Reason.STALE_KEY)
+UNLABEL_BUM = Table(57, "unlabel_bum", "key -> the network; broadcast or multicast MAC restored from the packet, "
+                    "one copy to each local member", Reason.STALE_KEY)
+COPY = Table(71, "copy", "one receiver's copy of a BUM frame, in a clone: what its meters drop, others still "
+             "get", 72)
+RX_PORT = Table(72, "rx_port", "the port's ceiling in (meter)", 73)
+RX_TENANT = Table(73, "rx_tenant", "the tenant's ceiling in on this edge (meter)", 76)
+DELIVER = Table(76, "deliver", "out of the switch port; the switch skips the port that a frame came from",
+                Reason.NOT_HERE)
+DROP = Table(100, "drop", "counters by reason, and by reason and tenant")
+META = Table(253, "meta", "a canary flow that carries the schema version")
+
+TABLES: tuple[Table, ...] = (
+    CLASSIFY, FABRIC, PORT_SECURITY, SERVICES, ANSWERS, TX_PORT, TX_TENANT, FDB, PLACE, PATH, LABEL, UNLABEL,
+    UNLABEL_BUM, COPY, RX_PORT, RX_TENANT, DELIVER, DROP, META,
+)
+TABLE_NAMES: dict[int, str] = {table.number: table.name for table in TABLES}
+
+
+class Priority(IntEnum):
+    """Who wins inside a table, strongest first."""
+
+    PUNT = 1000
+    """LLDP on a port that may lead to a switch"""
+    GUARD = 900
+    """never allowed, whoever sends it"""
+    QUIET = 800
+    """known noise that proves nothing and gets no punt"""
+    FABRIC = 500
+    """frames of a fabric port"""
+    OWN = 400
+    """a host's questions about itself"""
+    TENANT = 300
+    """for one tenant, before the same for all"""
+    EXACT = 200
+    """one MAC, address or target, before the range that holds it"""
+    NORMAL = 100
+    """what a table is there for"""
+    FALLBACK = 50
+    """when nothing more exact is known"""
+    REASON = 10
+    """a miss with a reason of its own"""
+    MISS = 0
+
+
+# -- registers
+
+
+@dataclass(frozen=True, slots=True)
+class BitField:
+    """Named bits of a register or of metadata, the only way to reach one."""
+
+    name: str
+    register: str
+    first_bit: int
+    bits: int
+    holds: str
+
+    def load(self, value: int) -> bytes:
+        """The action that sets it."""
+        return actions.load(self.register, value, self.first_bit, self.bits)
+
+    def move_to(self, field: str, first_bit: int) -> bytes:
+        """The action that copies it into a packet field."""
+        return actions.move(self.register, field, src_bit=self.first_bit, dst_bit=first_bit, bits=self.bits)
+
+
+FROM_FABRIC = BitField("from_fabric", "reg0", 0, 1, "came in on a fabric port")
+BUM = BitField("bum", "reg0", 2, 1, "broadcast or multicast, being copied")
+REASON = BitField("reason", "reg1", 0, 16, "drop reason")
+EDGE = BitField("edge", "reg4", 0, 12, "destination edge id; 0: this switch")
+LABEL16 = BitField("label16", "reg4", 16, 16, "label to write")
+SOURCE = BitField("source", "reg6", 0, 24, "source port key")
+DESTINATION = BitField("destination", "reg7", 0, 24, "destination port key; BUM toward an edge: network key")
+NETWORK = BitField("network", "metadata", 0, 24, "network key")
+SLICE = BitField("slice", "metadata", 24, 24, "tenant slice")
+
+BIT_FIELDS: tuple[BitField, ...] = (FROM_FABRIC, BUM, REASON, EDGE, LABEL16, SOURCE, DESTINATION, NETWORK, SLICE)
+
+
+Condition = tuple[BitField, int]
+"""A bit field and the value it must have."""
+
+
+def where(*conditions: Condition, **fields: MatchValue) -> bytes:
+    """A match on bit fields and packet fields: where((NETWORK, 5), eth_dst=mac)."""
+    registers: dict[str, tuple[int, int]] = {}
+    for field, value in conditions:
+        known_value, known_bits = registers.get(field.register, (0, 0))
+        bits = ((1 << field.bits) - 1) << field.first_bit
+        registers[field.register] = (known_value | value << field.first_bit, known_bits | bits)
+    return match(**fields, **registers)
+
+
+def load_owner(slice_: int, network_key: int) -> bytes:
+    """The action that says whose frame this is: SLICE and NETWORK at once."""
+    return actions.set_field("metadata", slice_ << SLICE.first_bit | network_key << NETWORK.first_bit)
+
+
+# -- the fabric label in eth_dst:  CCC TTT 10 | label 16 | key 24
+
+LABEL_UNICAST, LABEL_BUM = 0, 1
+_LABEL_MARK = 0b10
+_MARK_BITS, _TYPE_AND_MARK_BITS = 0b11, 0b11111
+LABEL_BIT, KEY_BIT, KEY_BITS = 24, 0, 24
+LEAF_BITS = 6
+"""A leaf of the replication tree holds the ports whose index agrees above these bits: at most 64."""
+INDEX_BITS = 10
+"""A port key is slice << 10 | index."""
+
+
+def label16(edge_id: int, version: int) -> int:
+    """edge id (12) . backup (1, always 0 in this version) . tree version (3)."""
+    return edge_id << 4 | version
+
+
+def label_head(kind: int) -> int:
+    """eth_dst with the first byte of best-effort class and the given type, label and key still zero."""
+    return (kind << 2 | _LABEL_MARK) << 40
+
+
+def label_any(label: int) -> tuple[int, int]:
+    """Matches eth_dst of any class and type under this label: what a switch on the way looks at."""
+    return _LABEL_MARK << 40 | label << LABEL_BIT, _MARK_BITS << 40 | 0xFFFF << LABEL_BIT
+
+
+def label_of_type(label: int, kind: int) -> tuple[int, int]:
+    """Matches eth_dst of any class, this type and this label: what the edge at its end looks at."""
+    return label_head(kind) | label << LABEL_BIT, _TYPE_AND_MARK_BITS << 40 | 0xFFFF << LABEL_BIT
+
+
+def key_in_label(key24: int) -> tuple[int, int]:
+    """Matches eth_dst that ends in this key."""
+    return key24, (1 << KEY_BITS) - 1
+
+
+def leaf_of(key24: int) -> int:
+    """The leaf of the replication tree that a port key belongs to, 0..15."""
+    return (key24 & ((1 << INDEX_BITS) - 1)) >> LEAF_BITS
+
+
+# -- groups:  kind 4 | network key 24 | leaf 4.  Ascending ids are bottom-up, so a group is added after those it names.
+
+
+class GroupKind(IntEnum):
+    LEAF = 1
+    """copies to at most 64 local ports of a network"""
+    LOCAL = 2
+    """all leaves: every local port of a network"""
+    ALL = 3
+    """LOCAL, and one labelled copy to each other edge where the network is present"""
+
+
+def group_id(kind: GroupKind, network_key: int, leaf: int = 0) -> int:
+    return kind << 28 | network_key << 4 | leaf
+
+
+OWNED_GROUPS = range(1 << 28, 4 << 28)
+
+
+# -- meters:  1..4095 LLDP by port_no; slot * 4 + kind for what intent asked (slots 1024..50000); HEARING + port_no
+
+
+class MeterKind(IntEnum):
+    OUT = 0
+    """ceiling of what a port, or a tenant on this edge, sends"""
+    IN = 1
+    """ceiling of what it receives"""
+    SERVICE = 2
+    """queries that a port may have answered"""
+    BUM = 2
+    """broadcast and multicast that a network may replicate here"""
+
+
+LAST_OWN_PUNT_METER = 4094
+"""Switch ports above share one LLDP meter, the next number."""
+_HEARING = 0x31000
+
+
+def meter_id(slot: int, kind: MeterKind) -> int:
+    return slot * 4 + kind
+
+
+def lldp_meter_id(port_no: int) -> int:
+    return min(port_no, LAST_OWN_PUNT_METER + 1)
+
+
+def hearing_meter_id(port_no: int) -> int:
+    """The meter of the one frame that shows an AUTO port to be a host's."""
+    return _HEARING + lldp_meter_id(port_no)
+
+
+OWNED_METERS = range(1, _HEARING + LAST_OWN_PUNT_METER + 2)
+
+SERVICE_PPS, SERVICE_BURST = 100, 200
+"""Per port: answers are made on the slow path, and one host's storm must not take its neighbours' ARP."""
+BUM_PPS, BUM_BURST = 2_000, 2_000
+"""Per network and edge: the port's own meter counted the frame once, replication multiplies it."""
+LLDP_PPS, LLDP_BURST = 20, 20
+HEARING_PPS, HEARING_BURST = 1, 1
+
+
+# -- cookies
+
+
+class Kind(IntEnum):
+    """The kind byte in the cookie of a flow: which kind of fragment it belongs to (FragmentKey.kind in capitals)."""
+
+    SWITCH = 1
+    SWITCH_PORT = 2
+    LABEL = 3
+    REACH = 4
+    TENANT = 5
+    NETWORK = 6
+    FLOOD = 7
+    PORT = 8
+    PEER = 9
+
+
+HOLDS: dict[Kind, str] = {
+    Kind.SWITCH: "table misses, guards, drop counters, canary: what every switch has",
+    Kind.SWITCH_PORT: "how frames of a port that is no tenant port are classified, its LLDP punt and meters",
+    Kind.LABEL: "forwarding of one label version toward an edge, or the end of it",
+    Kind.REACH: "which label version frames toward an edge get here",
+    Kind.TENANT: "the tenant's meters and drop counters here",
+    Kind.NETWORK: "BUM of a network: root groups, meter, and the answers for its gateways",
+    Kind.FLOOD: "one leaf of a network's local replication tree",
+    Kind.PORT: "a port bound here: classify, port security, meters, unlabel, deliver",
+    Kind.PEER: "what this edge knows of any port of a network present on it: fdb, ARP and ND answers",
+}
