@@ -14,7 +14,7 @@ from pathlib import Path
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 SYSTEM_STATE_DIR = Path("/var/lib/pliant")
-SOCKET_NAME = "pliant.sock"
+SOCKET_NAME = "pliantd.sock"
 TOKEN_NAME = "token"
 
 

@@ -1,0 +1,120 @@
+"""Model -> messages: what a client reads of an object and its status."""
+
+from __future__ import annotations
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from pliant.v1.apply_pb2 import Resource as ResourceMessage
+from pliant.v1.common_pb2 import BandwidthPolicy as BandwidthMessage
+from pliant.v1.common_pb2 import Condition, State
+from pliant.v1.network_pb2 import Attachment as AttachmentMessage
+from pliant.v1.network_pb2 import Network as NetworkMessage
+from pliant.v1.network_pb2 import Port as PortMessage
+from pliant.v1.network_pb2 import Subnet as SubnetMessage
+from pliant.v1.tenant_pb2 import Quota as QuotaMessage
+from pliant.v1.tenant_pb2 import Tenant as TenantMessage
+
+from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
+from controller.model.ids import format_dpid
+from controller.model.network import Attachment, Network, Port, Subnet
+from controller.model.resource import Resource
+from controller.model.status import Status
+from controller.model.tenancy import Tenant
+from controller.service.engine import etag_of
+
+Message = TenantMessage | NetworkMessage | SubnetMessage | PortMessage
+
+
+def switch_name(dpid: int) -> str:
+    return f"switches/{format_dpid(dpid)}"
+
+
+def message_of(obj: Resource, status: Status | None = None) -> Message:
+    """The object as its message; without a status the fields of the status stay unset."""
+    match obj:
+        case Tenant():
+            message: Message = _tenant(obj)
+        case Network():
+            message = NetworkMessage()
+        case Subnet():
+            message = _subnet(obj)
+        case Port():
+            message = _port(obj)
+    message.name = obj.name
+    message.uid = obj.meta.uid
+    message.display_name = obj.meta.display_name
+    message.labels.update(obj.meta.labels)
+    message.create_time.CopyFrom(timestamp(obj.meta.created_s))
+    message.etag = etag_of(obj)
+    message.generation = obj.meta.generation
+    if status is not None:
+        _add_status(message, status)
+    return message
+
+
+def resource_of(message: Message) -> ResourceMessage:
+    """The message in the envelope of Apply and Watch."""
+    match message:
+        case TenantMessage():
+            return ResourceMessage(tenant=message)
+        case NetworkMessage():
+            return ResourceMessage(network=message)
+        case SubnetMessage():
+            return ResourceMessage(subnet=message)
+        case PortMessage():
+            return ResourceMessage(port=message)
+
+
+def timestamp(time_s: float) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromMicroseconds(round(time_s * 1_000_000))
+    return stamp
+
+
+def _add_status(message: Message, status: Status) -> None:
+    message.state = State.Value(f"STATE_{status.state.value}")
+    message.reconciling = status.reconciling
+    message.conditions.extend(
+        Condition(reason=each.reason, message=each.message, switches=[switch_name(dpid) for dpid in each.switches])
+        for each in status.conditions
+    )
+
+
+def _tenant(obj: Tenant) -> TenantMessage:
+    quota = QuotaMessage(networks=obj.quota.networks, subnets=obj.quota.subnets, ports=obj.quota.ports)
+    return TenantMessage(quota=quota, bandwidth=_bandwidth(obj.bandwidth))
+
+
+def _subnet(obj: Subnet) -> SubnetMessage:
+    return SubnetMessage(
+        ipv4_cidr=str(obj.ipv4_cidr or ""),
+        ipv6_cidr=str(obj.ipv6_cidr or ""),
+        ipv4_gateway=str(obj.ipv4_gateway or ""),
+        ipv6_gateway=str(obj.ipv6_gateway or ""),
+    )
+
+
+def _port(obj: Port) -> PortMessage:
+    return PortMessage(
+        subnet=obj.subnet,
+        mac_address=obj.mac,
+        addresses=[str(address) for address in obj.addresses],
+        attachment=_attachment(obj.attachment) if obj.attachment is not None else None,
+        bandwidth=_bandwidth(obj.bandwidth),
+    )
+
+
+def _attachment(attachment: Attachment) -> AttachmentMessage:
+    switch = format_dpid(attachment.dpid)
+    if attachment.interface:
+        return AttachmentMessage(switch=switch, interface=attachment.interface)
+    return AttachmentMessage(switch=switch, port_number=attachment.port_no)
+
+
+def _bandwidth(policy: BandwidthPolicy) -> BandwidthMessage | None:
+    if policy == NO_POLICY:
+        return None
+    return BandwidthMessage(
+        ceiling_in_kbps=policy.ceiling_in_kbps,
+        ceiling_out_kbps=policy.ceiling_out_kbps,
+        burst_ms=policy.burst_ms,
+    )
