@@ -30,7 +30,6 @@ _DEC_TTL = Struct("!HH4x").pack(DEC_TTL_TYPE, 8)
 _MOVE = Struct("!HHIHHHHII")
 _LOAD = Struct("!HHIHHIQ")
 _RESUBMIT = Struct("!HHIHHB3x")
-_CONTROLLER = Struct("!HHIH6x")
 _NICIRA_HEAD = Struct("!HHIH6x")
 _OUTPUT_TRUNC = Struct("!HHIHHI")
 _PROPERTY_16 = Struct("!HHH2x")
@@ -54,7 +53,7 @@ def controller(max_len: int = NO_BUFFER, *, meter_id: int | None = None) -> byte
     properties = _PROPERTY_32.pack(PROPERTY_METER, 8, meter_id)
     if max_len != NO_BUFFER:
         properties = _PROPERTY_16.pack(PROPERTY_MAX_LEN, 8, max_len) + properties
-    return _CONTROLLER.pack(EXPERIMENTER_TYPE, 16 + len(properties), NICIRA, CONTROLLER_SUBTYPE) + properties
+    return _NICIRA_HEAD.pack(EXPERIMENTER_TYPE, 16 + len(properties), NICIRA, CONTROLLER_SUBTYPE) + properties
 
 
 def group(group_id: int) -> bytes:

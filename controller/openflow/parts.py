@@ -123,6 +123,9 @@ class Instructions:
     unknown: tuple[bytes, ...] = ()
 
 
+MAX_NESTING = 8
+"""Of clones in clones.  A frame has room for thousands, which no stack would bear."""
+
 _OXM_HEADER = Struct("!HBB")
 _TYPE_LENGTH = Struct("!HH")
 _U32 = Struct("!I")
@@ -181,11 +184,13 @@ def elements(data: bytes, what: str, *, minimum: int = 8) -> Iterator[tuple[int,
         offset += length
 
 
-def decode_actions(data: bytes) -> tuple[Action, ...]:
-    return tuple(_action(kind, raw) for kind, raw in elements(data, "action"))
+def decode_actions(data: bytes, *, nesting: int = 0) -> tuple[Action, ...]:
+    if nesting > MAX_NESTING:
+        raise DecodeError(f"actions nested more than {MAX_NESTING} deep")
+    return tuple(_action(kind, raw, nesting) for kind, raw in elements(data, "action"))
 
 
-def _action(kind: int, raw: bytes) -> Action:
+def _action(kind: int, raw: bytes, nesting: int) -> Action:
     if kind == act.OUTPUT_TYPE and len(raw) == 16:
         return Output(_u32(raw, 4), int.from_bytes(raw[8:10], "big"))
     if kind == act.GROUP_TYPE and len(raw) == 8:
@@ -204,7 +209,7 @@ def _action(kind: int, raw: bytes) -> Action:
         if vendor == act.NICIRA and subtype == act.CONTROLLER_SUBTYPE:
             return _punt(raw)
         if vendor == act.NICIRA and subtype == act.CLONE_SUBTYPE:
-            return Clone(decode_actions(raw[16:]))
+            return Clone(decode_actions(raw[16:], nesting=nesting + 1))
     return UnknownAction(raw)
 
 
