@@ -237,23 +237,22 @@ def udp_rate(client: Host, server: Host, server_ip: str, *, offered_kbps: int, d
 
 def _iperf(client: Host, server: Host, server_ip: str, options: Sequence[str], *, duration_s: int) -> Rate:
     """Counted at the receiver without the first second: it holds the burst that a ceiling allows, and slow start."""
-    serving = _start(server, ["iperf3", "--server", "--one-off", "--json", "--bind", server_ip])
-    call = ["iperf3", "--client", server_ip, "--json", "--time", str(duration_s), "--connect-timeout", "2000", *options]
+    serving = _start(server, ["iperf3", "--server", "--json", "--bind", server_ip])
+    call = ["iperf3", "--client", server_ip, "--json", "--get-server-output", "--time", str(duration_s), *options]
     deadline_s = time.monotonic() + _IPERF_READY_S
     try:
         while True:
-            calling = _start(client, call)
+            calling = _start(client, [*call, "--connect-timeout", "2000"])
             said = _finish(calling, timeout_s=duration_s + 20, ok=(0, 1))
             if calling.returncode == 0:
                 break
             # A server that says nothing when it is ready can only be asked again.
             if "refused" not in said or time.monotonic() > deadline_s:
                 raise MeasureError(f"iperf3 from {client.name} to {server.name}: {said}")
-        report = json.loads(_finish(serving, timeout_s=10))
     finally:
-        if serving.poll() is None:
-            serving.kill()
-            serving.wait()
+        serving.kill()
+        serving.wait()
+    report = json.loads(said)["server_output_json"]
     # The server's last interval is a stub of milliseconds.
     sums = [second["sum"] for second in report["intervals"][1:] if second["sum"]["seconds"] > 0.5]
     if not sums:

@@ -16,7 +16,7 @@ from apps.lab.sandbox import Sandbox, SandboxError
 from tests.support.eventually import eventually
 from tests.support.rig import Rig
 
-_FORWARD = "actions=NORMAL"
+_FORWARD = "priority=10,actions=NORMAL"
 
 
 def test_hosts_on_one_bridge_reach_each_other_only_through_its_flows(ovs: Rig) -> None:
@@ -59,14 +59,14 @@ def test_probe_counts_every_lost_packet(ovs: Rig) -> None:
     one, two = (ovs.add_host(f"h{n}", "s1", n, ip=f"10.0.0.{n}/24") for n in (1, 2))
     assert one.ping(two).lost == 0
     with one.probe(two) as probe:
-        ovs.ofctl("add-flow", "s1", "priority=1," + _FORWARD)
+        ovs.ofctl("add-flow", "s1", "priority=20,actions=NORMAL")
         whole = probe.finish()
     assert whole.lost == 0
     assert whole.duplicates == 0
     with one.probe(two) as probe:
-        ovs.ofctl("add-flow", "s1", "priority=2,udp,actions=drop")
+        ovs.ofctl("add-flow", "s1", "priority=30,udp,actions=drop")
         eventually(lambda: "n_packets=0" not in ovs.ofctl("dump-flows", "s1", "udp"), 5, "a dropped packet")
-        ovs.ofctl("--strict", "del-flows", "s1", "priority=2,udp")
+        ovs.ofctl("--strict", "del-flows", "s1", "priority=30,udp")
         broken = probe.finish()
     assert 0 < broken.lost < broken.sent
 
