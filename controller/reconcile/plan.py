@@ -48,10 +48,10 @@ def _build_up(flows: Tracker[FlowKey, Flow], groups: Tracker[int, Group], meters
     frames: list[bytes] = []
     marks: list[Mark] = []
     for meter_id, meter, old in sorted(meters.puts(), key=lambda put: put[0]):
-        frames.append(messages.meter_add(meter) if old is None else messages.meter_modify(meter))
+        frames.append(messages.meter_mod(messages.ADD if old is None else messages.MODIFY, meter))
         marks.append(Mark("meter", meter_id, meter))
     for group_id, group, held in sorted(groups.puts(), key=lambda put: put[0]):
-        frames.append(messages.group_add(group) if held is None else messages.group_modify(group))
+        frames.append(messages.group_mod(messages.ADD if held is None else messages.MODIFY, group))
         marks.append(Mark("group", group_id, group))
     for key, flow, _ in sorted(flows.puts(), key=lambda put: (-put[0].table, put[0].priority, put[0].match)):
         frames.append(messages.flow_add(flow))
@@ -63,12 +63,12 @@ def _clear_away(flows: Tracker[FlowKey, Flow], groups: Tracker[int, Group], mete
     frames: list[bytes] = []
     marks: list[Mark] = []
     for key in sorted(flows.deletes()):
-        frames.append(messages.flow_delete(key))
+        frames.append(messages.flow_delete_strict(key))
         marks.append(Mark("flow", key, None))
     for group_id in sorted(groups.deletes(), reverse=True):
-        frames.append(messages.group_delete(group_id))
+        frames.append(messages.group_mod(messages.DELETE, group_id))
         marks.append(Mark("group", group_id, None))
     for meter_id in sorted(meters.deletes()):
-        frames.append(messages.meter_delete(meter_id))
+        frames.append(messages.meter_mod(messages.DELETE, meter_id))
         marks.append(Mark("meter", meter_id, None))
     return Step(tuple(frames), tuple(marks))

@@ -1,0 +1,159 @@
+"""Which label versions stand where, who may be writing them, and when the old ones can go.
+
+fabric/labels.py knows one edge's versions; this module keeps all edges' and feeds them with what switches confirmed:
+
+    retree     topology or edges changed       -> new versions where the tree is another one
+    confirm    a switch holds its target        -> labels become usable, old versions that nobody writes any more are dropped
+    map        an edge's versions changed       -> the world's labels and choices, and which of them differ
+
+Make-before-break across switches falls out of it: an edge flips to a version only when every switch on the way confirmed it, and
+a version leaves the switches only when no switch can still be writing it; one out of reach counts with all it may have held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from immutables import Map
+
+from controller.fabric.graph import Fabric
+from controller.fabric.labels import TreeVersion, advance, choice, confirmed, prune
+from controller.fabric.paths import in_tree
+
+V = TypeVar("V")
+N = TypeVar("N")
+Versions = tuple[TreeVersion, ...]
+Pair = tuple[int, int]
+"""(dpid, edge dpid)"""
+
+
+class Labelling:
+    """The label versions of every edge.  Owned by the reconcile thread."""
+
+    def __init__(self, versions: Mapping[int, Versions] | None = None) -> None:
+        self.versions: dict[int, Versions] = dict(versions or {})
+        self._wanted: dict[int, Map[int, int]] = {}
+        self._edges: frozenset[int] = frozenset()
+        self._due: dict[int, dict[Pair, int]] = {}
+        """dpid -> {(edge, version): epoch that put this label into its target}, for hops not yet confirmed"""
+        self._flips: dict[int, dict[int, int]] = {}
+        """dpid -> {edge: epoch that last changed its choice}, until it is confirmed"""
+        self._may_write: dict[int, dict[int, frozenset[int]]] = {}
+        """edge -> {dpid: label versions it may be writing}"""
+        self._hops: dict[int, dict[int, Map[int, int]]] = {}
+        self._choices: dict[int, dict[int, int]] = {}
+        """edge -> {dpid: ...}, as last mapped"""
+        self._restored = set(self.versions)
+        self._changed: set[int] = set()
+        self._unmapped: set[int] = set(self.versions)
+
+    def retree(self, fabric: Fabric, edges: Iterable[int]) -> None:
+        """The topology or the set of edges changed: bring every edge's versions up to it."""
+        self._edges = frozenset(edge for edge in edges if edge in fabric.switches)
+        for edge in self.versions.keys() - self._edges:
+            self._set(edge, ())
+        for edge in sorted(self._edges):
+            self._wanted[edge] = in_tree(fabric, edge)
+            self._set(edge, advance(self.versions.get(edge, ()), self._wanted[edge]))
+            if edge in self._restored:
+                # What the switches held before the restart is not known until each was read: any version may be in use.
+                versions = frozenset(tree.version for tree in self.versions.get(edge, ()))
+                self._may_write[edge] = dict.fromkeys(fabric.switches, versions)
+                for dpid in fabric.switches:
+                    self._flips.setdefault(dpid, {}).setdefault(edge, 0)
+        self._restored.clear()
+        # A new edge has a choice to make toward every other.
+        self._unmapped |= self._edges
+
+    def confirm(self, dpid: int, epoch: int, refused: frozenset[Pair]) -> None:
+        """The switch holds its target of `epoch`, but for the labels (edge, version) that it refused."""
+        due = self._due.get(dpid, {})
+        for (edge, version), since in [item for item in due.items() if item[1] <= epoch and item[0] not in refused]:
+            del due[edge, version]
+            self._set(edge, confirmed(self.versions.get(edge, ()), dpid, version))
+        flips = self._flips.get(dpid, {})
+        for edge in [edge for edge, since in flips.items() if since <= epoch]:
+            del flips[edge]
+            chosen = self._choices.get(edge, {}).get(dpid)
+            self._may_write.setdefault(edge, {})[dpid] = frozenset() if chosen is None else frozenset((chosen,))
+            self._prune(edge)
+
+    def forget(self, dpid: int) -> None:
+        """The operator removed the switch: what it may be writing counts no longer."""
+        self._due.pop(dpid, None)
+        self._flips.pop(dpid, None)
+        for edge, writers in self._may_write.items():
+            if writers.pop(dpid, None):
+                self._prune(edge)
+
+    def take_changed(self) -> set[int]:
+        """The edges whose versions changed since the last call, for whoever keeps them."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def map(self, epoch: int) -> tuple[dict[Pair, Map[int, int]], dict[Pair, int | None]]:
+        """What differs, since the last call, of the labels {version: port_no} and the choice of each (dpid, edge).
+
+        An empty map or None: there is none any more.  `epoch` is the step that will hand this to the switches.
+        """
+        labels: dict[Pair, Map[int, int]] = {}
+        choices: dict[Pair, int | None] = {}
+        unmapped, self._unmapped = self._unmapped, set()
+        for edge in sorted(unmapped):
+            versions = self.versions.get(edge, ())
+            for dpid, hops in self._differing(self._hops.setdefault(edge, {}), _hops(versions), Map()):
+                labels[dpid, edge] = hops
+            wanted = {dpid: choice(versions, dpid) for dpid in self._edges if dpid != edge and edge in self._edges}
+            usable = {dpid: version for dpid, version in wanted.items() if version is not None}
+            for dpid, version in self._differing(self._choices.setdefault(edge, {}), usable, None):
+                choices[dpid, edge] = version
+                if version is not None:
+                    writers = self._may_write.setdefault(edge, {})
+                    writers[dpid] = writers.get(dpid, frozenset()) | {version}
+                self._flips.setdefault(dpid, {})[edge] = epoch
+            for tree in versions:
+                for dpid in tree.pending:
+                    self._due.setdefault(dpid, {}).setdefault((edge, tree.version), epoch)
+        return labels, choices
+
+    @staticmethod
+    def _differing(held: dict[int, V], wanted: dict[int, V], nothing: N) -> list[tuple[int, V | N]]:
+        """Make `held` equal to `wanted`; returns what was different, by dpid."""
+        differing: list[tuple[int, V | N]] = [(dpid, nothing) for dpid in sorted(held.keys() - wanted.keys())]
+        differing += [(dpid, value) for dpid, value in sorted(wanted.items()) if held.get(dpid) != value]
+        held.clear()
+        held.update(wanted)
+        return differing
+
+    def _set(self, edge: int, versions: Versions) -> None:
+        before = self.versions.get(edge, ())
+        if versions == before:
+            return
+        for version in {tree.version for tree in before} - {tree.version for tree in versions}:
+            for due in self._due.values():
+                due.pop((edge, version), None)
+        if versions:
+            self.versions[edge] = versions
+        else:
+            self.versions.pop(edge, None)
+        self._changed.add(edge)
+        self._unmapped.add(edge)
+
+    def _prune(self, edge: int) -> None:
+        """Drop the versions that nobody can be writing any more; a tree that waited for a free version number can then move up."""
+        versions = self.versions.get(edge, ())
+        in_use = set().union(*self._may_write.get(edge, {}).values())
+        pruned = prune(versions, in_use)
+        if pruned != versions and edge in self._wanted:
+            pruned = advance(pruned, self._wanted[edge])
+        self._set(edge, pruned)
+
+
+def _hops(versions: Versions) -> dict[int, Map[int, int]]:
+    """dpid -> {version: port_no} of one edge."""
+    hops: dict[int, dict[int, int]] = {}
+    for tree in versions:
+        for dpid, port_no in tree.hops.items():
+            hops.setdefault(dpid, {})[tree.version] = port_no
+    return {dpid: Map(by_version) for dpid, by_version in hops.items()}

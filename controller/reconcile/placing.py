@@ -1,0 +1,63 @@
+"""Which ports stand on which switch: the index that turns "this port was bound" into "these switches care".
+
+Every function takes a Placement and gives back the next one; each costs the size of what it changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from immutables import Map
+
+from controller.fabric.ports import EndPoint
+from controller.model.ids import network_of, tenant_of
+from controller.pipeline.world import Placement
+
+
+def place(placement: Placement, port: str, at: EndPoint) -> Placement:
+    """The port is bound at this switch port (and no longer where it was before)."""
+    if placement.at.get(port) == at:
+        return placement
+    if port in placement.at:
+        placement = displace(placement, port)
+    network, tenant, dpid = network_of(port), tenant_of(port), at.dpid
+    edges = placement.presence.get(network, Map())
+    return replace(
+        placement,
+        at=placement.at.set(port, at),
+        members=placement.members.set(network, placement.members.get(network, Map()).set(port, dpid)),
+        presence=placement.presence.set(network, edges.set(dpid, edges.get(dpid, Map()).set(port, None))),
+        tenants=placement.tenants.set((dpid, tenant), placement.tenants.get((dpid, tenant), 0) + 1),
+        networks_at=placement.networks_at.set(dpid, placement.networks_at.get(dpid, Map()).set(network, None)),
+    )
+
+
+def displace(placement: Placement, port: str) -> Placement:
+    """The port is bound nowhere."""
+    at = placement.at.get(port)
+    if at is None:
+        return placement
+    network, tenant, dpid = network_of(port), tenant_of(port), at.dpid
+    here = placement.presence[network][dpid].delete(port)
+    presence, networks_at = placement.presence, placement.networks_at
+    if here:
+        presence = presence.set(network, presence[network].set(dpid, here))
+    else:
+        presence = _drop(presence, network, dpid)
+        networks_at = _drop(networks_at, dpid, network)
+    left = placement.tenants[dpid, tenant] - 1
+    tenants = placement.tenants
+    return replace(
+        placement,
+        at=placement.at.delete(port),
+        members=_drop(placement.members, network, port),
+        presence=presence,
+        tenants=tenants.set((dpid, tenant), left) if left else tenants.delete((dpid, tenant)),
+        networks_at=networks_at,
+    )
+
+
+def _drop(outer: Map, key: object, inner_key: object) -> Map:  # type: ignore[type-arg]
+    """Without outer[key][inner_key], and without outer[key] once that is empty."""
+    inner = outer[key].delete(inner_key)
+    return outer.set(key, inner) if inner else outer.delete(key)

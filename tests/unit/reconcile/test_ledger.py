@@ -1,0 +1,90 @@
+"""Epochs, confirmations and those who wait for them."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from controller.reconcile.status import Ledger
+
+CONNECTED = frozenset({1, 2})
+
+
+def _waiting(ledger: Ledger, generation: int) -> Future[None]:
+    waiter: Future[None] = Future()
+    if not ledger.wait(generation, waiter):
+        waiter.set_result(None)
+    return waiter
+
+
+def _release(ledger: Ledger) -> None:
+    for waiter in ledger.close():
+        waiter.set_result(None)
+
+
+def test_waiter_is_released_by_the_last_switch() -> None:
+    """A generation that touches two switches is there when both confirmed its epoch, not before."""
+    ledger = Ledger(0)
+    epoch = ledger.advance(1, [1, 2], frozenset({"x"}), CONNECTED)
+    waiter = _waiting(ledger, 1)
+    ledger.confirm(1, epoch)
+    _release(ledger)
+    assert not waiter.done()
+    assert ledger.lagging(1) == (2,)
+    assert ledger.confirm(2, epoch) == {"x"}
+    _release(ledger)
+    assert waiter.done()
+
+
+def test_waiter_may_come_before_its_generation_is_compiled() -> None:
+    """Waiting for a generation that the loop has not seen yet holds until it has been compiled and confirmed."""
+    ledger = Ledger(0)
+    waiter = _waiting(ledger, 2)
+    epoch = ledger.advance(1, [1], frozenset(), CONNECTED)
+    ledger.confirm(1, epoch)
+    _release(ledger)
+    assert not waiter.done()
+    epoch = ledger.advance(2, [1], frozenset(), CONNECTED)
+    _release(ledger)
+    assert not waiter.done()
+    ledger.confirm(1, epoch)
+    _release(ledger)
+    assert waiter.done()
+
+
+def test_what_follows_from_a_generation_holds_its_waiters() -> None:
+    """A later epoch without a new generation (labels confirmed, choices made) is waited for by those still waiting."""
+    ledger = Ledger(0)
+    first = ledger.advance(1, [1], frozenset(), CONNECTED)
+    waiter = _waiting(ledger, 1)
+    ledger.confirm(1, first)
+    second = ledger.advance(1, [2, 3], frozenset(), CONNECTED)
+    _release(ledger)
+    assert not waiter.done()
+    ledger.confirm(2, second)
+    _release(ledger)
+    assert waiter.done(), "switch 3 is not connected, so what follows does not wait for it"
+
+
+def test_generation_that_touches_nothing_is_there_at_once() -> None:
+    """Nobody waits for an unbound port."""
+    ledger = Ledger(0)
+    ledger.advance(1, [], frozenset({"x"}), CONNECTED)
+    _release(ledger)
+    assert _waiting(ledger, 1).done()
+
+
+def test_floor_is_held_by_the_switch_that_lags() -> None:
+    """The floor is the lowest generation any known switch has confirmed; one never heard of holds it below all."""
+    ledger = Ledger(0)
+    epoch = ledger.advance(1, [1, 2], frozenset(), CONNECTED)
+    ledger.confirm(1, epoch)
+    assert ledger.floor([1, 2]) == -1
+    ledger.confirm(2, epoch)
+    assert ledger.floor([1, 2]) == 1
+    later = ledger.advance(5, [1], frozenset(), CONNECTED)
+    assert ledger.floor([1, 2]) == 1
+    assert ledger.floor([2]) == 5, "a switch whose target did not change is at the newest generation"
+    ledger.confirm(1, later)
+    assert ledger.floor([1, 2]) == 5
+    ledger.forget(1)
+    assert ledger.floor([2]) == 5
