@@ -107,6 +107,7 @@ class Snapshot:
             raise KeyError(name)
         draft = _Draft(self)
         draft.remove(before)
+        draft.forget_cursors(name)
         return draft.result()
 
     def with_keys(self, keys: Keys) -> Snapshot:
@@ -221,6 +222,12 @@ class _Draft:
             ranges = self._get("ranges")
             left = tuple(r for r in ranges[owner] if r != removed)
             self._maps["ranges"] = ranges.set(owner, left) if left else ranges.delete(owner)
+
+    def forget_cursors(self, subnet: str) -> None:
+        for key in ((subnet, 4), (subnet, 6)):
+            cursors = self._get("address_cursors")
+            if key in cursors:
+                self._maps["address_cursors"] = cursors.delete(key)
 
     def _get(self, index: str) -> Map[Any, Any]:
         if index not in self._maps:
