@@ -1,6 +1,6 @@
 """What the use cases need from the outside: a store, and views of the observed fabric and of the status of objects.
 
-Protocols live with their user; controller/store and controller/reconcile implement them, controller/build.py joins them.
+Protocols live with their user; controller/store and controller/reconcile implement them, controller/build.py joins.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from controller.model.network import Attachment
 from controller.model.status import Condition, State, Status
 
 __all__ = [
-    "Answer", "Compacted", "Compare", "CompareFailed", "Condition", "FabricView", "Record", "State", "Status", "StatusView", "Store", "Write",
+    "Answer", "Compacted", "Compare", "CompareFailed", "Condition", "FabricView", "Record", "State", "Status",
+    "StatusView", "Store", "StoreFailed", "Write",
 ]
 
 
@@ -46,7 +47,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The stored answer to a request_id: `digest` of the request it belonged to, and the response as the service encoded it."""
+    """The stored answer to a request_id: the `digest` of its request, and the response as the service encoded it."""
 
     request_id: str
     digest: bytes
@@ -59,7 +60,7 @@ class CompareFailed(Exception):
 
 
 class Compacted(Exception):
-    """The history asked for is no longer kept; `oldest` is the first revision that can still be listed or resumed from."""
+    """The history asked for is gone; `oldest` is the first revision that can still be listed or resumed from."""
 
     def __init__(self, oldest: int) -> None:
         super().__init__(f"history starts after revision {oldest}")
@@ -67,7 +68,7 @@ class Compacted(Exception):
 
 
 class StoreFailed(Exception):
-    """The engine under the store refused or broke: says what, which file, and what to do.  A transaction that raises this wrote nothing."""
+    """The engine under the store refused or broke: says what, which file, what to do.  Nothing was written."""
 
 
 class Store(Protocol):
@@ -76,18 +77,22 @@ class Store(Protocol):
     def revision(self) -> int: ...
 
     def txn(self, compares: Sequence[Compare], writes: Sequence[Write], answer: Answer | None = None) -> int:
-        """Apply all writes (and keep the answer) at one new revision, durably, and return it; CompareFailed if a condition fails.
+        """Apply all writes (and keep the answer) at one new revision, durably, and return that.
 
-        Without writes no revision is taken: the answer is kept and the current revision returned.
+        CompareFailed, and nothing is written, if a condition does not hold.  A key is written at most once.  Without
+        writes no revision is taken: the answer is kept and the current revision returned.
         """
         ...
 
     def list(self, prefix: str, at: int | None = None) -> Sequence[Record]:
-        """All keys under the prefix, sorted, as of revision `at` (default: now).  Compacted if `at` is too old; ValueError if it has not been yet."""
+        """All keys under the prefix, sorted, as of revision `at` (default: now).
+
+        Compacted if `at` is too old, ValueError if it has not been yet.
+        """
         ...
 
     def history(self, prefix: str, after: int) -> Sequence[Record]:
-        """Every change under the prefix with mod_revision > `after`, by revision, then key.  Compacted if some are gone."""
+        """Every change under the prefix with mod_revision > `after`, by revision, then key.  Errors as `list`."""
         ...
 
     def answer(self, request_id: str) -> Answer | None: ...
@@ -121,7 +126,10 @@ class FabricView(Protocol):
     def fabric(self) -> Fabric: ...
 
     def attachable(self, attachment: Attachment) -> str | None:
-        """None if nothing known speaks against it, else "ATTACHMENT_IS_FABRIC" or "ATTACHMENT_IN_USE" (the same switch port under its other spelling)."""
+        """None if nothing known speaks against it, else the reason.
+
+        "ATTACHMENT_IS_FABRIC", or "ATTACHMENT_IN_USE": the same switch port under its other spelling.
+        """
         ...
 
 
