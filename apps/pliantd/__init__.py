@@ -1,0 +1,1 @@
+"""pliantd: the process, and its os-ken applications, one per module."""
