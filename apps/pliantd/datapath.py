@@ -24,4 +24,4 @@ class Datapaths(App):
 
     @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN)
     def port_changed(self, event: Any) -> None:
-        self._loop.ports_changed(event.msg.datapath)
+        self._loop.port_changed(event.msg.datapath, event.msg.desc.port_no)

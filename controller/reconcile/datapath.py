@@ -47,6 +47,10 @@ class Datapath(Protocol):
         """The switch's physical ports as of its last port description or status message (LOCAL left out)."""
         ...
 
+    def switch_port(self, port_no: int) -> SwitchPort | None:
+        """One of them, or None if there is no such port (any more)."""
+        ...
+
     def submit(self, frames: Sequence[bytes]) -> Future[list[FrameError]]:
         """Send frames (xids are stamped here) and a barrier; completes when the barrier reply came, with what was refused.  Disconnected if the channel went."""
         ...

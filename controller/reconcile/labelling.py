@@ -18,12 +18,11 @@ from typing import TypeVar
 from immutables import Map
 
 from controller.fabric.graph import Fabric
-from controller.fabric.labels import TreeVersion, advance, choice, confirmed, prune
-from controller.fabric.paths import in_tree
+from controller.fabric.labels import Versions, advance, choice, confirmed, prune
+from controller.fabric.paths import Tree, in_tree
 
 V = TypeVar("V")
 N = TypeVar("N")
-Versions = tuple[TreeVersion, ...]
 Pair = tuple[int, int]
 """(dpid, edge dpid)"""
 
@@ -33,7 +32,7 @@ class Labelling:
 
     def __init__(self, versions: Mapping[int, Versions] | None = None) -> None:
         self.versions: dict[int, Versions] = dict(versions or {})
-        self._wanted: dict[int, Map[int, int]] = {}
+        self._wanted: dict[int, Tree] = {}
         self._edges: frozenset[int] = frozenset()
         self._due: dict[int, dict[Pair, int]] = {}
         """dpid -> {(edge, version): epoch that put this label into its target}, for hops not yet confirmed"""
@@ -69,7 +68,7 @@ class Labelling:
     def confirm(self, dpid: int, epoch: int, refused: frozenset[Pair]) -> None:
         """The switch holds its target of `epoch`, but for the labels (edge, version) that it refused."""
         due = self._due.get(dpid, {})
-        for (edge, version), since in [item for item in due.items() if item[1] <= epoch and item[0] not in refused]:
+        for edge, version in [pair for pair, since in due.items() if since <= epoch and pair not in refused]:
             del due[edge, version]
             self._set(edge, confirmed(self.versions.get(edge, ()), dpid, version))
         flips = self._flips.get(dpid, {})
@@ -102,7 +101,8 @@ class Labelling:
         unmapped, self._unmapped = self._unmapped, set()
         for edge in sorted(unmapped):
             versions = self.versions.get(edge, ())
-            for dpid, hops in self._differing(self._hops.setdefault(edge, {}), _hops(versions), Map()):
+            none: Map[int, int] = Map()
+            for dpid, hops in self._differing(self._hops.setdefault(edge, {}), _hops(versions), none):
                 labels[dpid, edge] = hops
             wanted = {dpid: choice(versions, dpid) for dpid in self._edges if dpid != edge and edge in self._edges}
             usable = {dpid: version for dpid, version in wanted.items() if version is not None}
@@ -143,7 +143,7 @@ class Labelling:
     def _prune(self, edge: int) -> None:
         """Drop the versions that nobody can be writing any more; a tree that waited for a free version number can then move up."""
         versions = self.versions.get(edge, ())
-        in_use = set().union(*self._may_write.get(edge, {}).values())
+        in_use: set[int] = set().union(*self._may_write.get(edge, {}).values())
         pruned = prune(versions, in_use)
         if pruned != versions and edge in self._wanted:
             pruned = advance(pruned, self._wanted[edge])
@@ -154,6 +154,6 @@ def _hops(versions: Versions) -> dict[int, Map[int, int]]:
     """dpid -> {version: port_no} of one edge."""
     hops: dict[int, dict[int, int]] = {}
     for tree in versions:
-        for dpid, port_no in tree.hops.items():
-            hops.setdefault(dpid, {})[tree.version] = port_no
+        for dpid, hop in tree.hops.items():
+            hops.setdefault(dpid, {})[tree.version] = hop.port_no
     return {dpid: Map(by_version) for dpid, by_version in hops.items()}

@@ -37,7 +37,7 @@ from controller.fabric.graph import Fabric
 from controller.fabric.observed import Alarm, Change
 from controller.fabric.ports import EndPoint, PortRole
 from controller.intent.snapshot import Snapshot
-from controller.model.errors import FailedPrecondition, NotFound, Unavailable
+from controller.model.errors import FailedPrecondition, NotFound
 from controller.model.ids import format_dpid
 from controller.model.network import Attachment
 from controller.model.status import Status
@@ -45,7 +45,7 @@ from controller.openflow import actions, messages
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.driver import Confirmed, Mailbox, drive
 from controller.reconcile.engine import Engine, Step
-from controller.reconcile.status import Ledger, View, by_name
+from controller.reconcile.status import Ledger, View, Waiter, by_name
 
 log = structlog.get_logger()
 
@@ -98,6 +98,7 @@ class Loop:
         self._ledger = Ledger(engine.world.intent.generation)
         self._changed: Map[str, int] = Map()
         self._to_tell: set[str] = set()
+        self._deadlines: list[tuple[float, int, Waiter]] = []
         self._next_tick = 0.0
         self._view = View(world=engine.world)
 
@@ -123,9 +124,9 @@ class Loop:
     def disconnected(self, datapath: Datapath) -> None:
         self._inbox.put(lambda: self._on_disconnected(datapath))
 
-    def ports_changed(self, datapath: Datapath) -> None:
-        """The switch reported that a port came, changed or went."""
-        self._inbox.put(lambda: self._on_ports(datapath))
+    def port_changed(self, datapath: Datapath, port_no: int) -> None:
+        """The switch reported that this port came, changed or went."""
+        self._inbox.put(lambda: self._on_port(datapath, port_no))
 
     def punted(self, dpid: int, port_no: int, frame: bytes) -> None:
         """A frame that the program sends to the controller came in on a switch port."""
@@ -143,15 +144,15 @@ class Loop:
         self._inbox.put(lambda: self._on_forget(dpid, done))
         return done
 
-    def wait(self, generation: int) -> Future[None]:
-        """Done when every switch that this generation touches confirmed it (and what followed from it)."""
-        done: Future[None] = Future()
-        self._inbox.put(lambda: self._on_wait(generation, done))
-        return done
+    def wait(self, generation: int, timeout_s: float) -> Waiter:
+        """Completes with () when every switch that this generation touches confirmed it (and what followed from it).
 
-    def lagging(self, generation: int) -> tuple[int, ...]:
-        """The switches that have not confirmed what `generation` touched, as of now."""
-        return self._ledger.lagging(generation)
+        After `timeout_s` it completes with the switches that have not.  Never fails.
+        """
+        waiter = Waiter()
+        deadline = self._clock() + timeout_s
+        self._inbox.put(lambda: self._on_wait(generation, deadline, waiter))
+        return waiter
 
     def view(self) -> View:
         return self._view
@@ -273,7 +274,7 @@ class Loop:
             refused=by_name(self._refused), floor=self._ledger.floor(world.fabric.switches),
         )
         for waiter in self._ledger.close():
-            waiter.set_result(None)
+            waiter.set_result(())
         if self._to_tell:
             names, self._to_tell = frozenset(self._to_tell), set()
             self._status_changed(names)
@@ -281,6 +282,10 @@ class Loop:
     def _tick(self) -> None:
         now = self._clock()
         self._next_tick = now + TICK_S
+        for deadline, generation, waiter in self._deadlines:
+            if deadline <= now and not waiter.done():
+                waiter.set_result(self._ledger.lagging(generation))
+        self._deadlines = [item for item in self._deadlines if not item[2].done()]
         fabric = self._engine.world.fabric
         for at, frame in self._discovery.due(now, fabric):
             connection = self._connections.get(at.dpid)
@@ -306,14 +311,13 @@ class Loop:
         self._engine.observe(SwitchDisconnected(dpid=datapath.dpid))
         log.info("switch_disconnected", switch=format_dpid(datapath.dpid))
 
-    def _on_ports(self, datapath: Datapath) -> None:
-        switch = self._engine.world.fabric.switches.get(datapath.dpid)
-        if switch is None or self.datapath(datapath.dpid) is not datapath:
+    def _on_port(self, datapath: Datapath, port_no: int) -> None:
+        if self.datapath(datapath.dpid) is not datapath:
             return
-        ports = {port.port_no: port for port in datapath.switch_ports()}
-        for port_no in switch.ports.keys() - ports.keys():
+        port = datapath.switch_port(port_no)
+        if port is None:
             self._engine.observe(PortRemoved(dpid=datapath.dpid, port_no=port_no))
-        for port in ports.values():
+        else:
             self._engine.observe(PortObserved(dpid=datapath.dpid, port=port))
 
     def _on_punt(self, at: EndPoint, frame: bytes) -> None:
@@ -345,9 +349,11 @@ class Loop:
             self._engine.labelling.forget(dpid)
             self._on_declared(SwitchForgotten(dpid=dpid), done)
 
-    def _on_wait(self, generation: int, done: Future[None]) -> None:
-        if not self._ledger.wait(generation, done):
-            done.set_result(None)
+    def _on_wait(self, generation: int, deadline: float, waiter: Waiter) -> None:
+        if self._ledger.wait(generation, waiter):
+            self._deadlines.append((deadline, generation, waiter))
+        else:
+            waiter.set_result(())
 
     def _on_confirmed(self, confirmed: Confirmed) -> None:
         dpid = confirmed.dpid

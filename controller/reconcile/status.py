@@ -99,6 +99,10 @@ class View:
         return (self.world.placement.at[obj.name].dpid,) if isinstance(obj, Port) else self.needs(obj.name)
 
 
+Waiter = Future[tuple[int, ...]]
+"""Completes with the switches that have not confirmed: () when all have."""
+
+
 @dataclass(slots=True)
 class Record:
     """One epoch that some switch still has to confirm."""
@@ -107,7 +111,7 @@ class Record:
     generations: range
     names: frozenset[str]
     awaits: dict[int, int]
-    waiters: list[Future[None]] = field(default_factory=list)
+    waiters: list[Waiter] = field(default_factory=list)
 
 
 class Ledger:
@@ -120,7 +124,7 @@ class Ledger:
         self._touched: dict[int, int] = {}
         self._generation_at: dict[int, int] = {0: -1}
         self._open: list[Record] = []
-        self._early: list[tuple[int, Future[None]]] = []
+        self._early: list[tuple[int, Waiter]] = []
 
     def advance(self, generation: int, touched: Iterable[int], names: frozenset[str], connected: frozenset[int]) -> int:
         """A step of the engine changed the targets of `touched`.  Returns the new epoch."""
@@ -153,16 +157,16 @@ class Ledger:
                 names |= record.names
         return frozenset(names)
 
-    def close(self) -> list[Future[None]]:
+    def close(self) -> list[Waiter]:
         """Forget the epochs that nothing holds open any more; returns the waiters to release."""
-        released = [waiter for record in self._open if not record.awaits for waiter in record.waiters]
+        released = [w for record in self._open if not record.awaits for w in record.waiters if not w.done()]
         self._open = [record for record in self._open if record.awaits]
         oldest = min((self.confirmed.get(dpid, 0) for dpid in self._touched), default=self.epoch)
         for epoch in [e for e in self._generation_at if e < oldest]:
             del self._generation_at[epoch]
         return released
 
-    def wait(self, generation: int, waiter: Future[None]) -> bool:
+    def wait(self, generation: int, waiter: Waiter) -> bool:
         """Hold `waiter` until every switch that `generation` touched confirmed it.  False if there is nothing to wait for."""
         if generation > self.generation:
             self._early.append((generation, waiter))

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-
-from controller.reconcile.status import Ledger
+from controller.reconcile.status import Ledger, Waiter
 
 CONNECTED = frozenset({1, 2})
 
 
-def _waiting(ledger: Ledger, generation: int) -> Future[None]:
-    waiter: Future[None] = Future()
+def _waiting(ledger: Ledger, generation: int) -> Waiter:
+    waiter = Waiter()
     if not ledger.wait(generation, waiter):
-        waiter.set_result(None)
+        waiter.set_result(())
     return waiter
 
 
 def _release(ledger: Ledger) -> None:
     for waiter in ledger.close():
-        waiter.set_result(None)
+        waiter.set_result(())
 
 
 def test_waiter_is_released_by_the_last_switch() -> None:
