@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from controller.intent.pools import INDEX_MASK
 from controller.openflow import actions
 from controller.openflow.match import MatchValue, match
 
@@ -73,6 +74,11 @@ MEANING: dict[Reason, str] = {
     Reason.NOT_HERE: "for a port of this switch that is no longer here",
 }
 
+TENANT_UNKNOWN = frozenset({
+    Reason.UNBOUND_PORT, Reason.LOCAL_PORT, Reason.UNDECIDED_PORT, Reason.UNKNOWN_LABEL, Reason.STALE_KEY,
+})
+"""Counted by switch only: nobody can say whose frame it was."""
+
 
 # -- tables
 
@@ -120,6 +126,11 @@ TABLES: tuple[Table, ...] = (
     UNLABEL_BUM, COPY, RX_PORT, RX_TENANT, DELIVER, DROP, META,
 )
 TABLE_NAMES: dict[int, str] = {table.number: table.name for table in TABLES}
+
+
+def after(table: Table) -> Table:
+    """Where a frame goes on to that `table` has nothing to say about; for tables whose miss is another table."""
+    return next(other for other in TABLES if other.number == table.miss)
 
 
 class Priority(IntEnum):
@@ -202,7 +213,7 @@ def load_owner(slice_: int, network_key: int) -> bytes:
     return actions.set_field("metadata", slice_ << SLICE.first_bit | network_key << NETWORK.first_bit)
 
 
-# -- the fabric label in eth_dst:  CCC TTT 10 | label 16 | key 24
+# -- the fabric label in eth_dst:  CCC TTT 10 | label 16 (fabric/labels.py) | key 24 (intent/keys.py)
 
 LABEL_UNICAST, LABEL_BUM = 0, 1
 _LABEL_MARK = 0b10
@@ -210,13 +221,6 @@ _MARK_BITS, _TYPE_AND_MARK_BITS = 0b11, 0b11111
 LABEL_BIT, KEY_BIT, KEY_BITS = 24, 0, 24
 LEAF_BITS = 6
 """A leaf of the replication tree holds the ports whose index agrees above these bits: at most 64."""
-INDEX_BITS = 10
-"""A port key is slice << 10 | index."""
-
-
-def label16(edge_id: int, version: int) -> int:
-    """edge id (12) . backup (1, always 0 in this version) . tree version (3)."""
-    return edge_id << 4 | version
 
 
 def label_head(kind: int) -> int:
@@ -241,7 +245,7 @@ def key_in_label(key24: int) -> tuple[int, int]:
 
 def leaf_of(key24: int) -> int:
     """The leaf of the replication tree that a port key belongs to, 0..15."""
-    return (key24 & ((1 << INDEX_BITS) - 1)) >> LEAF_BITS
+    return (key24 & INDEX_MASK) >> LEAF_BITS
 
 
 # -- groups:  kind 4 | network key 24 | leaf 4.  Ascending ids are bottom-up, so a group is added after those it names.
@@ -263,7 +267,7 @@ def group_id(kind: GroupKind, network_key: int, leaf: int = 0) -> int:
 OWNED_GROUPS = range(1 << 28, 4 << 28)
 
 
-# -- meters:  1..4095 LLDP by port_no; slot * 4 + kind for what intent asked (slots 1024..50000); HEARING + port_no
+# -- meters:  1..4095 LLDP by port_no; above, slot * 4 + kind, with slots from intent/keys.py (1024..50000)
 
 
 class MeterKind(IntEnum):
@@ -275,11 +279,13 @@ class MeterKind(IntEnum):
     """queries that a port may have answered"""
     BUM = 2
     """broadcast and multicast that a network may replicate here"""
+    HEARING = 3
+    """the one frame that shows an AUTO port to be a host's; the slot is 1024 + port_no"""
 
 
 LAST_OWN_PUNT_METER = 4094
 """Switch ports above share one LLDP meter, the next number."""
-_HEARING = 0x31000
+FIRST_SLOT, LAST_SLOT = 1024, 50_000
 
 
 def meter_id(slot: int, kind: MeterKind) -> int:
@@ -291,11 +297,10 @@ def lldp_meter_id(port_no: int) -> int:
 
 
 def hearing_meter_id(port_no: int) -> int:
-    """The meter of the one frame that shows an AUTO port to be a host's."""
-    return _HEARING + lldp_meter_id(port_no)
+    return meter_id(FIRST_SLOT + lldp_meter_id(port_no), MeterKind.HEARING)
 
 
-OWNED_METERS = range(1, _HEARING + LAST_OWN_PUNT_METER + 2)
+OWNED_METERS = range(1, 4 * (LAST_SLOT + 1))
 
 SERVICE_PPS, SERVICE_BURST = 100, 200
 """Per port: answers are made on the slow path, and one host's storm must not take its neighbours' ARP."""

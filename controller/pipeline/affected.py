@@ -1,0 +1,163 @@
+"""Which fragments may come out differently after a change.  May name too many, never too few; costs what changed.
+
+What each kind reads, beside the features of its switch:
+
+    switch_port  the switch port, its role, whether it is bound
+    label        hops of that label version, edge id                  reach    the choice, edge id
+    tenant       the tenant, its slot here, whether it is present here
+    network      its subnets, slot and presence anywhere, edge ids, local port keys
+    flood        local port keys of the network
+    port         the port, its keys and place
+    peer         the same, the edge id of its place, presence of the network here
+
+Keys change only together with the objects that hold them, edge ids with the ports attached to the edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from immutables import Map
+
+from controller.fabric.graph import EndPoint
+from controller.model.ids import network_of, tenant_of
+from controller.pipeline import tables
+from controller.pipeline.compiler import fragment_key, fragments_on
+from controller.pipeline.tables import Kind
+from controller.pipeline.world import FragmentKey, World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """What is not the same in two worlds.  Too much does no harm."""
+
+    ports: frozenset[str] = frozenset()
+    """tenant ports whose binding changed"""
+    objects: frozenset[str] = frozenset()
+    """objects of intent, of any kind, that came, changed or went"""
+    switch_ports: frozenset[EndPoint] = frozenset()
+    """switch ports that came, went, or have another role"""
+    switches: frozenset[int] = frozenset()
+    """switches that came, went, or have other features"""
+    labels: frozenset[tuple[int, int]] = frozenset()
+    choices: frozenset[tuple[int, int]] = frozenset()
+    """(dpid, edge dpid), as in World"""
+
+
+def affected(before: World, after: World, changed: Changed) -> set[FragmentKey]:
+    search = _Search(before, after)
+    for dpid in changed.switches:
+        search.switch(dpid)
+    for at in changed.switch_ports:
+        search.add(Kind.SWITCH_PORT, at.dpid, at.port_no)
+    for dpid, edge in changed.labels:
+        search.label(dpid, edge)
+    for dpid, edge in changed.choices:
+        search.add(Kind.REACH, dpid, edge)
+    names = changed.objects | changed.ports
+    for name in names:
+        search.named(name)
+    for edge in sorted({dpid for name in names for dpid in search.places(name)}):
+        search.edge(edge)
+    return search.found
+
+
+class _Search:
+    """Walks from what changed to what reads it, in both worlds."""
+
+    def __init__(self, before: World, after: World) -> None:
+        self.worlds = (before, after)
+        self.found: set[FragmentKey] = set()
+        self._presence_compared: set[str] = set()
+
+    def add(self, kind: Kind, dpid: int, *subject: str | int) -> None:
+        self.found.add(fragment_key(kind, dpid, *subject))
+
+    def switch(self, dpid: int) -> None:
+        features = [s.features if (s := world.fabric.switches.get(dpid)) else None for world in self.worlds]
+        if features[0] != features[1]:
+            for world in self.worlds:
+                self.found.update(fragments_on(world, dpid))
+
+    def label(self, dpid: int, edge: int) -> None:
+        for world in self.worlds:
+            for version in world.labels.get((dpid, edge), ()):
+                self.add(Kind.LABEL, dpid, edge, version)
+
+    def named(self, name: str) -> None:
+        """An object of intent, by the form of its name: tenants/t[/networks/n[/subnets/s | /ports/p]]."""
+        match name.split("/"):
+            case [_, _]:
+                for dpid in self._switches():
+                    self.add(Kind.TENANT, dpid, name)
+            case [_, _, _, _]:
+                self._network(name)
+            case [_, _, _, _, "subnets", _]:
+                self._network(network_of(name))
+            case [_, _, _, _, "ports", _]:
+                self._port(name)
+
+    def places(self, port: str) -> Iterator[int]:
+        """Switches where the port is, or is asked to be: those whose edge id may depend on it."""
+        for world in self.worlds:
+            asked = world.intent.ports.get(port)
+            if asked is not None and asked.attachment is not None:
+                yield asked.attachment.dpid
+
+    def edge(self, edge: int) -> None:
+        """If the switch became, ceased to be, or is another edge, all that names it by edge id."""
+        before, after = (world.intent.keys.edge_id(edge) for world in self.worlds)
+        if before == after:
+            return
+        for dpid in self._switches():
+            self.label(dpid, edge)
+            self.add(Kind.REACH, dpid, edge)
+        for world in self.worlds:
+            for network in world.placement.networks_at.get(edge, ()):
+                self._network(network)
+                for port in world.placement.presence[network][edge]:
+                    self._peer(port)
+
+    def _switches(self) -> set[int]:
+        return {dpid for world in self.worlds for dpid in world.fabric.switches}
+
+    def _edges_of(self, network: str) -> set[int]:
+        return {dpid for world in self.worlds for dpid in world.placement.presence.get(network, ())}
+
+    def _network(self, network: str) -> None:
+        for dpid in self._edges_of(network):
+            self.add(Kind.NETWORK, dpid, network)
+
+    def _peer(self, port: str) -> None:
+        for dpid in self._edges_of(network_of(port)):
+            self.add(Kind.PEER, dpid, port)
+
+    def _port(self, port: str) -> None:
+        network = network_of(port)
+        for world in self.worlds:
+            at, key = world.placement.at.get(port), world.intent.keys.port_key(port)
+            if at is None:
+                continue
+            self.add(Kind.PORT, at.dpid, port)
+            self.add(Kind.SWITCH_PORT, at.dpid, at.port_no)
+            self.add(Kind.NETWORK, at.dpid, network)
+            self.add(Kind.TENANT, at.dpid, tenant_of(port))
+            if key is not None:
+                self.add(Kind.FLOOD, at.dpid, network, tables.leaf_of(key.key24))
+        self._peer(port)
+        self._presence(network)
+
+    def _presence(self, network: str) -> None:
+        """Where the network arrived or left, everybody's peer fragments; everywhere, the copies to other edges."""
+        if network in self._presence_compared:
+            return
+        self._presence_compared.add(network)
+        before, after = (frozenset(world.placement.presence.get(network, Map())) for world in self.worlds)
+        if before == after:
+            return
+        self._network(network)
+        for dpid in before ^ after:
+            for world in self.worlds:
+                for port in world.placement.members.get(network, ()):
+                    self.add(Kind.PEER, dpid, port)

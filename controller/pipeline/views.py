@@ -1,0 +1,115 @@
+"""Look-ups that several fragments share: an object of intent together with its keys and its place.
+
+Each returns None when the thing does not exist in this world, which is how a fragment comes to not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from controller.fabric.graph import EndPoint, SwitchFeatures
+from controller.intent.addresses import gateway_mac
+from controller.model.ids import tenant_of
+from controller.model.network import Port
+from controller.pipeline import tables
+from controller.pipeline.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundPort:
+    """A tenant port that has a place, with every number the data plane knows it by."""
+
+    port: Port
+    at: EndPoint
+    key24: int
+    slot: int
+    network_key: int
+    slice: int
+
+    @property
+    def mac(self) -> int:
+        return mac_int(self.port.mac)
+
+    @property
+    def gateway_mac(self) -> int:
+        return mac_int(gateway_mac(self.network_key))
+
+    @property
+    def ipv4(self) -> tuple[int, ...]:
+        return tuple(sorted({int(a) for a in self.port.addresses if isinstance(a, IPv4Address)}))
+
+    @property
+    def ipv6(self) -> tuple[int, ...]:
+        """Its IPv6 addresses and the link-local one that its MAC gives; none at all for a port without IPv6."""
+        asked = {int(a) for a in self.port.addresses if isinstance(a, IPv6Address)}
+        return tuple(sorted(asked | {link_local(self.mac)})) if asked else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalNetwork:
+    """A network on a switch where it is present."""
+
+    name: str
+    key: int
+    slice: int
+    slot: int
+
+    @property
+    def gateway_mac(self) -> int:
+        return mac_int(gateway_mac(self.key))
+
+
+def find_bound_port(world: World, name: str) -> BoundPort | None:
+    port, at, key = world.intent.ports.get(name), world.placement.at.get(name), world.intent.keys.port_key(name)
+    if port is None or at is None or key is None or key.dpid != at.dpid:
+        return None
+    keys = world.intent.keys
+    network_key, slice_ = keys.network_key(port.network), keys.slice_of(port.tenant)
+    return BoundPort(port=port, at=at, key24=key.key24, slot=key.slot, network_key=network_key, slice=slice_)
+
+
+def find_local_network(world: World, dpid: int, name: str) -> LocalNetwork | None:
+    keys = world.intent.keys
+    slot = keys.network_slot(dpid, name)
+    if slot is None or name not in world.intent.networks or not present(world, dpid, name):
+        return None
+    return LocalNetwork(name=name, key=keys.network_key(name), slice=keys.slice_of(tenant_of(name)), slot=slot)
+
+
+def find_features(world: World, dpid: int) -> SwitchFeatures | None:
+    switch = world.fabric.switches.get(dpid)
+    return switch.features if switch else None
+
+
+def present(world: World, dpid: int, network: str) -> bool:
+    presence = world.placement.presence.get(network)
+    return presence is not None and dpid in presence
+
+
+def other_edges(world: World, dpid: int, network: str) -> Iterator[int]:
+    """Edge ids of the other switches where the network is present, ascending."""
+    ids = (world.intent.keys.edge_id(other) for other in world.placement.presence[network] if other != dpid)
+    return iter(sorted(edge_id for edge_id in ids if edge_id is not None))
+
+
+def local_keys(world: World, dpid: int, network: str) -> list[int]:
+    """Port keys of the network's ports on the switch, ascending."""
+    port_key = world.intent.keys.port_key
+    found = (port_key(name) for name in world.placement.presence[network][dpid])
+    return sorted(key.key24 for key in found if key is not None and key.dpid == dpid)
+
+
+def local_leaves(world: World, dpid: int, network: str) -> list[int]:
+    """Leaves of the local replication tree that hold a port."""
+    return sorted({tables.leaf_of(key) for key in local_keys(world, dpid, network)})
+
+
+def mac_int(mac: str) -> int:
+    return int(mac.replace(":", ""), 16)
+
+
+def link_local(mac: int) -> int:
+    """fe80::/64 with the modified EUI-64 of the MAC (RFC 4291, appendix A)."""
+    return 0xFE80 << 112 | (mac >> 24 ^ 0x020000) << 40 | 0xFFFE << 24 | mac & 0xFFFFFF
