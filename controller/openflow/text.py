@@ -36,6 +36,13 @@ _GROUP_TYPES = {
     entries.GROUP_FAST_FAILOVER: "fast_failover",
 }
 _CT_STATES = ("new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat")
+_FRAGMENTS: dict[int | tuple[int, int], str] = {
+    0: "no",
+    1: "first",
+    3: "later",
+    (1, 1): "yes",
+    (0, 2): "not_later",
+}
 _MACS = frozenset({"eth_src", "eth_dst", "arp_sha", "arp_tha", "nd_sll", "nd_tll"})
 _IPV4 = frozenset({"ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa", "tun_src", "tun_dst"})
 _IPV6 = frozenset({"ipv6_src", "ipv6_dst", "nd_target"})
@@ -147,6 +154,8 @@ def _action(action: parts.Action, table_names: TableNames | None) -> str:
 def _condition(name: str, value: int | tuple[int, int]) -> str:
     if name == "ct_state":
         return "ct_state=" + _ct_state(value)
+    if name == "ip_frag" and value in _FRAGMENTS:
+        return f"ip_frag={_FRAGMENTS[value]}"
     if name == "vlan_vid" and value == 0:
         return "vlan_tci=0x0000/0x1fff"
     if not isinstance(value, tuple):
