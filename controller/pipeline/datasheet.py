@@ -1,0 +1,114 @@
+"""docs/pipeline.md, written from tables.py: an operator's page that cannot disagree with the program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from controller.openflow.entries import COOKIE_OWNER
+from controller.pipeline import tables
+from controller.pipeline.tables import BitField, Kind, Reason, Table
+
+_HEAD = """\
+# The pipeline
+
+Generated from `controller/pipeline/tables.py` by `make golden`; edit it there.  Schema version {version}.
+
+    tenant port -> classify -> port_security -> services -> tx meters -> fdb -> place -+-> rx meters -> deliver
+                                                                                       |
+                            fabric port -> classify -> fabric -> unlabel --------------+   (here)
+                                                          ^                            |
+                                                          +------ label <- path <------+   (elsewhere)
+
+Read it beside `ovs-ofctl -O OpenFlow13 dump-flows BRIDGE`.  Tenants never meet: the network key in
+`metadata` is set from the switch port a frame came in on, every look-up of an address or MAC matches it, and between
+switches the key travels in the label.  Whatever no table wants ends in table {drop}, counted by reason.
+"""
+
+_LABEL = """\
+## The fabric label
+
+Between edge switches `eth_dst` carries a label; the last switch writes the real MAC back.  `pliant decode <mac>`
+reads it.
+
+| bits | holds |
+|---|---|
+| 47..45 | class: 0 best effort |
+| 44..42 | type: 0 unicast, 1 BUM |
+| 41..40 | `10`: locally administered, unicast |
+| 39..24 | edge id (12), backup (1, 0 in this version), tree version (3) |
+| 23..0 | key: slice (14), index (10) of the port on that edge; BUM: of the network |
+
+A tenant's own MACs may look like labels and do no harm: frames of tenant ports reach table {fabric} only through
+table {label}.
+"""
+
+_NUMBERS = """\
+## Groups and meters
+
+Group id = kind (4 bits), network key (24), leaf (4).  Kind 1: a leaf, copies to at most 64 local ports;
+2: all leaves; 3: all leaves and one labelled copy to each other edge where the network is present.
+
+| meter id | polices | rate |
+|---|---|---|
+| port_no, at most 4095 | LLDP to the controller | {lldp} packets/s |
+| slot x 4 + 0, + 1 | ceiling out, in: of a port, or of a tenant on this edge | as asked |
+| slot x 4 + 2 of a port | queries the switch answers for it | {service} packets/s |
+| slot x 4 + 2 of a network | broadcast and multicast of the network from this edge | {bum} packets/s |
+| (1024 + port_no) x 4 + 3 | the frame that shows a port to be a host's | {hearing} packet/s |
+
+Without a ceiling there is no meter.  A switch that has no meters enforces no ceiling and answers unmetered; it is good
+for the core.
+
+## Limits of this version
+
+No routing between networks, no DHCP, no VLAN tags from tenants.  IPv6 hosts use the link-local address of their MAC
+(EUI-64); privacy link-local addresses are dropped as spoofed unless they are addresses of the port.
+"""
+
+
+def render_markdown() -> str:
+    parts = [
+        _HEAD.format(version=tables.SCHEMA_VERSION, drop=tables.DROP.number),
+        _section("Tables", ("table", "name", "does", "else"), map(_table_row, tables.TABLES)),
+        _section("Registers", ("field", "bits", "holds"), map(_field_row, tables.BIT_FIELDS)),
+        _LABEL.format(fabric=tables.FABRIC.number, label=tables.LABEL.number),
+        _section("Drop reasons", ("reg1", "name", "meaning"), (
+            (str(int(reason)), f"`{reason.name}`", tables.MEANING[reason]) for reason in Reason
+        )),
+        "Each reason is counted per switch, and per tenant on a switch where the tenant is known.\n",
+        _section("Cookies", ("cookie", "fragment", "holds"), map(_kind_row, Kind)),
+        "The other 48 bits are a fingerprint of the flow.\n",
+        _NUMBERS.format(
+            lldp=tables.LLDP_PPS, service=tables.SERVICE_PPS, bum=tables.BUM_PPS, hearing=tables.HEARING_PPS,
+        ),
+    ]
+    return "\n".join(parts)
+
+
+def _table_row(table: Table) -> Sequence[str]:
+    match table.miss:
+        case Reason() as reason:
+            miss = f"drop: `{reason.name}`"
+        case None:
+            miss = ""
+        case number:
+            miss = f"-> {number}"
+    return str(table.number), f"`{table.name}`", table.does, miss
+
+
+def _field_row(field: BitField) -> Sequence[str]:
+    last_bit = field.first_bit + field.bits - 1
+    return f"`{field.name}`", f"{field.register}[{field.first_bit}..{last_bit}]", field.holds
+
+
+def _kind_row(kind: Kind) -> Sequence[str]:
+    return f"`0x{COOKIE_OWNER >> 56:02x}{kind:02x}...`", f"`{kind.name.lower()}`", tables.HOLDS[kind]
+
+
+def _section(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"## {title}", "", _row(heads), _row(["---"] * len(heads)), *map(_row, rows), ""]
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
