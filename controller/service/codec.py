@@ -46,9 +46,12 @@ def encode(value: object) -> bytes:
 def decode_resource(name: str, value: bytes) -> Resource:
     """The object that `encode` wrote; its type follows from its name.  Undecodable if the bytes are anything else."""
     try:
-        return structure_resource(json.loads(value), name)
+        resource = structure_resource(json.loads(value), name)
+        if resource.name != name:
+            raise ValueError(f"it is {resource.name}")
     except Exception as error:  # cattrs raises groups of whatever its hooks raise
         raise Undecodable(f"the stored value of {name} cannot be read: {error!r}") from error
+    return resource
 
 
 def structure_resource(data: dict[str, Any], name: str) -> Resource:

@@ -193,7 +193,7 @@ class Engine:
         """Subscribe to everything at or below `prefix` ("" = all), optionally only some kinds ("tenant" ... "port").
 
         start_revision 0: ADDED for all there is, SYNCED, then what changes.  Otherwise: what changed after that
-        revision, STATUS for what moved meanwhile (all there is, if `boot_id` is another boot's), SYNCED, then what changes.
+        revision, STATUS for what moved meanwhile (all there is, if `boot_id` is another boot's), SYNCED, and so on.
         OutOfRange REVISION_COMPACTED if that revision is too old.  Reads the store unless start_revision is 0.
         """
         scope = Scope(prefix=prefix, kinds=kinds)
