@@ -4,6 +4,7 @@
     entries                                 flows, groups, meters as values
     messages                                values -> frames for a switch
     parts, decode                           bytes from a switch -> values; raise DecodeError and nothing else
+    requests                                the same for switches made of memory, which read what messages wrote
     text                                    values -> the syntax of ovs-ofctl
 
 Bytes are canonical: what Open vSwitch returns in a dump equals what was sent, so comparing needs no decoding.

@@ -6,8 +6,6 @@ from struct import Struct
 
 from controller.openflow.fields import FIELDS, Field, header, to_bytes
 
-PORT_MAX = 0xFFFFFF00
-"""Port numbers from here on are reserved."""
 IN_PORT = 0xFFFFFFF8
 TABLE = 0xFFFFFFF9
 """In a packet-out: submit to the first table."""

@@ -26,6 +26,9 @@ from controller.openflow.parts import (
 )
 
 __all__ = [
+    "PORT_ADDED",
+    "PORT_DELETED",
+    "PORT_MODIFIED",
     "DecodeError",
     "Description",
     "ErrorMessage",
@@ -35,6 +38,7 @@ __all__ = [
     "PacketIn",
     "PortDesc",
     "PortStatus",
+    "body",
     "decode_actions",
     "decode_buckets",
     "decode_instructions",

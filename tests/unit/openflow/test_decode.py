@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from controller.openflow import actions as act
-from controller.openflow import decode, messages, parts, requests
+from controller.openflow import decode, messages, parts, requests, text
 from controller.openflow import instructions as ins
 from controller.openflow.decode import DecodeError, PortDesc
 from controller.openflow.entries import Flow, Group, Meter, flow
@@ -225,17 +225,13 @@ def survive(data: bytes) -> None:
 
 
 def look_inside(value: object) -> None:
-    """What a decoder let through must be readable further down."""
-    inner = value if isinstance(value, list) else [value]
-    for one in inner:
-        pieces: list[tuple[Callable[[bytes], object], bytes]] = []
-        if isinstance(one, decode.FlowStat):
-            pieces = [(parts.decode_match, one.match), (parts.decode_instructions, one.instructions)]
-        elif isinstance(one, Group):
-            pieces = [(parts.decode_actions, bucket.actions) for bucket in one.buckets]
-        for read, raw in pieces:
-            with suppress(DecodeError):
-                read(raw)
+    """What a decoder let through can be read further down, or is refused there."""
+    for one in value if isinstance(value, list) else [value]:
+        with suppress(DecodeError):
+            if isinstance(one, decode.FlowStat | requests.FlowMod):
+                text.flow_text(one.flow)
+            elif isinstance(one, Group):
+                text.group_text(one)
 
 
 VALID_FRAMES = st.one_of(
