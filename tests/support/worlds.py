@@ -1,0 +1,224 @@
+"""Worlds for tests of the pipeline: asked state by the real edits, observed state by events, labels from real trees.
+
+    lab = Lab.leaf_spine()                             2 spines (1, 2), 3 leaves (11, 12, 13); hosts on ports 3.. of leaves
+    lab.network("red")                                 tenant, network and subnet at once: 10.0.0.0/24 and fd00::/64
+    lab.port("red", "a", at=(11, 3))                   created, attached, bound
+    lab.world                                          what the compiler sees
+    lab.fake_network()                                 every switch programmed, hosts where no wire is
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from immutables import Map
+
+from controller.fabric.graph import (
+    EndPoint,
+    Event,
+    Fabric,
+    LinkSeen,
+    PortRole,
+    PortsBound,
+    RoleDeclared,
+    SwitchConnected,
+    SwitchFeatures,
+    SwitchPort,
+)
+from controller.fabric.paths import in_tree
+from controller.intent import edits
+from controller.intent.snapshot import EMPTY, Resource, Snapshot
+from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
+from controller.model.network import Attachment, Network, Port, Subnet
+from controller.model.tenancy import Tenant
+from controller.pipeline.affected import Changed
+from controller.pipeline.compiler import all_fragments, compile_fragment
+from controller.pipeline.world import Fragment, FragmentKey, Placement, World
+from controller.reconcile.placing import displace, place
+from tests.fakes.data_plane import FakeNetwork, FakeSwitch
+
+SPINES, LEAVES = (1, 2), (11, 12, 13)
+LEAF_PORTS = range(1, 9)
+HOST_PORTS = range(3, 9)
+FEATURES = SwitchFeatures(max_meters=262_144, meter_pktps=True, max_groups=0xFFFFFF00)
+
+Programs = dict[FragmentKey, Fragment]
+
+
+class Lab:
+    """A world that is edited step by step; `changed` gathers what an engine would have noted since `begin`."""
+
+    def __init__(self, *, default_role: PortRole = PortRole.EDGE) -> None:
+        self.intent: Snapshot = EMPTY
+        self.fabric = Fabric(default_role=default_role)
+        self.placement = Placement()
+        self.version = 1
+        self.unreachable: set[tuple[int, int]] = set()
+        """(dpid, edge) without a usable label"""
+        self.wires: list[tuple[EndPoint, EndPoint]] = []
+        self.begin()
+
+    @classmethod
+    def leaf_spine(
+        cls, *, features: SwitchFeatures = FEATURES, default_role: PortRole = PortRole.EDGE,
+        spines: Iterable[int] = SPINES, leaves: Iterable[int] = LEAVES,
+    ) -> Lab:
+        lab = cls(default_role=default_role)
+        for dpid in (*spines, *leaves):
+            lab.connect(dpid, features=features)
+        for i, leaf in enumerate(leaves, start=1):
+            for j, spine in enumerate(spines, start=1):
+                lab.wire(EndPoint(leaf, j), EndPoint(spine, i))
+        return lab
+
+    # -- observed
+
+    def observe(self, event: Event) -> None:
+        self.fabric, change = self.fabric.apply(event)
+        self._switch_ports |= change.ports
+        self._switches |= change.switches
+
+    def connect(self, dpid: int, *, features: SwitchFeatures = FEATURES, ports: Iterable[int] = LEAF_PORTS) -> None:
+        listed = tuple(
+            SwitchPort(port_no=n, name=f"s{dpid}-{n}", mac=f"0e:00:00:00:{dpid:02x}:{n:02x}", up=True) for n in ports
+        )
+        self.observe(SwitchConnected(dpid=dpid, features=features, ports=listed))
+
+    def wire(self, one: EndPoint, other: EndPoint) -> None:
+        for at in (one, other):
+            if self.fabric.role(at) is PortRole.EDGE:
+                self._declare_fabric(at)
+        self.observe(LinkSeen(src=one, dst=other))
+        self.observe(LinkSeen(src=other, dst=one))
+        self.wires.append((one, other))
+
+    def _declare_fabric(self, at: EndPoint) -> None:
+        self.observe(RoleDeclared(dpid=at.dpid, interface=f"s{at.dpid}-{at.port_no}", role=PortRole.FABRIC))
+
+    # -- asked
+
+    def create(self, obj: Resource) -> Resource:
+        generation = self.intent.generation + 1
+        uid = f"uid-{generation}"
+        intent, made = edits.create(self.intent, obj, floor=generation - 1, generation=generation, now_s=0.0, uid=uid)
+        self._commit(intent, obj.name)
+        return made
+
+    def update(self, obj: Resource) -> None:
+        generation = self.intent.generation + 1
+        intent, _ = edits.update(self.intent, obj, floor=generation - 1, generation=generation)
+        self._commit(intent, obj.name)
+
+    def delete(self, name: str) -> None:
+        generation = self.intent.generation + 1
+        intent, gone = edits.delete(self.intent, name, force=True, floor=generation - 1, generation=generation)
+        for one in gone:
+            self.unbind(one)
+        self._commit(intent, *gone)
+
+    def _commit(self, intent: Snapshot, *names: str) -> None:
+        self.intent = intent.at_generation(self.intent.generation + 1)
+        self._objects.update(names)
+
+    def network(self, tenant: str, network: str = "net", *, ipv4: str = "10.0.0.0/24", ipv6: str = "fd00::/64") -> str:
+        """The tenant (if new), the network and one subnet of it; returns the network's name."""
+        name = f"tenants/{tenant}/networks/{network}"
+        if f"tenants/{tenant}" not in self.intent.tenants:
+            self.create(Tenant(name=f"tenants/{tenant}"))
+        self.create(Network(name=name))
+        cidrs: dict[str, Any] = {"ipv4_cidr": ip_network(ipv4)} if ipv4 else {}
+        cidrs |= {"ipv6_cidr": ip_network(ipv6)} if ipv6 else {}
+        self.create(Subnet(name=f"{name}/subnets/sub", **cidrs))
+        return name
+
+    def port(
+        self, network: str, port: str, *, at: tuple[int, int] | None, mac: str = "", addresses: Iterable[str] = (),
+        bandwidth: BandwidthPolicy = NO_POLICY, bind: bool = True,
+    ) -> Port:
+        """A port of `network` (a full name, or a tenant whose network is "net"), bound where it is attached."""
+        parent = network if "/" in network else f"tenants/{network}/networks/net"
+        asked = Port(
+            name=f"{parent}/ports/{port}", subnet=f"{parent}/subnets/sub", mac=mac,
+            addresses=tuple(map(ip_address, addresses)), bandwidth=bandwidth,
+            attachment=Attachment(dpid=at[0], port_no=at[1]) if at else None,
+        )
+        made = self.create(asked)
+        assert isinstance(made, Port)
+        if at and bind:
+            self.bind(made.name, EndPoint(*at))
+        return made
+
+    def set_tenant_bandwidth(self, tenant: str, bandwidth: BandwidthPolicy) -> None:
+        self.update(replace(self.intent.tenants[f"tenants/{tenant}"], bandwidth=bandwidth))
+
+    # -- bindings
+
+    def bind(self, name: str, at: EndPoint) -> None:
+        self.placement = place(self.placement, name, at)
+        self._ports.add(name)
+        self.observe(PortsBound(added=frozenset({at})))
+
+    def unbind(self, name: str) -> None:
+        at = self.placement.at.get(name)
+        if at is not None:
+            self.placement = displace(self.placement, name)
+            self._ports.add(name)
+            self.observe(PortsBound(removed=frozenset({at})))
+
+    # -- what follows
+
+    @property
+    def world(self) -> World:
+        labels: dict[tuple[int, int], Map[int, int]] = {}
+        choices: dict[tuple[int, int], int] = {}
+        for edge in self.intent.keys.edges():
+            for dpid, hop in in_tree(self.fabric, edge).items():
+                labels[dpid, edge] = Map({self.version: hop.port_no})
+                if dpid != edge and (dpid, edge) not in self.unreachable:
+                    choices[dpid, edge] = self.version
+        return World(
+            intent=self.intent, fabric=self.fabric, placement=self.placement, labels=Map(labels), choices=Map(choices)
+        )
+
+    def begin(self) -> None:
+        self._switch_ports: frozenset[EndPoint] = frozenset()
+        self._switches: frozenset[int] = frozenset()
+        self._objects: set[str] = set()
+        self._ports: set[str] = set()
+
+    def changed(self, before: World, after: World) -> Changed:
+        return Changed(
+            ports=frozenset(self._ports), objects=frozenset(self._objects), switch_ports=self._switch_ports,
+            switches=self._switches, labels=_differing(before.labels, after.labels),
+            choices=_differing(before.choices, after.choices),
+        )
+
+    def programs(self) -> Programs:
+        return compile_all(self.world)
+
+    def fake_network(self) -> FakeNetwork:
+        programs = self.programs()
+        switches = [program_switch(FakeSwitch(s.dpid, s.ports), programs) for s in self.fabric.switches.values()]
+        return FakeNetwork(switches, self.wires)
+
+
+def compile_all(world: World) -> Programs:
+    programs = {key: compile_fragment(world, key) for key in all_fragments(world)}
+    return {key: fragment for key, fragment in programs.items() if fragment is not None}
+
+
+def program_switch(switch: FakeSwitch, programs: Programs) -> FakeSwitch:
+    own = [fragment for key, fragment in programs.items() if key.dpid == switch.dpid]
+    return switch.install(
+        flows=(flow for fragment in own for flow in fragment.flows),
+        groups=(group for fragment in own for group in fragment.groups),
+        meters=(meter for fragment in own for meter in fragment.meters),
+    )
+
+
+def _differing(before: Map[tuple[int, int], Any], after: Map[tuple[int, int], Any]) -> frozenset[tuple[int, int]]:
+    return frozenset(k for k in {*before, *after} if before.get(k) != after.get(k))
+
