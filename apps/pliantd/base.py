@@ -13,12 +13,21 @@ packet-ins beyond 4,096 waiting are shed and counted (`packet_ins_shed`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from controller.southbound.guard import Guarded
 from controller.southbound.osken import DEAD, MAIN, app_manager, handler, ofp_event
 
 __all__ = ["DEAD", "MAIN", "App", "ofp_event", "set_ev_cls"]
 
-set_ev_cls = handler.set_ev_cls
+Handler = TypeVar("Handler", bound=Callable[..., None])
+
+
+def set_ev_cls(event_class: type[Any], states: str | list[str]) -> Callable[[Handler], Handler]:
+    """os-ken's decorator: the method handles these events of switches in these states."""
+    decorate: Callable[[Handler], Handler] = handler.set_ev_cls(event_class, states)
+    return decorate
 
 
 class App(Guarded, app_manager.OSKenApp):  # type: ignore[misc]  # os-ken is untyped

@@ -24,7 +24,7 @@ class _Period:
 
 
 class Complaints:
-    """At most five warnings per event, peer and period; the next period tells how many were left out.  For one thread."""
+    """Five warnings per event, peer and period; the next period tells how many were left out.  For one thread."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

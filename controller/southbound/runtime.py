@@ -33,12 +33,12 @@ from controller.southbound.guard import guarded
 from controller.southbound.osken import OPENFLOW_1_3, EventSource, app_manager, pin_version
 from controller.southbound.readback import Ownership
 from controller.southbound.timing import Timing
+from controller.southbound.tls import TlsDoor
 
 log = structlog.get_logger()
 
 BACKLOG = 2_048
 """A whole fabric may connect at once; with os-ken's 50 a thousand switches took 16 s instead of 1."""
-TLS_HANDSHAKE_S = 5.0
 _CALL_S = 10.0
 T = TypeVar("T")
 
@@ -88,13 +88,14 @@ class Runtime:
         return self._call(self._listen(address, port, tls))
 
     async def _listen(self, address: str, port: int, tls: ssl.SSLContext | None) -> int:
-        tls_options: dict[str, Any] = {"ssl": tls, "ssl_handshake_timeout": TLS_HANDSHAKE_S} if tls else {}
+        def accept() -> asyncio.Protocol:
+            return self._connection() if tls is None else TlsDoor(tls, self._connection, self.complaints)
+
         if address.startswith("/"):
-            server: asyncio.Server = await self.loop.create_unix_server(
-                self._connection, address, backlog=BACKLOG, **tls_options)
+            server: asyncio.Server = await self.loop.create_unix_server(accept, address, backlog=BACKLOG)
             self._paths.append(address)
         else:
-            server = await self.loop.create_server(self._connection, address, port, backlog=BACKLOG, **tls_options)
+            server = await self.loop.create_server(accept, address, port, backlog=BACKLOG)
             port = server.sockets[0].getsockname()[1]
         self._servers.append(server)
         log.info("listening", address=address, port=port, tls=tls is not None)
@@ -186,6 +187,6 @@ class Runtime:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(_CALL_S)
 
     def _loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What no connection could handle: failed TLS handshakes, accept() out of descriptors, our own mistakes."""
+        """What no connection could handle: accept() out of file descriptors, our own mistakes."""
         error = context.get("exception")
         self.complaints.warn("io_failed", type(error).__name__, message=context.get("message"), error=repr(error))
