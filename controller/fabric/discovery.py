@@ -1,0 +1,178 @@
+"""Link discovery: which ports to probe now, what a probe that came in proves, which links answer no more.
+
+A state machine without clock, I/O or randomness: `now` and nonces are given.  What a link or a role is, it leaves to
+the fabric: it only says LinkSeen and LinkLost.
+
+- A nonce is accepted once, and only while it is awaited (two periods, or until two later probes were sent): a host can
+  record a probe, but not use it.  One that relays probes live is caught by the roles of its ports (edit.py).
+- Probes are counted, not time.  One is missed if it was sent at the regular pace, both ends were connected and settled
+  then and are so when the next is due, and it was not answered.  A tick that comes late expires nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from heapq import heappop, heappush
+
+from controller.fabric.events import LinkLost, LinkSeen
+from controller.fabric.observed import Alarm, Link, Observed
+from controller.fabric.ports import EndPoint, PortRole, Switch
+from controller.fabric.probes import key_id, read_probe, write_probe
+
+FAST_PERIOD_S = 0.2
+FAST_PROBES = 5
+"""A port that just came up is probed this often, at this pace, so that a lab is up within a second."""
+IDLE_FACTOR = 5
+"""A port where no link was ever seen is probed this much more rarely."""
+
+
+@dataclass(slots=True)
+class _Probing:
+    """What is known about probing one port that is up, of a switch that is connected."""
+
+    next_s: float
+    fast_left: int = FAST_PROBES
+    awaited: dict[bytes, float] = field(default_factory=dict)
+    """nonce -> when it was sent, oldest first"""
+    last: bytes | None = None
+    """nonce of the last probe, if it counts when it is missed"""
+    missed: int = 0
+    seen: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Probed long enough that the switch on the other side should have its program."""
+        return self.seen or self.fast_left == 0
+
+
+class Discovery:
+    """Owned by one thread.  Costs what is due, and one look at each switch when the fabric changed."""
+
+    def __init__(
+        self, key: bytes, nonce: Callable[[], bytes], *, period_s: float = 1.0, lost_after: int = 3
+    ) -> None:
+        self._key = key
+        self._key_id = key_id(key)
+        self._nonce = nonce
+        self._period_s = period_s
+        self._lost_after = lost_after
+        self._fabric = Observed()
+        """as of the last look: what it knew is followed, what it did not is picked up by the next look"""
+        self._ports: dict[EndPoint, _Probing] = {}
+        self._schedule: list[tuple[float, EndPoint]] = []
+        self._unanswered: set[EndPoint] = set()
+
+    def due(self, now: float, fabric: Observed) -> list[tuple[EndPoint, bytes]]:
+        """The frames to send out of these ports now; counts what the ones before them missed."""
+        self._follow(now, fabric)
+        frames = []
+        while self._schedule and self._schedule[0][0] <= now:
+            next_s, at = heappop(self._schedule)
+            probing, port = self._ports.get(at), fabric.port(at)
+            if probing is None or port is None or probing.next_s != next_s:
+                continue
+            self._count_missed(at, probing, fabric)
+            self._plan(at, probing, self._next_s(at, probing, now, fabric))
+            if fabric.role(at) is not PortRole.EDGE:
+                frames.append((at, self._probe(at, probing, port.mac, now, fabric)))
+            probing.fast_left = max(0, probing.fast_left - 1)
+        return frames
+
+    def received(self, now: float, at: EndPoint, frame: bytes) -> LinkSeen | Alarm | None:
+        """What an LLDP frame that came in at `at` proves; None if it is not a probe (a host's LLDP).  Constant work."""
+        probe = read_probe(self._key, frame)
+        if probe is None:
+            return None
+        if probe.key_id != self._key_id:
+            return Alarm(reason="LLDP_FOREIGN", at=at, message="a probe of another controller: two fabrics meet here")
+        if not probe.authentic:
+            return Alarm(reason="LLDP_FORGED", at=at, message=f"a wrongly signed probe claims to come from {probe.src}")
+        sender = self._ports.get(probe.src)
+        if sender is None or sender.awaited.pop(probe.nonce, None) is None:
+            text = f"a probe of {probe.src} came twice or late, {now - probe.sent_s:.1f} s after it was sent"
+            return Alarm(reason="LLDP_REPLAYED", at=at, message=text)
+        sender.missed, sender.seen = 0, True
+        if sender.last == probe.nonce:
+            sender.last = None
+        receiver = self._ports.get(at)
+        if receiver is not None and not _is_up(self._fabric.links.get(at)):
+            self._plan(at, receiver, now)  # so that the other direction is found at once
+        return LinkSeen(src=probe.src, dst=at)
+
+    def lost(self, fabric: Observed) -> list[LinkLost]:
+        """The links that `due` found unanswered often enough since the last call."""
+        unanswered, self._unanswered = self._unanswered, set()
+        return [LinkLost(src=src) for src in sorted(unanswered) if _is_up(fabric.links.get(src))]
+
+    # -- following the fabric
+
+    def _follow(self, now: float, fabric: Observed) -> None:
+        """Start with ports that came up, stop with those that went."""
+        before, self._fabric = self._fabric.switches, fabric
+        if before is fabric.switches:
+            return
+        for dpid in {*before, *fabric.switches}:
+            if before.get(dpid) is fabric.switches.get(dpid):
+                continue
+            were_up, are_up = _ports_up(before.get(dpid)), _ports_up(fabric.switches.get(dpid))
+            for at, _, _ in were_up - are_up:
+                del self._ports[at]
+                self._unanswered.discard(at)
+            for at, _, _ in sorted(are_up - were_up):
+                self._ports[at] = _Probing(now)
+                self._plan(at, self._ports[at], now)
+
+    def _plan(self, at: EndPoint, probing: _Probing, next_s: float) -> None:
+        probing.next_s = next_s
+        heappush(self._schedule, (next_s, at))
+
+    def _next_s(self, at: EndPoint, probing: _Probing, now: float, fabric: Observed) -> float:
+        if not probing.settled:
+            return now + FAST_PERIOD_S
+        period_s = self._period_s if at in fabric.links else self._period_s * IDLE_FACTOR
+        return now + period_s * (0.8 + 0.4 * _phase(at))
+
+    # -- probing
+
+    def _probe(self, at: EndPoint, probing: _Probing, mac: str, now: float, fabric: Observed) -> bytes:
+        for nonce, sent_s in list(probing.awaited.items())[:-1]:
+            if now - sent_s > 2 * self._period_s:
+                del probing.awaited[nonce]
+        nonce = self._nonce()
+        probing.awaited[nonce] = now
+        probing.last = nonce if self._can_answer(at, fabric) else None
+        return write_probe(self._key, at, mac, nonce, now)
+
+    def _can_answer(self, src: EndPoint, fabric: Observed) -> bool:
+        """A link that is up leaves here, and both its ends are connected and settled."""
+        link = fabric.links.get(src)
+        if link is None or not link.up:
+            return False
+        ends = (self._ports.get(end) for end in (link.src, link.dst))
+        return all(end is not None and end.settled for end in ends)
+
+    def _count_missed(self, at: EndPoint, probing: _Probing, fabric: Observed) -> None:
+        if probing.last is None or not self._can_answer(at, fabric):
+            return
+        probing.missed += 1
+        if probing.missed >= self._lost_after:
+            probing.missed = 0
+            self._unanswered.add(at)
+
+
+def _is_up(link: Link | None) -> bool:
+    return link is not None and link.up
+
+
+def _ports_up(switch: Switch | None) -> set[tuple[EndPoint, str, str]]:
+    """The ports to probe, with what makes them the same ports the next time."""
+    if switch is None or not switch.connected:
+        return set()
+    return {(EndPoint(switch.dpid, no), port.name, port.mac) for no, port in switch.ports.items() if port.up}
+
+
+def _phase(at: EndPoint) -> float:
+    """0..1, the same for a port always: spreads the ports over the period."""
+    return blake2b(repr(tuple(at)).encode(), digest_size=2).digest()[0] / 255
