@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from grpc.aio import ServicerContext
 from pliant.v1 import apply_pb2 as pb
@@ -28,7 +27,9 @@ class ApplyServicer(ApplyServiceServicer):
         puts, etags = await loop.run_in_executor(None, _objects, request)
         settled = await self._calls.mutate(
             request,
-            lambda **options: self._calls.engine.apply(puts, list(request.deletes), etags=etags, **options),
+            lambda **options: self._calls.engine.apply(
+                puts, list(request.deletes), etags=etags, force=request.force, **options
+            ),
         )
         messages = await loop.run_in_executor(None, self._calls.answer, settled)
         return pb.ApplyResponse(
@@ -58,17 +59,6 @@ def _objects(request: pb.ApplyRequest) -> tuple[list[Resource], dict[str, str]]:
         puts.append(KINDS[field].to_model(message, name, NEW, prefix))
         if message.etag:
             etags[name] = message.etag
-    _check_each_once([obj.name for obj in puts], "resources", set())
-    _check_each_once(request.deletes, "deletes", {obj.name for obj in puts})
-    return puts, etags
-
-
-def _check_each_once(names: Sequence[str], field: str, seen: set[str]) -> None:
-    for index, name in enumerate(names):
+    for name in request.deletes:
         kind_of(name)
-        if name in seen:
-            where = f"{field}[{index}]"
-            raise InvalidArgument(
-                "INVALID_NAME", f"{where}: {name} is in the request twice", fields={where: "is in the request twice"}
-            )
-        seen.add(name)
+    return puts, etags

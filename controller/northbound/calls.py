@@ -120,12 +120,11 @@ class Calls:
         outcome = await asyncio.shield(asyncio.wrap_future(mutation(**_options(request))))
         if not request.wait or request.validate_only:
             return Settled(outcome=outcome)
-        names = frozenset(obj.name for obj in outcome.objects) | frozenset(outcome.deleted)
-        return await self._settle(outcome, names, timeout_s)
+        return await self._settle(outcome, timeout_s)
 
-    async def _settle(self, outcome: Outcome, names: frozenset[str], timeout_s: float) -> Settled:
+    async def _settle(self, outcome: Outcome, timeout_s: float) -> Settled:
         try:
-            waiting = self.backend.confirmations.wait(outcome.generation, names, timeout_s)
+            waiting = self.backend.confirmations.wait(outcome.generation, timeout_s)
             async with asyncio.timeout(timeout_s + LATE_S):
                 lagging = await asyncio.shield(asyncio.wrap_future(waiting))
         except Exception:

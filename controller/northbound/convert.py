@@ -166,12 +166,15 @@ def _check_enforced(message: BandwidthMessage, field: str) -> None:
 def _cidr(text: str, family: type[N], field: str) -> N | None:
     if not text:
         return None
+    address, slash, length = text.partition("/")
     try:
         cidr = family(text, strict=False)
     except ValueError:
+        cidr = None
+    # ipaddress also reads netmasks and zones.
+    if cidr is None or "%" in text or (slash and not length.isdecimal()):
         example = "10.0.0.0/24" if family is IPv4Network else "fd00:1::/64"
-        raise _invalid("INVALID_CIDR", field, f"{_shown(text)} is not a CIDR like {example}") from None
-    address, slash, _ = text.partition("/")
+        raise _invalid("INVALID_CIDR", field, f"{_shown(text)} is not a CIDR like {example}")
     if not slash:
         raise _invalid("INVALID_CIDR", field, f"{_shown(text)} has no prefix length: did you mean {cidr}?")
     if ip_address(address) != cidr.network_address:

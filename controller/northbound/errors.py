@@ -13,13 +13,15 @@ from controller.model.errors import FailedPrecondition, PliantError, ResourceExh
 
 DOMAIN = "pliant"
 DETAILS_KEY = "grpc-status-details-bin"
-MAX_MESSAGE_CHARS = 2_000
-"""Of message and violations each: a status travels in HTTP/2 headers, which peers hold to 8 kB."""
-MAX_VIOLATIONS = 20
+MAX_MESSAGE_CHARS = 600
+MAX_TEXT_CHARS = 200
+"""Of anything else.  A status travels in HTTP/2 headers, in base64, and peers hold all headers to 8 kB."""
+MAX_VIOLATIONS = 5
 
 
 def status_of(error: PliantError) -> status_pb2.Status:
     """The error as a client reads it.  The subject, if there is one, is metadata["resource"]."""
+    message = _short(error.message, MAX_MESSAGE_CHARS)
     metadata = {key: _short(value) for key, value in error.metadata.items()}
     if error.subject:
         metadata.setdefault("resource", _short(error.subject))
@@ -29,19 +31,19 @@ def status_of(error: PliantError) -> status_pb2.Status:
     if error.fields:
         shown = list(error.fields.items())[:MAX_VIOLATIONS]
         violations = [
-            error_details_pb2.BadRequest.FieldViolation(field=_short(field, 200), description=_short(what, 300))
+            error_details_pb2.BadRequest.FieldViolation(field=_short(field), description=_short(what))
             for field, what in shown
         ]
         details.append(error_details_pb2.BadRequest(field_violations=violations))
     if isinstance(error, FailedPrecondition):
         failure = error_details_pb2.PreconditionFailure()
-        failure.violations.add(type=error.reason, subject=_short(error.subject), description=_short(error.message))
+        failure.violations.add(type=error.reason, subject=_short(error.subject), description=message)
         details.append(failure)
     if isinstance(error, ResourceExhausted):
         quota = error_details_pb2.QuotaFailure()
-        quota.violations.add(subject=_short(error.subject), description=_short(error.message))
+        quota.violations.add(subject=_short(error.subject), description=message)
         details.append(quota)
-    status = status_pb2.Status(code=code_pb2.Code.Value(error.code), message=_short(error.message))
+    status = status_pb2.Status(code=code_pb2.Code.Value(error.code), message=message)
     for detail in details:
         packed = any_pb2.Any()
         packed.Pack(detail)
@@ -60,5 +62,5 @@ async def abort(context: grpc.aio.ServicerContext, error: PliantError) -> NoRetu
     raise AssertionError("unreachable: abort raises")
 
 
-def _short(text: str, chars: int = MAX_MESSAGE_CHARS) -> str:
+def _short(text: str, chars: int = MAX_TEXT_CHARS) -> str:
     return text if len(text) <= chars else f"{text[: chars - 3]}..."

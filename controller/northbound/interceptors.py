@@ -1,7 +1,7 @@
 """What surrounds every call: request id and log, metrics, errors, token.  One wrapper, in that order.
 
-A call is refused with INFO (its caller erred) or fails with ERROR and an incident id (we erred): the client gets the id,
-the log the traceback.
+A call is refused with INFO (its caller erred) or fails with ERROR and an incident id (we erred): the client gets the
+id, the log the traceback.
 """
 
 from __future__ import annotations

@@ -7,39 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Protocol
 
 from controller.fabric.graph import EndPoint, Fabric, PortRole
+from controller.model.status import DropCount, SwitchSync
 
 
 class Confirmations(Protocol):
-    def wait(self, generation: int, names: frozenset[str], timeout_s: float) -> Future[tuple[int, ...]]:
-        """Completes with () once every switch that has, or had, anything of these objects confirmed the generation.
+    def wait(self, generation: int, timeout_s: float) -> Future[tuple[int, ...]]:
+        """Completes with () once every switch that the generation touches confirmed it.
 
-        After `timeout_s` it completes with the dpids of those that have not.  An object that is not bound needs no
-        switch.  Never fails, and never waits for an object that has yet to be attached.
+        After `timeout_s` it completes with the dpids of those that have not.  Never fails, and never waits for an
+        object that has yet to be attached.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchSync:
-    """How far a switch is with its program."""
-
-    in_sync: bool = False
-    confirmed_generation: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropCount:
-    """Frames that one switch dropped for one reason.  `tenant` "" is nobody's."""
-
-    dpid: int
-    tenant: str
-    reason: str
-    packets: int
-    bytes: int = 0
 
 
 class Operator(Protocol):

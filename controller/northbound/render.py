@@ -13,10 +13,10 @@ from pliant.v1.network_pb2 import Subnet as SubnetMessage
 from pliant.v1.tenant_pb2 import Quota as QuotaMessage
 from pliant.v1.tenant_pb2 import Tenant as TenantMessage
 
+from controller.intent.snapshot import Resource
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
 from controller.model.ids import format_dpid
 from controller.model.network import Attachment, Network, Port, Subnet
-from controller.model.resource import Resource
 from controller.model.status import Status
 from controller.model.tenancy import Tenant
 from controller.service.engine import etag_of

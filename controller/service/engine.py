@@ -11,7 +11,7 @@ store's bytes mean codec.py's.  Readers take the newest snapshot and never wait.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
@@ -159,11 +159,17 @@ class Engine:
         return self._submit(perform, how)
 
     def apply(
-        self, puts: Sequence[Resource], deletes: Sequence[str] = (), *, force: bool = False, **how: Unpack[How],
+        self, puts: Sequence[Resource], deletes: Sequence[str] = (), *, etags: Mapping[str, str] | None = None,
+        force: bool = False, **how: Unpack[How],
     ) -> Future[Outcome]:
-        """Make all of `puts` exist as given and all of `deletes` gone, in any order, in one generation, or nothing."""
+        """Make all of `puts` exist as given and all of `deletes` gone, in any order, in one generation, or nothing.
+
+        An object named in `etags` must exist and still have that etag.
+        """
 
         def perform(snapshot: Snapshot, now: Moment) -> Applied:
+            for name, etag in (etags or {}).items():
+                _matching(snapshot.get(name), name, etag)
             return edits.apply(
                 snapshot, puts, deletes, now_s=now.now_s, new_uid=self._new_uid, force=force, **now.marks,
             )

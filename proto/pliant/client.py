@@ -315,6 +315,7 @@ class Client:
         resources: Iterable[Tenant | Network | Subnet | Port],
         *,
         deletes: Iterable[str] = (),
+        force: bool = False,
         request_id: str = "",
         validate_only: bool = False,
         wait: bool = False,
@@ -324,6 +325,7 @@ class Client:
         request = apply_pb2.ApplyRequest(
             resources=[_resource(each) for each in resources],
             deletes=deletes,
+            force=force,
             **_options(request_id, validate_only, wait, wait_timeout_s),
         )
         return cast(ApplyResponse, self._connection.call(self._apply.Apply, request))

@@ -63,10 +63,13 @@ class ApplyRequest(_message.Message):
 
     RESOURCES_FIELD_NUMBER: _builtins.int
     DELETES_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     WAIT_FIELD_NUMBER: _builtins.int
     WAIT_TIMEOUT_FIELD_NUMBER: _builtins.int
+    force: _builtins.bool
+    """Delete what the deleted ones contain as well, even if it is not listed."""
     request_id: _builtins.str
     """The same id within a day gets the first answer again; with another request it is refused."""
     validate_only: _builtins.bool
@@ -81,7 +84,7 @@ class ApplyRequest(_message.Message):
 
     @_builtins.property
     def deletes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of resources to delete; those that do not exist are no error.  What they contain must be listed too."""
+        """Names of resources to delete; those that do not exist are no error."""
 
     @_builtins.property
     def wait_timeout(self) -> _duration_pb2.Duration:
@@ -92,6 +95,7 @@ class ApplyRequest(_message.Message):
         *,
         resources: _abc.Iterable[Global___Resource] | None = ...,
         deletes: _abc.Iterable[_builtins.str] | None = ...,
+        force: _builtins.bool = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         wait: _builtins.bool = ...,
@@ -99,7 +103,7 @@ class ApplyRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["wait_timeout", b"wait_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deletes", b"deletes", "request_id", b"request_id", "resources", b"resources", "validate_only", b"validate_only", "wait", b"wait", "wait_timeout", b"wait_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deletes", b"deletes", "force", b"force", "request_id", b"request_id", "resources", b"resources", "validate_only", b"validate_only", "wait", b"wait", "wait_timeout", b"wait_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
