@@ -108,7 +108,8 @@ class _State:
 class FakeSwitch:
     """One switch: its tables, and what went through them.
 
-    `exhausted` holds meters that drop whatever comes; `down` holds ports without carrier.
+    `exhausted` holds meters that drop whatever comes; `down` holds ports without carrier; `hit` are the flows that the
+    last frame hit, in order.
     """
 
     def __init__(self, dpid: int, ports: Iterable[int]) -> None:
@@ -121,6 +122,7 @@ class FakeSwitch:
         self.down: set[int] = set()
         self.punts: list[PuntedFrame] = []
         self.packets: Counter[FlowKey] = Counter()
+        self.hit: list[Flow] = []
         self.metered: Counter[int] = Counter()
         self._tables: dict[int, list[Entry]] = defaultdict(list)
 
@@ -223,6 +225,7 @@ class FakeSwitch:
         """What leaves by which port, in order."""
         registers = {f"reg{i}": 0 for i in range(16)} | {"metadata": 0, "in_port": in_port}
         budget = _Budget()
+        self.hit = []
         out = list(self._table(0, _State(frame, registers, _Life()), budget, 0))
         return [] if budget.resubmits > MAX_RESUBMITS else out
 
@@ -240,6 +243,7 @@ class FakeSwitch:
         if entry is None:
             return
         self.packets[entry.flow.key] += 1
+        self.hit.append(entry.flow)
         if entry.does.meter is not None:
             self._meter(entry.does.meter, state)
         yield from self._do(entry.does.actions, state, budget, depth, entry.flow.cookie)

@@ -1,6 +1,6 @@
 """Worlds for tests of the pipeline: asked state by the real edits, observed state by events, labels from real trees.
 
-    lab = Lab.leaf_spine()                             2 spines (1, 2), 3 leaves (11, 12, 13); hosts on ports 3.. of leaves
+    lab = Lab.leaf_spine()                             spines 1, 2; leaves 11, 12, 13; hosts on ports 3.. of a leaf
     lab.network("red")                                 tenant, network and subnet at once: 10.0.0.0/24 and fd00::/64
     lab.port("red", "a", at=(11, 3))                   created, attached, bound
     lab.world                                          what the compiler sees
