@@ -1,0 +1,356 @@
+"""What the compiled pipeline does to frames, on a fabric of two spines and three leaves in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv6Address
+
+import pytest
+
+from controller.fabric.graph import EndPoint, SwitchFeatures
+from controller.model.bandwidth import BandwidthPolicy
+from controller.model.network import Port
+from controller.openflow.entries import Meter
+from controller.pipeline import tables
+from controller.pipeline.tables import MeterKind, Reason
+from controller.pipeline.views import link_local
+from tests.fakes import packets
+from tests.fakes.data_plane import FakeNetwork
+from tests.support.worlds import Lab
+
+CEILING = BandwidthPolicy(ceiling_in_kbps=10_000, ceiling_out_kbps=20_000)
+PLACES = {"a": (11, 3), "b": (11, 4), "c": (12, 3), "d": (13, 3)}
+"""Ports of red; blue has the same names, MACs and addresses two switch ports further."""
+GATEWAYS = ("10.0.0.1", "fd00::1")
+
+
+class World:
+    """The lab, its switches, and short names for what tests do with them."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.net: FakeNetwork = lab.fake_network()
+
+    def port(self, tenant: str, name: str) -> Port:
+        return self.lab.intent.ports[f"tenants/{tenant}/networks/net/ports/{name}"]
+
+    def at(self, port: Port) -> EndPoint:
+        return self.lab.placement.at[port.name]
+
+    def send(self, sender: Port, frame: bytes) -> dict[EndPoint, list[bytes]]:
+        received: dict[EndPoint, list[bytes]] = {}
+        for at, data in self.net.inject(self.at(sender), frame):
+            received.setdefault(at, []).append(data)
+        return received
+
+    def drops(self, dpid: int, reason: Reason, tenant: str = "") -> int:
+        """Frames in the drop counter of a reason, of one tenant or of those whose tenant is not counted."""
+        match = {"reg1": (int(reason), 0xFFFF)}
+        if not tenant:
+            return self.net.switches[dpid].count(tables.DROP.number, priority=tables.Priority.REASON, **match)
+        slice_ = self.lab.intent.keys.slice_of(f"tenants/{tenant}")
+        match["metadata"] = (slice_ << 24, 0xFFFFFF << 24)
+        return self.net.switches[dpid].count(tables.DROP.number, **match)
+
+
+def make_lab(**lab_options: object) -> Lab:
+    lab = Lab.leaf_spine(**lab_options)  # type: ignore[arg-type]
+    for tenant, shift in (("red", 0), ("blue", 2)):
+        lab.network(tenant)
+        for number, (name, (leaf, port_no)) in enumerate(PLACES.items(), start=1):
+            mac, addresses = f"02:00:00:00:00:0{number}", (f"10.0.0.1{number}", f"fd00::1{number}")
+            lab.port(tenant, name, at=(leaf, port_no + shift), mac=mac, addresses=addresses)
+    return lab
+
+
+@pytest.fixture
+def world() -> World:
+    return World(make_lab())
+
+
+def udp(sender: Port, receiver: Port, family: int = 0, **kw: int) -> bytes:
+    return packets.udp(
+        sender.mac, receiver.mac, str(sender.addresses[family]), str(receiver.addresses[family]), data=b"hello", **kw
+    )
+
+
+def fields(frame: bytes) -> dict[str, int]:
+    return packets.read(frame)
+
+
+@pytest.mark.parametrize("tenant", ["red", "blue"])
+@pytest.mark.parametrize("family", [0, 1])
+def test_every_port_reaches_every_other_of_its_network_and_nobody_else(world: World, tenant: str, family: int) -> None:
+    """With equal MACs and addresses in two tenants, a frame arrives unchanged at the one port of its own network."""
+    for sender in PLACES:
+        for receiver in PLACES.keys() - {sender}:
+            one, other = world.port(tenant, sender), world.port(tenant, receiver)
+            frame = udp(one, other, family)
+            assert world.send(one, frame) == {world.at(other): [frame]}, (sender, receiver)
+
+
+def test_network_of_a_tenant_reaches_no_other_network_of_that_tenant() -> None:
+    """Two networks of one tenant with the same addresses are as far apart as two tenants."""
+    lab = Lab.leaf_spine()
+    for network in ("one", "two"):
+        name = lab.network("red", network)
+        lab.port(name, "x", at=(11, 3 if network == "one" else 4), mac="02:00:00:00:00:01", addresses=["10.0.0.11"])
+        lab.port(name, "y", at=(12, 3 if network == "one" else 4), mac="02:00:00:00:00:02", addresses=["10.0.0.12"])
+    world = World(lab)
+    x, y = (lab.intent.ports[f"tenants/red/networks/one/ports/{p}"] for p in "xy")
+    frame = packets.udp(x.mac, y.mac, "10.0.0.11", "10.0.0.12")
+    assert world.send(x, frame) == {EndPoint(12, 3): [frame]}
+    broadcast = packets.udp(x.mac, packets.BROADCAST, "10.0.0.11", "255.255.255.255")
+    assert world.send(x, broadcast) == {EndPoint(12, 3): [broadcast]}
+
+
+def test_remote_frames_cross_the_fabric_under_a_label_and_local_ones_do_not(world: World) -> None:
+    """On every wire eth_dst is a locally administered label; between ports of one switch no wire is used."""
+    a, b, c = (world.port("red", name) for name in "abc")
+    world.send(a, udp(a, c))
+    assert len(world.net.on_the_wire) == 2
+    for _, frame in world.net.on_the_wire:
+        assert fields(frame)["eth_dst"] >> 40 & 0b11 == 0b10
+        assert fields(frame)["eth_src"] == 0x020000000001
+    world.send(a, udp(a, b))
+    assert world.net.on_the_wire == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "forge"),
+    [
+        (Reason.SPOOFED_IPV4, lambda a, b, c: udp(replace(a, mac=b.mac), c)),
+        (Reason.SPOOFED_IPV4, lambda a, b, c: udp(replace(a, addresses=b.addresses), c)),
+        (Reason.SPOOFED_IPV6, lambda a, b, c: udp(replace(a, addresses=b.addresses), c, 1)),
+        (Reason.SPOOFED_ARP, lambda a, b, c: packets.arp_request(a.mac, str(b.addresses[0]), str(c.addresses[0]))),
+        (Reason.SPOOFED_ARP, lambda a, b, c: packets.arp(
+            a.mac, packets.BROADCAST, 2, b.mac, str(a.addresses[0]), packets.NOBODY, str(a.addresses[0]))),
+        (Reason.SPOOFED_ND, lambda a, b, c: packets.nd_solicit(
+            a.mac, str(a.addresses[1]), str(c.addresses[1]), option=b.mac)),
+        (Reason.SPOOFED_ND, lambda a, b, c: packets.nd_solicit(a.mac, str(b.addresses[1]), str(c.addresses[1]))),
+        (Reason.SPOOFED_ND, lambda a, b, c: packets.nd_advertise(a.mac, str(a.addresses[1]), str(b.addresses[1]))),
+        (Reason.SPOOFED_ND, lambda a, b, c: packets.nd_advertise(
+            a.mac, str(a.addresses[1]), str(a.addresses[1]), option=b.mac)),
+        (Reason.ROUTER_ADVERTISEMENT, lambda a, b, c: packets.icmpv6(
+            a.mac, "33:33:00:00:00:01", str(a.addresses[1]), "ff02::1", 134, bytes(12))),
+        (Reason.DHCP, lambda a, b, c: udp(a, c, sport=67, dport=68)),
+        (Reason.DHCP, lambda a, b, c: udp(a, c, 1, sport=547, dport=546)),
+        (Reason.TAGGED, lambda a, b, c: packets.ethernet(a.mac, c.mac, packets.IPV4, udp(a, c)[14:], vlan=7)),
+        (Reason.WIRE_ON_EDGE, lambda a, b, c: packets.ethernet(a.mac, "01:80:c2:00:00:0e", packets.LLDP, bytes(46))),
+        (Reason.ETHERTYPE, lambda a, b, c: packets.ethernet(a.mac, c.mac, 0x8847, bytes(46))),
+        (Reason.UNKNOWN_DESTINATION, lambda a, b, c: udp(a, replace(c, mac="02:00:00:00:00:99"))),
+        (Reason.UNKNOWN_ADDRESS, lambda a, b, c: packets.arp_request(a.mac, str(a.addresses[0]), "10.0.0.77")),
+        (Reason.UNKNOWN_ADDRESS, lambda a, b, c: packets.nd_solicit(a.mac, str(a.addresses[1]), "fd00::77")),
+        (Reason.OWN_ADDRESS, lambda a, b, c: packets.arp_request(a.mac, "0.0.0.0", str(a.addresses[0]))),
+        (Reason.OWN_ADDRESS, lambda a, b, c: packets.arp_request(a.mac, str(a.addresses[0]), str(a.addresses[0]))),
+        (Reason.OWN_ADDRESS, lambda a, b, c: packets.nd_solicit(a.mac, "::", str(a.addresses[1]), option=None)),
+    ],
+)  # fmt: skip
+def test_forbidden_frame_reaches_nobody_and_is_counted_for_its_tenant(world: World, reason: Reason, forge) -> None:  # type: ignore[no-untyped-def]
+    """Each sort of forged, foreign or unanswerable frame ends at its edge under the reason that names it."""
+    a, b, c = (world.port("red", name) for name in "abc")
+    assert world.send(a, forge(a, b, c)) == {}
+    assert world.net.on_the_wire == []
+    assert world.drops(11, reason, "red") == 1
+    assert sum(world.drops(11, other, "red") for other in Reason if other not in tables.TENANT_UNKNOWN) == 1
+
+
+def test_arp_for_every_known_address_is_answered_to_the_asker_alone(world: World) -> None:
+    """Broadcast and unicast requests, for neighbours near and far and for the gateway."""
+    a = world.port("red", "a")
+    key = world.lab.intent.keys.network_key(a.network)
+    known = {str(p.addresses[0]): int(p.mac.replace(":", ""), 16) for p in (world.port("red", n) for n in "bcd")}
+    for address, mac in (known | {GATEWAYS[0]: 0x02005E << 24 | key}).items():
+        for dst in (packets.BROADCAST, "02:00:00:00:00:02"):
+            received = world.send(a, packets.arp_request(a.mac, str(a.addresses[0]), address, dst=dst))
+            ((answer,),) = received.values()
+            assert list(received) == [world.at(a)]
+            assert answer == packets.arp(
+                mac.to_bytes(6, "big").hex(":"), a.mac, 2,
+                mac.to_bytes(6, "big").hex(":"), address, a.mac, str(a.addresses[0]),
+            )  # fmt: skip
+
+
+def test_neighbour_discovery_is_answered_for_addresses_gateways_and_link_local(world: World) -> None:
+    """The advertisement is solicited, overrides, carries the right MAC; only a gateway claims to be a router."""
+    a, c = world.port("red", "a"), world.port("red", "c")
+    key = world.lab.intent.keys.network_key(a.network)
+    far_link_local = str(IPv6Address(link_local(0x020000000003)))
+    for target, mac, flags in (
+        (str(c.addresses[1]), 0x020000000003, 0x60000000),
+        (far_link_local, 0x020000000003, 0x60000000),
+        (GATEWAYS[1], 0x02005E << 24 | key, 0xE0000000),
+    ):
+        for dst in ("", c.mac):
+            received = world.send(a, packets.nd_solicit(a.mac, str(a.addresses[1]), target, dst=dst))
+            ((answer,),) = received.values()
+            assert list(received) == [world.at(a)]
+            said = fields(answer)
+            assert (said["icmpv6_type"], said["nd_tll"], said["eth_src"], said["nd_reserved"]) == (136, mac, mac, flags)
+            assert said["ipv6_src"] == said["nd_target"] == int(IPv6Address(target))
+            assert packets.checksums_hold(answer)
+
+
+@pytest.mark.parametrize("family", [0, 1])
+def test_gateway_answers_ping(world: World, family: int) -> None:
+    """An echo to the gateway comes back with addresses turned round; one to elsewhere by way of it is dropped."""
+    a = world.port("red", "a")
+    gateway_mac = f"02:00:5e:{world.lab.intent.keys.network_key(a.network).to_bytes(3, 'big').hex(':')}"
+    source = str(a.addresses[family])
+    ((reply,),) = world.send(a, packets.icmp_echo(a.mac, gateway_mac, source, GATEWAYS[family])).values()
+    expected = packets.icmp_echo(gateway_mac, a.mac, GATEWAYS[family], source)
+    assert reply == packets.rewrite(expected, "icmpv6_type" if family else "icmpv4_type", 129 if family else 0)
+    assert packets.checksums_hold(reply)
+    elsewhere = ("192.0.2.1", "2001:db8::1")[family]
+    assert world.send(a, packets.udp(a.mac, gateway_mac, source, elsewhere)) == {}
+    assert world.drops(11, Reason.NO_ROUTE, "red") == 1
+
+
+@pytest.mark.parametrize(
+    ("mac", "family", "address"),
+    [
+        (packets.BROADCAST, 0, "255.255.255.255"),
+        ("01:00:5e:7f:02:03", 0, "239.255.2.3"),
+        ("33:33:00:00:00:fb", 1, "ff02::fb"),
+    ],
+)
+def test_bum_reaches_every_other_member_once_with_its_mac(world: World, mac: str, family: int, address: str) -> None:
+    """From every port, once to each other member of its network, near or far, the group MAC as it was sent."""
+    for name in PLACES:
+        sender = world.port("red", name)
+        frame = packets.udp(sender.mac, mac, str(sender.addresses[family]), address)
+        others = {world.at(world.port("red", other)): [frame] for other in PLACES.keys() - {name}}
+        assert world.send(sender, frame) == others
+
+
+def test_broadcast_reaches_more_ports_than_one_leaf_of_the_tree_holds() -> None:
+    """130 members on one switch are three leaves; each gets one copy."""
+    lab = Lab()
+    lab.connect(11, ports=range(1, 140))
+    lab.network("red")
+    for port_no in range(1, 131):
+        lab.port("red", f"p{port_no}", at=(11, port_no), bandwidth=CEILING)
+    world = World(lab)
+    sender = lab.intent.ports["tenants/red/networks/net/ports/p1"]
+    frame = packets.udp(sender.mac, packets.BROADCAST, str(sender.addresses[0]), "255.255.255.255")
+    assert world.send(sender, frame) == {EndPoint(11, n): [frame] for n in range(2, 131)}
+    leaves = [group for group in world.net.switches[11].groups.values() if group.id >> 28 == tables.GroupKind.LEAF]
+    assert sorted(len(group.buckets) for group in leaves) == [2, 64, 64]
+
+
+def test_receiver_at_its_ceiling_takes_nothing_from_the_others() -> None:
+    """What one receiver's meter drops of a broadcast, every other receiver still gets."""
+    lab = make_lab()
+    for name in "bc":
+        port = lab.intent.ports[f"tenants/red/networks/net/ports/{name}"]
+        lab.update(replace(port, bandwidth=CEILING))
+    lab.set_tenant_bandwidth("red", CEILING)
+    world = World(lab)
+    a, b = world.port("red", "a"), world.port("red", "b")
+    key = lab.intent.keys.port_key(b.name)
+    assert key is not None
+    world.net.switches[11].exhausted.add(tables.meter_id(key.slot, MeterKind.IN))
+    frame = packets.udp(a.mac, packets.BROADCAST, str(a.addresses[0]), "255.255.255.255")
+    assert world.send(a, frame) == {world.at(world.port("red", name)): [frame] for name in "cd"}
+
+
+def test_ceilings_are_chained_meters_in_both_directions() -> None:
+    """A frame passes the sender's, its tenant's, then at the other edge the receiver's and its tenant's meter."""
+    lab = make_lab()
+    for name in "ac":
+        port = lab.intent.ports[f"tenants/red/networks/net/ports/{name}"]
+        lab.update(replace(port, bandwidth=CEILING))
+    lab.set_tenant_bandwidth("red", CEILING)
+    world = World(lab)
+    a, c = world.port("red", "a"), world.port("red", "c")
+    world.send(a, udp(a, c))
+    keys = lab.intent.keys
+    for dpid, port, kind, rate in ((11, a, MeterKind.OUT, 20_000), (12, c, MeterKind.IN, 10_000)):
+        key, tenant_slot = keys.port_key(port.name), keys.tenant_slot(dpid, "tenants/red")
+        assert key is not None
+        assert tenant_slot is not None
+        used = {tables.meter_id(key.slot, kind), tables.meter_id(tenant_slot, kind)}
+        assert set(world.net.switches[dpid].metered) == used
+        for meter_id in used:
+            assert world.net.switches[dpid].meters[meter_id] == Meter(meter_id, rate, rate // 4, "kbps")
+
+
+def test_storm_of_one_port_does_not_use_up_the_answers_of_another(world: World) -> None:
+    """Each port's queries pass a meter of its own; a neighbour's answers go on, and so does the stormer's data."""
+    a, b = world.port("red", "a"), world.port("red", "b")
+    key = world.lab.intent.keys.port_key(a.name)
+    assert key is not None
+    world.net.switches[11].exhausted.add(tables.meter_id(key.slot, MeterKind.SERVICE))
+    assert world.send(a, packets.arp_request(a.mac, str(a.addresses[0]), GATEWAYS[0])) == {}
+    assert len(world.send(b, packets.arp_request(b.mac, str(b.addresses[0]), GATEWAYS[0]))) == 1
+    assert len(world.send(a, udp(a, b))) == 1
+
+
+def test_macs_that_look_like_labels_reach_only_their_own_network() -> None:
+    """A tenant whose MACs equal labels in use on the fabric talks to its own ports, and cannot steer a frame."""
+    lab = make_lab()
+    world = World(lab)
+    a, c = world.port("red", "a"), world.port("red", "c")
+    world.send(a, udp(a, c))
+    label = world.net.on_the_wire[0][1][:6].hex(":")
+    lab.network("evil")
+    lab.port("evil", "x", at=(11, 7), mac=label, addresses=["10.0.0.11"])
+    lab.port("evil", "y", at=(12, 7), mac=label[:-1] + ("0" if label[-1] != "0" else "1"), addresses=["10.0.0.12"])
+    world = World(lab)
+    x, y = world.port("evil", "x"), world.port("evil", "y")
+    for one, other in ((x, y), (y, x)):
+        frame = packets.udp(one.mac, other.mac, str(one.addresses[0]), str(other.addresses[0]))
+        assert world.send(one, frame) == {world.at(other): [frame]}
+    stray = packets.udp(y.mac, label, str(y.addresses[0]), "10.0.0.13")
+    assert world.send(y, stray) == {world.at(x): [stray]}
+    a = world.port("red", "a")
+    assert world.send(a, udp(a, replace(c, mac=label))) == {}
+
+
+def test_frame_for_an_edge_without_a_usable_label_is_dropped_as_no_path() -> None:
+    """Unicast and the edge's copy of a broadcast are counted; other edges get theirs."""
+    lab = make_lab()
+    lab.unreachable.add((11, 12))
+    world = World(lab)
+    a, b, c, d = (world.port("red", name) for name in "abcd")
+    assert world.send(a, udp(a, c)) == {}
+    broadcast = packets.udp(a.mac, packets.BROADCAST, str(a.addresses[0]), "255.255.255.255")
+    assert world.send(a, broadcast) == {world.at(b): [broadcast], world.at(d): [broadcast]}
+    assert world.drops(11, Reason.NO_PATH, "red") == 2
+
+
+def test_stale_label_reaches_nobody_and_is_counted(world: World) -> None:
+    """A key that is gone at its edge ends there, and so does a label that no switch knows."""
+    a, c = world.port("red", "a"), world.port("red", "c")
+    world.send(a, udp(a, c))
+    out, labelled = world.net.on_the_wire[-1]
+    entered = world.net.wires[out]
+    stale = packets.rewrite(labelled, "eth_dst", fields(labelled)["eth_dst"] ^ 0x3FF)
+    assert world.net.inject(entered, stale) == []
+    assert world.drops(12, Reason.STALE_KEY) == 1
+    assert world.net.inject(entered, packets.rewrite(labelled, "eth_dst", 0x02EFF7000000)) == []
+    assert world.drops(12, Reason.UNKNOWN_LABEL) == 1
+
+
+def test_switch_without_meters_forwards_and_answers_unmetered() -> None:
+    """No meter is programmed and no flow names one."""
+    lab = make_lab(features=SwitchFeatures(max_meters=0))
+    lab.set_tenant_bandwidth("red", CEILING)
+    world = World(lab)
+    a, c = world.port("red", "a"), world.port("red", "c")
+    assert all(not switch.meters for switch in world.net.switches.values())
+    assert len(world.send(a, udp(a, c))) == 1
+    assert len(world.send(a, packets.arp_request(a.mac, str(a.addresses[0]), GATEWAYS[0]))) == 1
+
+
+def test_port_without_ipv6_sends_none() -> None:
+    """Its host's own IPv6 chatter is dropped, and the port costs no IPv6 flow."""
+    lab = Lab.leaf_spine()
+    lab.network("red", ipv6="")
+    lab.port("red", "a", at=(11, 3))
+    lab.port("red", "b", at=(11, 4))
+    world = World(lab)
+    a, b = world.port("red", "a"), world.port("red", "b")
+    own = str(IPv6Address(link_local(int(a.mac.replace(":", ""), 16))))
+    assert world.send(a, packets.udp(a.mac, b.mac, own, "fe80::1")) == {}
+    assert world.drops(11, Reason.SPOOFED_IPV6, "red") == 1
