@@ -34,23 +34,27 @@ def _refuse_a_shadowed_package() -> None:
 
 def _overrides(**options: Any) -> dict[str, Any]:
     names = {
-        "state_dir": "state_dir", "openflow": "openflow.listen", "openflow_unix": "openflow.unix", "grpc": "grpc.listen",
-        "grpc_unix": "grpc.unix", "metrics": "metrics_listen", "log_level": "log.level", "log_format": "log.format",
-        "default_port_role": "fabric.default_port_role",
+        "state_dir": "state_dir", "openflow": "openflow.listen", "openflow_unix": "openflow.unix",
+        "grpc": "grpc.listen", "grpc_unix": "grpc.unix", "metrics": "metrics_listen",
+        "log_level": "log.level", "log_format": "log.format", "default_port_role": "fabric.default_port_role",
     }
     return {dotted: options[option] for option, dotted in names.items() if options[option] is not None}
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="pliant", prog_name="pliantd")
-@click.option("--config", "file", type=click.Path(path_type=Path, dir_okay=False), help=f"TOML file [{DEFAULT_FILE} if it exists]")
-@click.option("--state-dir", type=click.Path(path_type=Path, file_okay=False), help="where the database, token and socket live")
+@click.option("--config", "file", type=click.Path(path_type=Path, dir_okay=False),
+              help=f"TOML file [{DEFAULT_FILE} if it exists]")
+@click.option("--state-dir", type=click.Path(path_type=Path, file_okay=False),
+              help="where the database, token and socket live")
 @click.option("--openflow", metavar="HOST:PORT", help="where switches connect [127.0.0.1:6653]; '' for no TCP listener")
 @click.option("--openflow-unix", metavar="PATH", help="a unix socket where switches on this machine connect")
 @click.option("--grpc", metavar="HOST:PORT", help="where clients connect [127.0.0.1:50051]; '' for no TCP listener")
-@click.option("--grpc-unix", metavar="PATH", help="the unix socket where clients connect [pliantd.sock in the state directory]")
+@click.option("--grpc-unix", metavar="PATH",
+              help="the unix socket where clients connect [pliantd.sock in the state directory]")
 @click.option("--metrics", metavar="HOST:PORT", help="serve Prometheus metrics there")
-@click.option("--default-port-role", type=click.Choice(["AUTO", "EDGE", "FABRIC"]), help="of switch ports nobody declared [AUTO]")
+@click.option("--default-port-role", type=click.Choice(["AUTO", "EDGE", "FABRIC"]),
+              help="of switch ports nobody declared [AUTO]")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.option("--log-format", type=click.Choice(["auto", "text", "json"]))
 @click.pass_context

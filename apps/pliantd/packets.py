@@ -1,4 +1,4 @@
-"""The os-ken application that hands punted frames to the reconcile loop: probes of the fabric, and the first word of a host."""
+"""The os-ken application that hands punted frames to the reconcile loop: probes, and the first word of a host."""
 
 from __future__ import annotations
 

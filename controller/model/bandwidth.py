@@ -26,6 +26,10 @@ class BandwidthPolicy:
     ceiling_out_kbps: int = 0
     burst_ms: int = DEFAULT_BURST_MS
 
+    @property
+    def has_ceiling(self) -> bool:
+        return bool(self.ceiling_in_kbps or self.ceiling_out_kbps)
+
     def __str__(self) -> str:
         def rate(kbps: int) -> str:
             return f"{kbps} kbit/s" if kbps else "none"

@@ -12,7 +12,8 @@
       Internal             a defect of Pliant itself
       Unauthenticated, PermissionDenied, Unavailable
 
-Every error says what is wrong, which object, and what to do.  `reason` is stable and machine readable (google.rpc.ErrorInfo.reason).
+Every error says what is wrong, which object, and what to do.  `reason` is stable and machine readable: it is the
+google.rpc.ErrorInfo.reason that a client sees.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import ClassVar
 
 REASONS: dict[str, str] = {
     # reason -> what it means to a client.  An error with a reason that is not listed here cannot be raised.
-    "INVALID_ID": "An id is not 1-63 characters of lower-case RFC-1123 (a-z, 0-9, '-', starting and ending alphanumeric).",
+    "INVALID_ID": "An id is not 1-63 characters of a-z, 0-9 and '-' that start and end alphanumeric (RFC 1123).",
     "INVALID_NAME": "A resource name does not have the form its type requires.",
     "INVALID_FIELD": "A field's value cannot be used; the field violations say which and why.",
     "MISSING_FIELD": "A required field is empty.",
@@ -51,7 +52,7 @@ REASONS: dict[str, str] = {
     "REQUEST_ID_REUSED": "This request_id was used before with a different request.",
     "QUOTA_EXCEEDED": "The tenant's quota does not allow another object of this kind.",
     "POOL_EXHAUSTED": "A pool of small integers (slices, keys, meters) is used up.",
-    "NOT_ENFORCED": "The field is part of the contract but not enforced by this version, so it is refused rather than ignored.",
+    "NOT_ENFORCED": "The field is part of the contract but not enforced by this version: refused, rather than ignored.",
     "REVISION_COMPACTED": "The revision is older than the history kept; list again and watch from there.",
     "SLOW_WATCHER": "The watcher did not read fast enough and was cut; resume from the last revision it saw.",
     "SWITCH_NOT_CONNECTED": "The switch has no OpenFlow connection now.",

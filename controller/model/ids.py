@@ -32,7 +32,7 @@ def check_id(value: str, field: str) -> str:
         shown = value if len(value) <= 70 else f"{value[:64]}... ({len(value)} characters)"
         raise InvalidArgument(
             "INVALID_ID",
-            f"{field} {shown!r} is not a valid id: use 1 to 63 of a-z, 0-9 and '-', starting and ending with a letter or digit",
+            f"{field} {shown!r} is not a valid id: use 1 to 63 of a-z, 0-9 and '-', a letter or digit at both ends",
             fields={field: "must match " + ID_PATTERN.pattern},
         )
     return value
@@ -48,7 +48,8 @@ def kind_of(name: str) -> str:
                 check_id(part, "name")
             return kind
     shown = name if len(name) <= 120 else name[:117] + "..."
-    raise InvalidArgument("INVALID_NAME", f"{shown!r} is not a resource name like tenants/a/networks/n", fields={"name": "malformed"})
+    raise InvalidArgument(
+        "INVALID_NAME", f"{shown!r} is not a resource name like tenants/a/networks/n", fields={"name": "malformed"})
 
 
 def check_name(name: str, kind: str, field: str = "name") -> str:
@@ -60,7 +61,8 @@ def check_name(name: str, kind: str, field: str = "name") -> str:
     if actual != kind:
         pattern = "/".join(f"{c}/{{{c[:-1]}}}" for c in COLLECTIONS[kind])
         shown = name if len(name) <= 120 else name[:117] + "..."
-        raise InvalidArgument("INVALID_NAME", f"{field} {shown!r} must look like {pattern}", fields={field: f"must look like {pattern}"})
+        raise InvalidArgument("INVALID_NAME", f"{field} {shown!r} must look like {pattern}",
+                              fields={field: f"must look like {pattern}"})
     return name
 
 
@@ -94,7 +96,8 @@ def parse_dpid(text: str, field: str = "switch") -> int:
     digits = text.lower().removeprefix("0x")
     if not re.fullmatch(r"[0-9a-f]{1,16}", digits) or int(digits, 16) == 0:
         shown = text if len(text) <= 40 else text[:37] + "..."
-        raise InvalidArgument("INVALID_FIELD", f"{field} {shown!r} is not a datapath id: write 1 to 16 hex digits, not zero",
+        raise InvalidArgument("INVALID_FIELD",
+                              f"{field} {shown!r} is not a datapath id: write 1 to 16 hex digits, not zero",
                               fields={field: "must be 1 to 16 hex digits"})
     return int(digits, 16)
 

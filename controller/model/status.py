@@ -17,8 +17,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """Why an object is as it is.  `reason` is UPPER_SNAKE and stable, e.g. UNATTACHED, SWITCH_UNKNOWN, INTERFACE_UNKNOWN, ATTACHMENT_CONFLICT,
-    ATTACHMENT_IS_FABRIC, SWITCH_NOT_CONFIRMED, FLOW_REFUSED, PER_EDGE."""
+    """Why an object is as it is.
+
+    `reason` is UPPER_SNAKE and stable: NOT_COMPILED, UNATTACHED, SWITCH_UNKNOWN, INTERFACE_UNKNOWN, ATTACHMENT_CONFLICT,
+    ATTACHMENT_IS_FABRIC, SWITCH_NOT_CONFIRMED, NO_PATH, FLOW_REFUSED, PER_EDGE, NO_METERS.
+    """
 
     reason: str
     message: str
@@ -30,3 +33,22 @@ class Status:
     state: State
     conditions: tuple[Condition, ...] = ()
     reconciling: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchSync:
+    """How far a switch is with its program."""
+
+    in_sync: bool = False
+    confirmed_generation: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropCount:
+    """Frames that one switch dropped for one reason.  `tenant` "" is nobody's."""
+
+    dpid: int
+    tenant: str
+    reason: str
+    packets: int
+    bytes: int = 0

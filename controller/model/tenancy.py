@@ -12,7 +12,10 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
-    """What every resource carries besides its own fields.  `generation` is the store revision of its last change in intent."""
+    """What every resource carries besides its own fields.
+
+    `generation` is the store revision of its last change in intent.
+    """
 
     uid: str = ""
     display_name: str = ""

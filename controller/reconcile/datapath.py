@@ -1,4 +1,7 @@
-"""What the reconcile loop needs from a live switch connection.  Implemented by controller/southbound; here only the contract."""
+"""What the reconcile loop needs from a live switch connection.
+
+Implemented by controller/southbound; here only the contract.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ class Disconnected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FrameError:
-    """A switch refused frame number `index` of a submit.  `type` and `code` are OpenFlow's; `text` names them ("FLOW_MOD_FAILED/TABLE_FULL")."""
+    """A switch refused frame number `index` of a submit.
+
+    `type` and `code` are OpenFlow's; `text` names them ("FLOW_MOD_FAILED/TABLE_FULL").
+    """
 
     index: int
     type: int
@@ -35,7 +41,10 @@ class ReadBack:
 
 
 class Datapath(Protocol):
-    """A connected, handshaken switch.  Every method may be called from any thread; futures are completed on the I/O loop."""
+    """A connected, handshaken switch.
+
+    Every method may be called from any thread; futures are completed on the I/O loop.
+    """
 
     @property
     def dpid(self) -> int: ...
@@ -52,7 +61,10 @@ class Datapath(Protocol):
         ...
 
     def submit(self, frames: Sequence[bytes]) -> Future[list[FrameError]]:
-        """Send frames (xids are stamped here) and a barrier; completes when the barrier reply came, with what was refused.  Disconnected if the channel went."""
+        """Send frames (xids are stamped here) and a barrier;
+
+        completes when the barrier reply came, with what was refused.  Disconnected if the channel went.
+        """
         ...
 
     def read_back(self) -> Future[ReadBack]: ...

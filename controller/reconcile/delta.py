@@ -1,6 +1,6 @@
 """What is wanted, what is there, and where the two differ: one tracker for each of flows, groups and meters.
 
-The tracker remembers which keys may differ, so that finding the difference costs the size of a change, not of the table.
+The tracker remembers which keys may differ, so finding the difference costs the size of a change, not of the table.
 (The idea is Calico Felix's delta tracker: two views and their difference as one value that every driver shares.)
 """
 
@@ -38,11 +38,15 @@ class Tracker(Generic[K, V]):
         self._compare(key)
 
     def found_all(self, values: Iterable[tuple[K, V]]) -> int:
-        """The switch was read: this is all it holds.  Returns how many keys differ from what was believed to be installed."""
+        """The switch was read:
+
+        this is all it holds.  Returns how many keys differ from what was believed to be installed.
+        """
         before, self.installed = self.installed, dict(values)
         drifted = sum(1 for key, value in self.installed.items() if before.get(key) != value)
         drifted += sum(1 for key in before if key not in self.installed)
-        self._differs = {key for key in self.desired.keys() | self.installed.keys() if self.desired.get(key) != self.installed.get(key)}
+        keys = self.desired.keys() | self.installed.keys()
+        self._differs = {key for key in keys if self.desired.get(key) != self.installed.get(key)}
         return drifted
 
     def puts(self) -> list[tuple[K, V, V | None]]:

@@ -3,7 +3,8 @@
     reconcile thread --put--> Mailbox --take--> drive() --submit--> switch
                      <------------ Confirmed -------------'
 
-One task per connected switch, never a thread.  The mailbox holds one merged change: newest wins, nothing queues up behind a slow switch.
+One task per connected switch, never a thread.  The mailbox holds one merged change: the newest wins, and nothing queues
+up behind a slow switch.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ class Mailbox:
         self._wake = asyncio.Event()
 
     def put(self, epoch: int, changes: Mapping[FragmentKey, Fragment | None]) -> None:
-        """Merge a change in; a later value for the same fragment replaces the earlier one.  Called from the reconcile thread."""
+        """Merge a change in;
+
+        a later value for the same fragment replaces the earlier one.  Called from the reconcile thread.
+        """
         with self._lock:
             self._epoch = epoch
             self._changes.update(changes)
@@ -75,10 +79,12 @@ class Mailbox:
             return
 
 
-async def drive(datapath: Datapath, mailbox: Mailbox, report: Callable[[Confirmed], None], *, drift_period_s: float) -> None:
+async def drive(
+    datapath: Datapath, mailbox: Mailbox, report: Callable[[Confirmed], None], *, drift_period_s: float,
+) -> None:
     """Read the switch, bring it to its target, keep it there; returns when the connection is gone.
 
-    The mailbox must hold the whole target before this starts: nothing is written before the switch was read and compared.
+    The mailbox must hold the whole target before this starts.  Nothing is written before the switch was read.
     """
     session = Session(datapath.dpid)
     clock = asyncio.get_running_loop().time
@@ -117,7 +123,8 @@ async def _bring_in_line(session: Session, datapath: Datapath) -> int:
         frames += len(step.frames)
         errors = await asyncio.wrap_future(datapath.submit(step.frames))
         for error in errors[:ERRORS_LOGGED]:
-            log.error("frame_refused", switch=f"{datapath.dpid:016x}", what=str(step.marks[error.index].key), error=error.text)
+            what = str(step.marks[error.index].key)
+            log.error("frame_refused", switch=f"{datapath.dpid:016x}", what=what, error=error.text)
         if len(errors) > ERRORS_LOGGED:
             log.error("frames_refused", switch=f"{datapath.dpid:016x}", count=len(errors), shown=ERRORS_LOGGED)
         session.settle(step, errors)

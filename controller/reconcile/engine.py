@@ -1,15 +1,16 @@
 """Keeps the world and the programs compiled from it.  Pure: what happened goes in, changed fragments come out.
 
     commit, observe, confirm   note what happened; cheap
-    step                       bindings -> placement -> labels -> which fragments may differ -> compile those -> what does differ
+    step                       bindings -> placement -> labels -> which fragments may differ -> compile those
+                               -> what does differ
 
-The cost of a step follows the size of the change.  The law that guards it: the programs are, byte for byte, those that a compile
-from scratch makes of the same world (tests/sequences proves it over orders of events; `audit` samples it in production).
+The cost of a step follows the size of the change.  The law that guards it: the programs are, byte for byte, those that
+a compile from scratch makes of the same world (tests/sequences proves it over orders of events).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from immutables import Map
@@ -20,14 +21,15 @@ from controller.fabric.graph import Fabric
 from controller.fabric.observed import NO_CHANGE, Change
 from controller.fabric.ports import EndPoint
 from controller.intent.snapshot import Snapshot
-from controller.model.network import Port
 from controller.pipeline.affected import Changed, affected
-from controller.pipeline.compiler import all_fragments, compile_fragment
+from controller.pipeline.compiler import compile_fragment
 from controller.pipeline.world import Fragment, FragmentKey, World
 from controller.reconcile.labelling import Labelling
 from controller.reconcile.placing import displace, place
 
 Program = Map[FragmentKey, Fragment]
+_OF_INTENT = frozenset({"port", "peer", "network", "tenant"})
+"""Kinds of fragments whose subject starts with the name of an object."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class Step:
     targets: dict[int, dict[FragmentKey, Fragment | None]] = field(default_factory=dict)
     """dpid -> fragments of its target that are new, other, or gone (None)"""
     names: set[str] = field(default_factory=set)
-    """objects of intent whose part in some target, or whose binding, changed"""
+    """objects of intent whose part in some target, or whose binding, may have changed"""
     fabric: Change = NO_CHANGE
     edges: set[int] = field(default_factory=set)
     """edges (dpids) whose label versions changed: to be kept before any target is handed out"""
@@ -46,88 +48,126 @@ class Step:
 class Engine:
     """The newest world, its programs, and what the next step has to look at.  Owned by the reconcile thread."""
 
-    def __init__(self, intent: Snapshot, fabric: Fabric, labelling: Labelling) -> None:
-        self.world = World(intent=intent, fabric=fabric)
+    def __init__(self, fabric: Fabric, labelling: Labelling) -> None:
+        self.world = World(intent=Snapshot(), fabric=fabric)
         self.programs: dict[int, Program] = {}
         self.unbound: Map[str, Unbound] = Map()
         self.labelling = labelling
+        self._compiled = World(intent=Snapshot(), fabric=Fabric())
         self._bindings = Bindings()
+        self._names: set[str] = set()
         self._fabric_change = NO_CHANGE
-        self._changed_names: set[str] = set(intent.names())
-        self._edges_to_map: set[int] = set(labelling.edges)
-        self._retree = True
+        self._retree = False
 
-    # -- what happened ------------------------------------------------------------------------------------------------
+    # -- what happened
+
+    def start_over(self, intent: Snapshot) -> None:
+        """Look at everything again in the next step: at the start, and if a step failed."""
+        fabric = self.world.fabric
+        self.world = replace(self.world, intent=intent)
+        self._names.update(obj.name for obj in intent.objects())
+        self._fabric_change |= Change(
+            switches=frozenset(fabric.switches), links=frozenset(fabric.links), topology=True,
+            ports=frozenset(EndPoint(dpid, no) for dpid, switch in fabric.switches.items() for no in switch.ports),
+        )
+        self._retree = True
 
     def commit(self, intent: Snapshot, names: Iterable[str]) -> None:
         """Intent changed: these objects came, changed or went."""
+        self._names.update(names)
         if intent.generation > self.world.intent.generation:
             self._retree |= intent.keys.edges() is not self.world.intent.keys.edges()
             self.world = replace(self.world, intent=intent)
-        self._changed_names.update(names)
 
     def observe(self, event: Event) -> Change:
         """The fabric changed, or somebody declared something about it."""
         fabric, change = self.world.fabric.apply(event)
-        if fabric is not self.world.fabric:
-            self.world = replace(self.world, fabric=fabric)
+        self.world = replace(self.world, fabric=fabric)
         self._fabric_change |= change
         self._retree |= change.topology
         return change
 
     def confirm(self, dpid: int, epoch: int, refused: Iterable[FragmentKey]) -> None:
         """A switch confirmed its target of `epoch`, except these fragments."""
-        failed = frozenset((int(key.subject[0]), int(key.subject[1])) for key in refused if key.kind == "label")
-        self._edges_to_map |= self.labelling.confirm(dpid, epoch, failed)
+        labels = (key.subject for key in refused if key.kind == "label")
+        self.labelling.confirm(dpid, epoch, frozenset((int(edge), int(version)) for edge, version in labels))
 
-    # -- what follows -------------------------------------------------------------------------------------------------
+    # -- what follows
 
     def step(self, epoch: int) -> Step:
         """Work everything that happened into the world and the programs; `epoch` is the number this step will have."""
-        names, self._changed_names = self._changed_names, set()
-        before = self.world
-        ports = self._bind(names)
+        names, self._names = self._names, set()
+        rebound = self._bind(names)
+        change, self._fabric_change = self._fabric_change, NO_CHANGE
         if self._retree:
             self._retree = False
-            self._edges_to_map |= self.labelling.retree(self.world.fabric, self.world.intent.keys.edges())
+            self.labelling.retree(self.world.fabric, self.world.intent.keys.edges())
         labels, choices = self._map_labels(epoch)
-        change, self._fabric_change = self._fabric_change, NO_CHANGE
-        changed = Changed(
-            ports=frozenset(ports), objects=frozenset(names), switch_ports=change.ports, switches=change.switches,
-            labels=frozenset(labels), choices=frozenset(choices),
-        )
-        step = Step(fabric=change, edges=self.labelling.take_changed(), names=names | ports)
-        self._compile(sorted(affected(before, self.world, changed)), step)
+        before, self._compiled = self._compiled, self.world
+        keys = affected(before, self.world, Changed(
+            ports=frozenset(rebound), objects=frozenset(names), switch_ports=change.ports, switches=change.switches,
+            labels=labels, choices=choices,
+        ))
+        step = Step(fabric=change, edges=self.labelling.take_changed(), names=names | rebound)
+        self._compile(keys, step)
         return step
 
     def audit(self, keys: Iterable[FragmentKey]) -> list[FragmentKey]:
-        """Of these fragments, those that the incremental programs hold otherwise than a fresh compile makes them.  Always empty, or a bug."""
-        return [key for key in keys if compile_fragment(self.world, key) != self.programs.get(key.dpid, Map()).get(key)]
+        """Of these, the fragments held otherwise than a fresh compile makes them.  Always empty, or a bug."""
+        held = ((key, self.programs.get(key.dpid, Map()).get(key)) for key in keys)
+        return [key for key, fragment in held if compile_fragment(self.world, key) != fragment]
 
     def _bind(self, names: set[str]) -> set[str]:
-        """Bring bindings, placement and the roles that follow from them up to date; returns the ports that moved or changed."""
-        intent = self.world.intent
-        touched = {name for name in names if name in self._bindings or isinstance(intent.get(name), Port)}
-        ports = {name: port for name in touched if isinstance(port := intent.get(name), Port)}
-        self._bindings.update(ports, gone=touched - ports.keys())
-        touched |= self._bindings.concerned(self._fabric_change)
+        """Bring bindings, placement, and the roles that follow from them, up to date; returns the ports that moved."""
+        ports = {name: self.world.intent.ports.get(name) for name in names if _is_port(name)}
+        rebound = self._bindings.update(self.world.fabric, self._fabric_change, ports)
         placement, unbound = self.world.placement, self.unbound
-        came: set[EndPoint] = set()
-        went: set[EndPoint] = set()
-        for name in sorted(touched):
-            result = self._bindings.resolve(name, self.world.fabric)
-        return touched
+        before = placement.at
+        for name, binding in rebound.items():
+            unbound = unbound.delete(name) if name in unbound else unbound
+            if isinstance(binding, EndPoint):
+                placement = place(placement, name, binding)
+                continue
+            placement = displace(placement, name)
+            if binding is not None:
+                unbound = unbound.set(name, binding)
+        self.unbound = unbound
+        self.world = replace(self.world, placement=placement)
+        left = {before[name] for name in rebound if name in before}
+        taken = {placement.at[name] for name in rebound if name in placement.at}
+        if left != taken:
+            self.observe(PortsBound(added=frozenset(taken - left), removed=frozenset(left - taken)))
+        return set(rebound)
 
-    def _map_labels(self, epoch: int) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
-        ...
+    def _map_labels(self, epoch: int) -> tuple[frozenset[tuple[int, int]], frozenset[tuple[int, int]]]:
+        """Bring the world's labels and choices up to date; returns which pairs differ."""
+        changed_labels, changed_choices = self.labelling.map(epoch)
+        labels, choices = self.world.labels.mutate(), self.world.choices.mutate()
+        for pair, hops in changed_labels.items():
+            if hops:
+                labels[pair] = hops
+            else:
+                del labels[pair]
+        for pair, version in changed_choices.items():
+            if version is not None:
+                choices[pair] = version
+            else:
+                del choices[pair]
+        self.world = replace(self.world, labels=labels.finish(), choices=choices.finish())
+        return frozenset(changed_labels), frozenset(changed_choices)
 
     def _compile(self, keys: Iterable[FragmentKey], step: Step) -> None:
         """Compile these fragments; what differs from the programs goes into both them and the step's targets."""
-        for key in keys:
+        for key in sorted(keys):
             program = self.programs.get(key.dpid, Map())
             fragment, held = compile_fragment(self.world, key), program.get(key)
             if fragment == held:
                 continue
             step.targets.setdefault(key.dpid, {})[key] = fragment
             self.programs[key.dpid] = program.delete(key) if fragment is None else program.set(key, fragment)
-            step.names.update(str(part) for part in key.subject[:1] if key.kind in ("port", "peer", "network", "tenant"))
+            if key.kind in _OF_INTENT:
+                step.names.add(str(key.subject[0]))
+
+
+def _is_port(name: str) -> bool:
+    return "/ports/" in name

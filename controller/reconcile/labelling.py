@@ -3,11 +3,12 @@
 fabric/labels.py knows one edge's versions; this module keeps all edges' and feeds them with what switches confirmed:
 
     retree     topology or edges changed       -> new versions where the tree is another one
-    confirm    a switch holds its target        -> labels become usable, old versions that nobody writes any more are dropped
+    confirm    a switch holds its target        -> labels become usable, versions that nobody writes any more go
     map        an edge's versions changed       -> the world's labels and choices, and which of them differ
 
-Make-before-break across switches falls out of it: an edge flips to a version only when every switch on the way confirmed it, and
-a version leaves the switches only when no switch can still be writing it; one out of reach counts with all it may have held.
+Make-before-break across switches falls out of it: an edge flips to a version only when every switch on the way confirmed
+it, and a version leaves the switches only when none can still be writing it; one out of reach counts with all it may
+have held.
 """
 
 from __future__ import annotations
@@ -141,7 +142,10 @@ class Labelling:
         self._unmapped.add(edge)
 
     def _prune(self, edge: int) -> None:
-        """Drop the versions that nobody can be writing any more; a tree that waited for a free version number can then move up."""
+        """Drop the versions that nobody can be writing any more;
+
+        a tree that waited for a free version number can then move up.
+        """
         versions = self.versions.get(edge, ())
         in_use: set[int] = set().union(*self._may_write.get(edge, {}).values())
         pruned = prune(versions, in_use)

@@ -1,12 +1,12 @@
 """The reconcile thread: the only one that owns the world.
 
     commits ──┐
-    switches ─┤                                                    ┌─► mailbox of each touched switch (driver.py)
-    punts ────┼─► inbox ─► note what happened ─► one engine step ──┼─► cache of what was observed (kept before any target)
+    switches ─┤                                                    ┌─► cache of what was observed, first of all
+    punts ────┼─► inbox ─► note what happened ─► one engine step ──┼─► mailbox of each touched switch (driver.py)
     confirms ─┤            (all that is waiting)                   ├─► view that any thread may read
     ticks ────┘                                                    └─► waiters and watchers
 
-Whatever arrives while a step runs is worked into the next one, so a burst costs one step and a lone change starts at once.
+Whatever arrives while a step runs is worked into the next one: a burst costs one step, a lone change starts at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,7 +34,9 @@ from controller.fabric.events import (
     SwitchForgotten,
 )
 from controller.fabric.graph import Fabric
-from controller.fabric.observed import Alarm, Change
+from controller.fabric.hearing import shows_host
+from controller.fabric.labels import Versions
+from controller.fabric.observed import Alarm
 from controller.fabric.ports import EndPoint, PortRole
 from controller.intent.snapshot import Snapshot
 from controller.model.errors import FailedPrecondition, NotFound
@@ -45,6 +47,8 @@ from controller.openflow import actions, messages
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.driver import Confirmed, Mailbox, drive
 from controller.reconcile.engine import Engine, Step
+from controller.reconcile.keeper import Keeper
+from controller.reconcile.labelling import Labelling
 from controller.reconcile.status import Ledger, View, Waiter, by_name
 
 log = structlog.get_logger()
@@ -63,14 +67,6 @@ class Commit(Protocol):
     def changed(self) -> frozenset[str]: ...
 
 
-class Keeper(Protocol):
-    """Keeps what was observed and derived across restarts.  Both are called on the reconcile thread and return when it is durable."""
-
-    def keep_fabric(self, fabric: Fabric, change: Change) -> None: ...
-
-    def keep_labels(self, labels: Mapping[int, object]) -> None: ...
-
-
 @dataclass(slots=True)
 class _Connection:
     datapath: Datapath
@@ -78,35 +74,40 @@ class _Connection:
 
 
 class Loop:
-    """Start it with what was stored; feed it from any thread; read `view()` from any thread."""
+    """Load it with what was stored, start it, feed it from any thread; read `view()` from any thread."""
 
     def __init__(
-        self, engine: Engine, discovery: Discovery, keeper: Keeper, *, io_loop: asyncio.AbstractEventLoop,
-        clock: Callable[[], float], status_changed: Callable[[frozenset[str]], None], drift_period_s: float,
+        self, fabric: Fabric, versions: Mapping[int, Versions], keeper: Keeper, *, discovery: Discovery,
+        io_loop: asyncio.AbstractEventLoop, clock: Callable[[], float], drift_period_s: float,
     ) -> None:
-        self._engine = engine
+        self._engine = Engine(fabric, Labelling(versions))
         self._discovery = discovery
         self._keeper = keeper
         self._io_loop = io_loop
         self._clock = clock
-        self._status_changed = status_changed
         self._drift_period_s = drift_period_s
+        self._status_changed: Callable[[frozenset[str]], None] = lambda names: None
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._connections: dict[int, _Connection] = {}
         self._refused: dict[int, dict[str, str]] = {}
-        self._ledger = Ledger(engine.world.intent.generation)
+        self._ledger = Ledger(0)
         self._changed: Map[str, int] = Map()
         self._to_tell: set[str] = set()
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._next_tick = 0.0
-        self._view = View(world=engine.world)
+        self._view = View(world=self._engine.world)
 
-    # -- any thread ---------------------------------------------------------------------------------------------------
+    def load(self, intent: Snapshot, status_changed: Callable[[frozenset[str]], None]) -> None:
+        """Compile what was stored.  Once, before `start`; `status_changed` is called with names, and must not block."""
+        self._status_changed = status_changed
+        self._engine.start_over(intent)
+        self._step()
+
+    # -- any thread
 
     def start(self) -> None:
-        """Compile what was stored, then take events.  No switch is written to before it has connected and was read."""
-        self._step()
+        """Take events.  No switch is written to before it has connected and was read."""
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> bool:
@@ -132,15 +133,15 @@ class Loop:
         """A frame that the program sends to the controller came in on a switch port."""
         self._inbox.put(lambda: self._on_punt(EndPoint(dpid, port_no), frame))
 
-    def declare(self, event: Event) -> Future[Change]:
+    def declare(self, events: Sequence[Event]) -> Future[None]:
         """The operator says something about the fabric; done when it is kept."""
-        done: Future[Change] = Future()
-        self._inbox.put(lambda: self._on_declared(event, done))
+        done: Future[None] = Future()
+        self._inbox.put(lambda: self._on_declared(events, done))
         return done
 
-    def forget(self, dpid: int) -> Future[Change]:
+    def forget(self, dpid: int) -> Future[None]:
         """Remove a switch for good.  FailedPrecondition while it is connected, NotFound if it never was."""
-        done: Future[Change] = Future()
+        done: Future[None] = Future()
         self._inbox.put(lambda: self._on_forget(dpid, done))
         return done
 
@@ -171,8 +172,15 @@ class Loop:
         connection = self._connections.get(dpid)
         return connection.datapath if connection else None
 
+    def datapaths(self) -> dict[int, Datapath]:
+        """All live connections."""
+        return {dpid: connection.datapath for dpid, connection in self._connections.copy().items()}
+
     def attachable(self, attachment: Attachment, port: str) -> str | None:
-        """None, or why `port` cannot attach there: the wire is fabric's, or another port has it under its other spelling."""
+        """None, or why `port` cannot attach there:
+
+        the wire is fabric's, or another port has it under its other spelling.
+        """
         world = self._view.world
         switch = world.fabric.switches.get(attachment.dpid)
         found = switch.find_port(attachment.interface, attachment.port_no) if switch else None
@@ -187,7 +195,7 @@ class Loop:
                 return "ATTACHMENT_IN_USE"
         return None
 
-    # -- the reconcile thread -------------------------------------------------------------------------------------------
+    # -- the reconcile thread
 
     def _run(self) -> None:
         self._next_tick = self._clock()
@@ -209,7 +217,7 @@ class Loop:
             try:
                 message()
             except Exception:
-                # One bad event must not stop the fabric; what it would have changed is looked at again by the next re-read.
+                # One bad event must not stop the fabric.
                 log.exception("event_failed")
             try:
                 message = self._inbox.get_nowait()
@@ -222,8 +230,9 @@ class Loop:
         try:
             step = self._engine.step(epoch)
         except Exception:
+            # The world is as it was asked and observed; what follows from it is worked out again, from nothing.
             log.exception("step_failed", generation=self._engine.world.intent.generation)
-            self._engine.start_over()
+            self._engine.start_over(self._engine.world.intent)
             return
         self._keep(step)
         generation = self._engine.world.intent.generation
@@ -239,9 +248,8 @@ class Loop:
         """Before a switch may hold anything that follows from it: a restart must recognise what it finds."""
         for alarm in step.fabric.alarms:
             log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)
-        self._keeper.keep_fabric(self._engine.world.fabric, step.fabric)
-        if step.edges:
-            self._keeper.keep_labels({edge: self._engine.labelling.versions.get(edge, ()) for edge in step.edges})
+        versions = self._engine.labelling.versions
+        self._keeper.keep(self._engine.world.fabric, step.fabric, {edge: versions.get(edge, ()) for edge in step.edges})
 
     def _hand_out(self, step: Step) -> None:
         for dpid, changes in step.targets.items():
@@ -271,7 +279,8 @@ class Loop:
         world = self._engine.world
         self._view = View(
             world=world, unbound=self._engine.unbound, changed=self._changed, confirmed=self._ledger.confirmed,
-            refused=by_name(self._refused), floor=self._ledger.floor(world.fabric.switches),
+            refused=by_name(self._refused),
+            reached=Map({dpid: self._ledger.reached(dpid) for dpid in world.fabric.switches}),
         )
         for waiter in self._ledger.close():
             waiter.set_result(())
@@ -291,12 +300,18 @@ class Loop:
             connection = self._connections.get(at.dpid)
             if connection:
                 connection.datapath.send(messages.packet_out(frame, actions.output(at.port_no)))
+        lost = self._discovery.lost(fabric)
+        for event in lost:
+            log.warning("link_lost", link=str(fabric.links[event.src]))
+            self._engine.observe(event)
+        if lost:
+            self._step()
 
     def _confirmed(self, confirmed: Confirmed) -> None:
         """Called on the I/O loop."""
         self._inbox.put(lambda: self._on_confirmed(confirmed))
 
-    # -- what happened, on the reconcile thread -------------------------------------------------------------------------
+    # -- what happened, on the reconcile thread
 
     def _on_connected(self, datapath: Datapath) -> None:
         self._connections[datapath.dpid] = _Connection(datapath)
@@ -323,7 +338,7 @@ class Loop:
     def _on_punt(self, at: EndPoint, frame: bytes) -> None:
         if frame[12:14] != LLDP_ETHERTYPE:
             # Punted before the port was known to be fabric, it may arrive after: then it says nothing.
-            if self._engine.world.fabric.role(at) is PortRole.AUTO:
+            if self._engine.world.fabric.role(at) is PortRole.AUTO and shows_host(frame):
                 self._engine.observe(HostHeard(at=at))
             return
         match self._discovery.received(self._clock(), at, frame):
@@ -332,22 +347,23 @@ class Loop:
             case Alarm() as alarm:
                 log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)
 
-    def _on_declared(self, event: Event, done: Future[Change]) -> None:
-        change = self._engine.observe(event)
+    def _on_declared(self, events: Sequence[Event], done: Future[None]) -> None:
+        for event in events:
+            self._engine.observe(event)
         self._step()
-        done.set_result(change)
+        done.set_result(None)
 
-    def _on_forget(self, dpid: int, done: Future[Change]) -> None:
+    def _on_forget(self, dpid: int, done: Future[None]) -> None:
         name = f"switches/{format_dpid(dpid)}"
         if dpid in self._connections:
-            done.set_exception(FailedPrecondition(
-                "SWITCH_CONNECTED", f"{name} is connected; stop it or point it elsewhere before it is forgotten", subject=name))
+            message = f"{name} is connected; stop it or point it elsewhere before it is forgotten"
+            done.set_exception(FailedPrecondition("SWITCH_CONNECTED", message, subject=name))
         elif dpid not in self._engine.world.fabric.switches:
             done.set_exception(NotFound("NOT_FOUND", f"{name} never connected to this controller", subject=name))
         else:
             self._ledger.forget(dpid)
             self._engine.labelling.forget(dpid)
-            self._on_declared(SwitchForgotten(dpid=dpid), done)
+            self._on_declared([SwitchForgotten(dpid=dpid)], done)
 
     def _on_wait(self, generation: int, deadline: float, waiter: Waiter) -> None:
         if self._ledger.wait(generation, waiter):

@@ -4,13 +4,13 @@
     step 2   flows, groups, meters to delete               then a barrier
 
 What is referred to comes before what refers to it, and goes after it.  Within a step:
-- groups are added by ascending id and deleted by descending id: the id layout (pipeline/tables.py) gives a group that is used
-  by another the smaller id;
-- flows are added from the last table to the first, so that a frame that enters at table 0 never meets a half-built program,
-  and deleted from the first table to the last.
+- groups are added by ascending id and deleted by descending id: the id layout (pipeline/tables.py) gives a group that is
+  used by another the smaller id;
+- flows are added from the last table to the first, so that a frame that enters at table 0 never meets a half-built
+  program, and deleted from the first table to the last.
 
-A bundle would make step 1 atomic, but one refused flow would then take down every other change (see docs/architecture notes in
-ARCHITECTURE.md): the order gives the same guarantee for new ports and keeps an error small.
+A bundle would make step 1 atomic, but one refused flow would then take down every other change: the order gives the
+same guarantee for new ports and keeps an error small.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from controller.reconcile.delta import Tracker
 
 
 class Mark(NamedTuple):
-    """What one frame does when the switch accepts it: the table ("flow", "group", "meter"), the key, and the value it then holds."""
+    """What one frame does when the switch accepts it:
+
+    the table ("flow", "group", "meter"), the key, and the value it then holds.
+    """
 
     table: str
     key: FlowKey | int

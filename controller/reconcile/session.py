@@ -1,12 +1,12 @@
 """One switch, from connection to disconnection: what it should hold, what it confirmed, what to send next.
 
-A session is pure: it is told what was wanted, read and refused, and answers with steps.  reconcile/driver.py performs them.
+A session is pure: it is told what was wanted, read and refused, and answers with steps.  driver.py performs them.
 
-    retarget(...)  what changed in the target               read(...)   what the switch really holds (on connect, and to find drift)
-    steps()        frames to send now, in order             settle(...) what the switch said to one step
+    retarget(...)  what changed in the target       read(...)    what the switch really holds (on connect; to find drift)
+    steps()        frames to send now, in order     settle(...)  what the switch said to one step
 
-Nothing counts as installed before the barrier that closed its step.  A frame that was refused stays different, so the next
-steps() offers it again; the driver waits longer and longer before it asks.
+Nothing counts as installed before the barrier that closed its step.  A frame that was refused stays different, so the
+next steps() offers it again; the driver waits longer and longer before it asks.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
     generation   counts changes of intent (the store's revision)
     epoch        counts changes of any switch's target: intent, topology, labels.  Epochs only grow.
 
-A switch *confirms* an epoch when a barrier closed everything its target of that epoch asks for.  An object is ACTIVE when every
-switch it needs confirmed the epoch that last changed it.  Nobody sleeps: a waiter names a generation and is told when every
-switch that generation touched has confirmed it, together with whatever followed from it (labels that had to be confirmed first).
+A switch *confirms* an epoch when a barrier closed everything its target of that epoch asks for.  An object is ACTIVE when
+every switch it needs confirmed the epoch that last changed it.  Nobody sleeps: a waiter names a generation and is told
+when every switch that generation touched has confirmed it, together with whatever followed from it (labels that had to
+be confirmed first).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from immutables import Map
 from controller.fabric.bindings import Unbound
 from controller.model.ids import format_dpid, kind_of, network_of, parent_of
 from controller.model.network import Port
-from controller.model.status import Condition, State, Status
+from controller.model.status import Condition, State, Status, SwitchSync
 from controller.model.tenancy import Tenant
 from controller.pipeline.world import World
 
@@ -37,25 +38,41 @@ class View:
     """dpid -> epoch confirmed by barrier"""
     refused: Map[str, Map[int, str]] = Map()
     """object name -> {dpid: what the switch refused}"""
-    floor: int = 0
-    """generation confirmed by every known switch"""
+    reached: Map[int, int] = Map()
+    """dpid -> generation confirmed"""
+
+    @property
+    def floor(self) -> int:
+        """The generation that every known switch has confirmed: ids freed at or before it may be used again."""
+        switches = self.world.fabric.switches
+        return min((self.reached.get(dpid, -1) for dpid in switches), default=self.world.intent.generation)
+
+    def sync(self, dpid: int) -> SwitchSync:
+        """How far a switch is; it is in sync when it confirmed the newest generation and is connected."""
+        switch, reached = self.world.fabric.switches.get(dpid), self.reached.get(dpid, -1)
+        return SwitchSync(
+            in_sync=switch is not None and switch.connected and reached >= self.world.intent.generation,
+            confirmed_generation=max(reached, 0),
+        )
 
     def status(self, name: str) -> Status:
         """The status of a tenant, network, subnet or port that exists in intent."""
         obj = self.world.intent.get(name)
         if obj is None or obj.meta.generation > self.world.intent.generation:
-            return Status(state=State.PENDING, reconciling=True,
-                          conditions=(Condition(reason="NOT_COMPILED", message="the change is committed and about to be compiled"),))
+            soon = Condition(reason="NOT_COMPILED", message="the change is committed and about to be compiled")
+            return Status(state=State.PENDING, reconciling=True, conditions=(soon,))
         conditions: list[Condition] = []
         if isinstance(obj, Port) and (unbound := self.unbound.get(name)) is not None:
             return Status(state=State.PENDING, conditions=(Condition(reason=unbound.reason, message=unbound.message),))
         lagging = self.lagging(name)
         if lagging:
             switches = ", ".join(format_dpid(d) for d in lagging)
-            conditions.append(Condition(reason="SWITCH_NOT_CONFIRMED", message=f"not yet confirmed by {switches}", switches=lagging))
+            message = f"not yet confirmed by {switches}"
+            conditions.append(Condition(reason="SWITCH_NOT_CONFIRMED", message=message, switches=lagging))
         if isinstance(obj, Port) and (cut_off := self._cut_off(obj)):
             switches = ", ".join(format_dpid(d) for d in cut_off)
-            conditions.append(Condition(reason="NO_PATH", message=f"no usable path between this port's switch and {switches}", switches=cut_off))
+            message = f"no usable path between this port's switch and {switches}"
+            conditions.append(Condition(reason="NO_PATH", message=message, switches=cut_off))
         refusals = self.refused.get(name, Map())
         conditions += [Condition(reason="FLOW_REFUSED", message=f"switch {format_dpid(dpid)}: {text}", switches=(dpid,))
                        for dpid, text in sorted(refusals.items())]
@@ -85,15 +102,19 @@ class View:
 
     def _limits(self, obj: object) -> list[Condition]:
         """What an enforced policy does not cover, said as a condition so that nobody is surprised."""
-        out = []
-        if isinstance(obj, Tenant) and (obj.bandwidth.ceiling_in_kbps or obj.bandwidth.ceiling_out_kbps):
-            out.append(Condition(reason="PER_EDGE", message="the tenant's ceiling holds on each edge switch by itself, not for their sum"))
-        if isinstance(obj, Tenant | Port) and (obj.bandwidth.ceiling_in_kbps or obj.bandwidth.ceiling_out_kbps):
-            without = tuple(d for d in self._edges_of(obj) if (s := self.world.fabric.switches.get(d)) and s.features.max_meters == 0)
-            if without:
-                out.append(Condition(reason="NO_METERS", switches=without, message="the ceiling is not enforced on "
-                                     + ", ".join(format_dpid(d) for d in without) + ": the switch has no meters"))
-        return out
+        if not isinstance(obj, Tenant | Port) or not obj.bandwidth.has_ceiling:
+            return []
+        limits = []
+        if isinstance(obj, Tenant):
+            message = "the tenant's ceiling holds on each edge switch by itself, not for their sum"
+            limits.append(Condition(reason="PER_EDGE", message=message))
+        switches = self.world.fabric.switches
+        without = tuple(d for d in self._edges_of(obj) if d in switches and not switches[d].features.max_meters)
+        if without:
+            names = ", ".join(format_dpid(d) for d in without)
+            message = f"the ceiling is not enforced on {names}: the switch has no meters"
+            limits.append(Condition(reason="NO_METERS", message=message, switches=without))
+        return limits
 
     def _edges_of(self, obj: Tenant | Port) -> tuple[int, ...]:
         return (self.world.placement.at[obj.name].dpid,) if isinstance(obj, Port) else self.needs(obj.name)
@@ -115,7 +136,10 @@ class Record:
 
 
 class Ledger:
-    """Which epochs are open, who waits for them, and the generation every switch has reached.  Owned by the reconcile thread."""
+    """Which epochs are open, who waits for them, and the generation every switch has reached.
+
+    Owned by the reconcile thread.
+    """
 
     def __init__(self, generation: int) -> None:
         self.generation = generation
@@ -167,7 +191,10 @@ class Ledger:
         return released
 
     def wait(self, generation: int, waiter: Waiter) -> bool:
-        """Hold `waiter` until every switch that `generation` touched confirmed it.  False if there is nothing to wait for."""
+        """Hold `waiter` until every switch that `generation` touched confirmed it.
+
+        False if there is nothing to wait for.
+        """
         if generation > self.generation:
             self._early.append((generation, waiter))
             return True
@@ -179,7 +206,8 @@ class Ledger:
 
     def lagging(self, generation: int) -> tuple[int, ...]:
         """The switches that have not confirmed what `generation` touched."""
-        return tuple(sorted({dpid for record in self._open if generation in record.generations for dpid in record.awaits}))
+        records = (record for record in self._open if generation in record.generations)
+        return tuple(sorted({dpid for record in records for dpid in record.awaits}))
 
     def forget(self, dpid: int) -> None:
         """The operator removed the switch: nothing waits for it any more."""
@@ -188,11 +216,8 @@ class Ledger:
         for record in self._open:
             record.awaits.pop(dpid, None)
 
-    def floor(self, switches: Iterable[int]) -> int:
-        """The generation that every one of `switches` has confirmed."""
-        return min((self._reached(dpid) for dpid in switches), default=self.generation)
-
-    def _reached(self, dpid: int) -> int:
+    def reached(self, dpid: int) -> int:
+        """The generation that the switch has confirmed; -1 for one that has confirmed nothing yet."""
         confirmed = self.confirmed.get(dpid)
         if confirmed is None:
             return -1

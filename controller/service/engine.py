@@ -288,7 +288,7 @@ class Engine:
         was = before.ports.get(obj.name)
         if was is not None and was.attachment == obj.attachment:
             return
-        reason = self._fabric.attachable(obj.attachment)
+        reason = self._fabric.attachable(obj.attachment, obj.name)
         if reason is not None:
             raise FailedPrecondition(
                 reason, f"{obj.name} cannot attach to {obj.attachment}: {REASONS[reason]}  Choose another switch port.",

@@ -125,8 +125,8 @@ class FabricView(Protocol):
 
     def fabric(self) -> Fabric: ...
 
-    def attachable(self, attachment: Attachment) -> str | None:
-        """None if nothing known speaks against it, else the reason.
+    def attachable(self, attachment: Attachment, port: str) -> str | None:
+        """None if nothing known speaks against attaching this port (by name) there, else the reason.
 
         "ATTACHMENT_IS_FABRIC", or "ATTACHMENT_IN_USE": the same switch port under its other spelling.
         """

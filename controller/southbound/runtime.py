@@ -146,8 +146,8 @@ class Runtime:
             for datapath in list(self._connections):
                 datapath.check(now_s)
 
-    def stop(self, timeout_s: float = 5.0) -> None:
-        """End listeners, connections, applications and the loop, within about this time.
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """End listeners, connections, applications and the loop, within about this time.  True if all ended.
 
         An application that hangs is left behind and logged.
         """
@@ -167,6 +167,7 @@ class Runtime:
             self._thread.join(max(0.1, deadline_s - time.monotonic()))
         elif not self.loop.is_closed():
             self.loop.close()
+        return not self._thread.is_alive()
 
     async def _close(self) -> None:
         if self._ticker is not None:

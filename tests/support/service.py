@@ -33,7 +33,7 @@ class KnownFabric:
     def fabric(self) -> Fabric:
         raise NotImplementedError("the service asks for attachments only")
 
-    def attachable(self, attachment: Attachment) -> str | None:
+    def attachable(self, attachment: Attachment, port: str) -> str | None:
         return self.refused.get(attachment)
 
 

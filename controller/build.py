@@ -1,0 +1,119 @@
+"""Joins the packages into one controller.  With config.py the only module that sees every package.
+
+    store ─► service engine ──commits──► reconcile loop ──targets──► sessions ──► southbound
+                    ▲                         │
+               northbound ◄──── status, confirmations, fabric
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+import uuid
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from controller.config import Config, Listener, split_address
+from controller.fabric.discovery import Discovery
+from controller.northbound.auth import ensure_token
+from controller.northbound.calls import Backend
+from controller.northbound.server import Listen, Server, Tls
+from controller.pipeline.tables import OWNED_METERS
+from controller.reconcile.keeper import Keeper
+from controller.reconcile.loop import Loop
+from controller.reconcile.operator import Operator
+from controller.service.engine import Engine
+from controller.southbound.readback import Ownership
+from controller.southbound.runtime import Runtime
+from controller.southbound.timing import Timing
+from controller.store.sqlite import SqliteStore
+
+KEY_BYTES = 32
+NONCE_BYTES = 8
+
+
+class CannotBuild(Exception):
+    """A file that the configuration names cannot be used; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller:
+    """All that runs in one pliantd, joined and not yet started."""
+
+    config: Config
+    store: SqliteStore
+    runtime: Runtime
+    loop: Loop
+    engine: Engine
+    server: Server
+
+
+def build(config: Config) -> Controller:
+    """Open the store, load what was asked and observed, and join all parts.  Nothing listens or runs yet.
+
+    StoreFailed, TokenFileError or CannotBuild if something cannot be used.
+    """
+    try:
+        config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotBuild(f"cannot make the state directory {config.state_dir}: {error.strerror}") from error
+    token = ensure_token(config.token_file)
+    tls = _grpc_tls(config.grpc)
+    store = SqliteStore(config.database)
+    runtime = Runtime(
+        timing=Timing(
+            handshake_s=config.openflow.handshake_timeout_s, probe_s=config.openflow.echo_period_s,
+            dead_s=config.openflow.dead_after_s),
+        ownership=Ownership(meter=OWNED_METERS.__contains__),
+    )
+    keeper = Keeper(store)
+    fabric, versions = keeper.restore(config.fabric.default_port_role)
+    # The loop and the service engine need each other: the loop calls back only once it runs.
+    loop = Loop(
+        fabric, versions, keeper,
+        # A key for each start: probes do not outlive the process that sent them.
+        discovery=Discovery(os.urandom(KEY_BYTES), lambda: os.urandom(NONCE_BYTES),
+                            period_s=config.fabric.probe_period_s, lost_after=config.fabric.lost_after_probes),
+        io_loop=runtime.loop, clock=time.monotonic, drift_period_s=config.reconcile.drift_period_s,
+    )
+    engine = Engine(
+        store, clock=time.time, fabric=loop, status=loop, on_commit=loop.committed, new_uid=lambda: uuid.uuid4().hex,
+    )
+    loop.load(engine.snapshot(), status_changed=engine.status_changed)
+    backend = Backend(
+        engine=engine, confirmations=loop, operator=Operator(loop), version=version("pliant"), started_s=time.time())
+    host, port = split_address(config.grpc.listen) if config.grpc.listen else ("", 0)
+    server = Server(backend, Listen(host=host, port=port, unix=config.grpc_unix, tls=tls), token=token)
+    return Controller(config=config, store=store, runtime=runtime, loop=loop, engine=engine, server=server)
+
+
+def openflow_tls(listener: Listener) -> ssl.SSLContext | None:
+    """The TLS context of the OpenFlow listener, if it has a certificate; with `ca`, switches must show one of its."""
+    if not listener.certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(listener.certificate, listener.key)
+        if listener.ca:
+            context.load_verify_locations(listener.ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as error:
+        raise CannotBuild(f"cannot use the OpenFlow listener's certificate, key or ca: {error}") from error
+    return context
+
+
+def _grpc_tls(listener: Listener) -> Tls | None:
+    if not listener.certificate:
+        return None
+    ca = _read(listener.ca) if listener.ca else b""
+    return Tls(certificate=_read(listener.certificate), key=_read(listener.key), client_ca=ca)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise CannotBuild(f"cannot read {path}: {error.strerror}") from error

@@ -1,0 +1,35 @@
+"""Reads the drop counters of a switch: which frames of whom were dropped, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from controller.model.status import DropCount
+from controller.openflow.decode import FlowStat
+from controller.openflow.parts import Match, decode_match
+from controller.pipeline.tables import DROP, REASON, SLICE, BitField, Reason
+
+
+def read_drops(dpid: int, stats: Iterable[FlowStat], tenants: Mapping[int, str]) -> list[DropCount]:
+    """The counters of table `drop` that are not zero, by reason and tenant.  `tenants`: slice -> tenant name.
+
+    A frame counts once: for its tenant where that is known, else for nobody ("").
+    """
+    drops = []
+    for stat in stats:
+        fields = decode_match(stat.match)
+        reason = _value(fields, REASON)
+        if stat.table != DROP.number or reason not in list(Reason) or not stat.packets:
+            continue
+        slice_ = _value(fields, SLICE)
+        tenant = tenants.get(slice_, "") if slice_ is not None else ""
+        drops.append(DropCount(dpid=dpid, tenant=tenant, reason=Reason(reason).name, packets=stat.packets, bytes=stat.bytes))
+    return sorted(drops, key=lambda drop: (drop.tenant, drop.reason))
+
+
+def _value(fields: Match, field: BitField) -> int | None:
+    held = fields.get(field.register)
+    if held is None:
+        return None
+    value = held[0] if isinstance(held, tuple) else held
+    return value >> field.first_bit & (1 << field.bits) - 1

@@ -1,0 +1,43 @@
+"""Keeps what was observed and derived in the store's cache, so that a restart recognises what it finds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from controller.fabric import cache
+from controller.fabric.graph import Fabric
+from controller.fabric.labels import Versions
+from controller.fabric.observed import Change
+from controller.fabric.ports import PortRole
+from controller.service.interfaces import Store
+
+
+class Keeper:
+    """Writes only records that differ from what is kept.  Used by one thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept: dict[str, bytes] = dict(store.cached())
+
+    def restore(self, default_role: PortRole) -> tuple[Fabric, dict[int, Versions]]:
+        """The fabric and label versions as they were last kept.  ValueError if a record cannot be read."""
+        return cache.restore({key: json.loads(value) for key, value in self._kept.items()}, default_role)
+
+    def keep(self, fabric: Fabric, change: Change, versions: Mapping[int, Versions]) -> None:
+        """Returns when it is durable.  `versions`: of the edges that changed; () for one that is an edge no more."""
+        records = cache.fabric_records(fabric, change)
+        for edge, trees in versions.items():
+            records |= cache.label_records(edge, trees)
+        changed: dict[str, bytes | None] = {}
+        for key, record in records.items():
+            value = None if record is None else json.dumps(record, separators=(",", ":")).encode()
+            if self._kept.get(key) == value:
+                continue
+            changed[key] = value
+            if value is None:
+                del self._kept[key]
+            else:
+                self._kept[key] = value
+        if changed:
+            self._store.save_cache(changed)
