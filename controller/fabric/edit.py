@@ -79,6 +79,9 @@ class Edit(Generic[F]):
         if old is not None and not old.is_same_port(seen):
             self.port_removed(at)
             old = None
+        namesake = switch.by_name.get(seen.name, seen.port_no)
+        if namesake != seen.port_no:  # names are unique on a switch, so that one is gone
+            self.port_removed(EndPoint(dpid, namesake))
         declared = self.now.declared_roles.get(dpid, Map()).get(seen.name)
         port = replace(seen, declared_role=declared, heard_host=old is not None and old.heard_host)
         self._put_port(at, port)
@@ -94,10 +97,8 @@ class Edit(Generic[F]):
         if switch is None or port is None:
             return
         self._drop_links(at)
-        by_name = switch.by_name
-        if by_name.get(port.name) == at.port_no:
-            by_name = by_name.delete(port.name)
-        self._put_switch(replace(switch, ports=switch.ports.delete(at.port_no), by_name=by_name))
+        ports, by_name = switch.ports.delete(at.port_no), switch.by_name.delete(port.name)
+        self._put_switch(replace(switch, ports=ports, by_name=by_name))
         self.change |= Change(ports=frozenset({at}))
 
     # -- who is behind a port

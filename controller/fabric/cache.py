@@ -1,0 +1,131 @@
+"""What was observed, as JSON-able records that survive a restart: one per switch, link, and edge's label versions.
+
+Left out, because a restart does not know it: which switches are connected, and which switch ports are bound (bindings
+follow from intent).  Knows no store; a record that is None is to be deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from immutables import Map
+
+from controller.fabric.graph import Change, EndPoint, Fabric, Link, PortRole, Switch, SwitchFeatures, SwitchPort
+from controller.fabric.labels import TreeVersion, Versions
+from controller.fabric.paths import Hop
+
+Json = Any
+Records = dict[str, Json]
+
+
+def everything(fabric: Fabric) -> Change:
+    """The change that makes this fabric out of nothing."""
+    at = {EndPoint(dpid, port_no) for dpid, switch in fabric.switches.items() for port_no in switch.ports}
+    dpids = {*fabric.switches, *fabric.declared_roles, *fabric.declared_capacities}
+    return Change(switches=frozenset(dpids), ports=frozenset(at), links=frozenset(fabric.links), topology=True)
+
+
+def fabric_records(fabric: Fabric, change: Change) -> Records:
+    """The records of what this change touched, as they are now."""
+    records: Records = {}
+    for dpid in sorted(change.switches):
+        switch = fabric.switches.get(dpid)
+        records[f"switch/{dpid:016x}"] = None if switch is None else _from_switch(switch)
+        records[f"declared/{dpid:016x}"] = _from_declared(fabric, dpid)
+    for src in sorted(change.links):
+        link = fabric.links.get(src)
+        records[f"link/{src.dpid:016x}/{src.port_no}"] = None if link is None else _from_link(link)
+    return records
+
+
+def label_records(edge_dpid: int, versions: Versions) -> Records:
+    """The record of one edge's label versions."""
+    trees = [
+        {
+            "version": v.version,
+            "hops": [[dpid, *hop] for dpid, hop in sorted(v.hops.items())],
+            "pending": sorted(v.pending),
+        }
+        for v in versions
+    ]
+    return {f"labels/{edge_dpid:016x}": trees or None}
+
+
+def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric, dict[int, Versions]]:
+    """The fabric, with all switches disconnected, and the label versions of each edge (dpid).
+
+    ValueError names a record that cannot be read.  Records of other kinds are left alone.
+    """
+    switches, links, labels = {}, {}, {}
+    roles: dict[int, Map[str, PortRole]] = {}
+    capacities: dict[int, Map[int, int]] = {}
+    for key, record in records.items():
+        kind, _, subject = key.partition("/")
+        if record is None or kind not in ("switch", "declared", "link", "labels"):
+            continue
+        try:
+            dpid = int(subject[:16], 16)
+            if kind == "switch":
+                switches[dpid] = _to_switch(dpid, record)
+            elif kind == "link":
+                link = _to_link(record)
+                links[link.src] = link
+            elif kind == "labels":
+                labels[dpid] = tuple(_to_tree_version(tree) for tree in record)
+            else:
+                roles[dpid] = Map({name: PortRole(role) for name, role in record["roles"].items()})
+                capacities[dpid] = Map({int(port_no): kbps for port_no, kbps in record["capacities"].items()})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"record {key!r} of what was observed cannot be read: {error!r}") from error
+    fabric = Fabric(
+        switches=Map(switches),
+        links=Map(links),
+        into=Map({link.dst: src for src, link in links.items()}),
+        declared_roles=Map({dpid: declared for dpid, declared in roles.items() if declared}),
+        declared_capacities=Map({dpid: declared for dpid, declared in capacities.items() if declared}),
+        default_role=default_role,
+    )
+    return fabric, labels
+
+
+def _from_switch(switch: Switch) -> Json:
+    ports = [asdict(port) for _, port in sorted(switch.ports.items())]
+    return {"features": asdict(switch.features), "ports": ports}
+
+
+def _to_switch(dpid: int, record: Json) -> Switch:
+    ports = {}
+    for fields in record["ports"]:
+        role = fields["declared_role"]
+        port = SwitchPort(**{**fields, "declared_role": None if role is None else PortRole(role)})
+        ports[port.port_no] = port
+    return Switch(
+        dpid=dpid,
+        connected=False,
+        features=SwitchFeatures(**record["features"]),
+        ports=Map(ports),
+        by_name=Map({port.name: port.port_no for port in ports.values()}),
+    )
+
+
+def _from_link(link: Link) -> Json:
+    return {**asdict(link), "src": list(link.src), "dst": list(link.dst)}
+
+
+def _to_link(record: Json) -> Link:
+    return Link(**{**record, "src": EndPoint(*record["src"]), "dst": EndPoint(*record["dst"])})
+
+
+def _from_declared(fabric: Fabric, dpid: int) -> Json:
+    roles = fabric.declared_roles.get(dpid, Map())
+    capacities = fabric.declared_capacities.get(dpid, Map())
+    if not roles and not capacities:
+        return None
+    return {"roles": dict(roles), "capacities": {str(port_no): kbps for port_no, kbps in capacities.items()}}
+
+
+def _to_tree_version(record: Json) -> TreeVersion:
+    hops = {dpid: Hop(port_no, next_dpid) for dpid, port_no, next_dpid in record["hops"]}
+    return TreeVersion(version=record["version"], hops=Map(hops), pending=frozenset(record["pending"]))

@@ -1,0 +1,110 @@
+"""Observed state survives a restart, record by record."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from immutables import Map
+
+from controller.fabric.cache import Json, everything, fabric_records, label_records, restore
+from controller.fabric.graph import EndPoint, Event, Fabric, HostHeard, PortRole, PortsBound, SwitchForgotten
+from controller.fabric.labels import advance, confirmed
+from controller.fabric.paths import in_tree
+from tests.unit.fabric.fabrics import after, leaf_spine
+from tests.unit.fabric.test_graph import EVENTS
+
+
+def stored(records: dict[str, Json]) -> dict[str, Json]:
+    """As a store gives them back."""
+    return {key: json.loads(json.dumps(record)) for key, record in records.items() if record is not None}
+
+
+def remembered(fabric: Fabric) -> Fabric:
+    """The fabric as far as a restart can know it."""
+    switches = {dpid: replace(switch, connected=False) for dpid, switch in fabric.switches.items()}
+    return replace(fabric, switches=Map(switches), bound=Map())
+
+
+@given(st.lists(EVENTS, max_size=25))
+def test_fabric_comes_back_from_the_records_of_its_changes(events: list[Event]) -> None:
+    """Saving only what each event touched keeps the same records as saving everything, and they read back."""
+    fabric, cache = Fabric(), dict[str, Json]()
+    for event in events:
+        fabric, change = fabric.apply(event)
+        cache.update(fabric_records(fabric, change))
+    assert stored(cache) == stored(fabric_records(fabric, everything(fabric)))
+    restored, labels = restore(stored(cache), PortRole.AUTO)
+    assert restored == remembered(fabric)
+    assert labels == {}
+
+
+def test_everything_is_what_built_the_fabric() -> None:
+    """The change of nothing into this fabric names all of it."""
+    fabric = leaf_spine(2, 2)
+    change = everything(fabric)
+    assert change.switches == set(fabric.switches)
+    assert change.links == set(fabric.links)
+    assert len(change.ports) == sum(len(switch.ports) for switch in fabric.switches.values())
+
+
+def test_change_writes_only_its_own_records() -> None:
+    """A host heard on one switch writes that switch; forgetting it deletes its records and those of its links."""
+    fabric, change = leaf_spine(2, 3).apply(HostHeard(at=EndPoint(101, 100)))
+    assert set(stored(fabric_records(fabric, change))) == {f"switch/{101:016x}"}
+    fabric, change = fabric.apply(PortsBound(added=frozenset({EndPoint(101, 100)})))
+    assert fabric_records(fabric, change) == {}
+    fabric, change = fabric.apply(SwitchForgotten(dpid=1))
+    records = fabric_records(fabric, change)
+    assert set(records.values()) == {None}
+    assert sum(key.startswith("link/") for key in records) == 6
+
+
+def test_label_versions_come_back() -> None:
+    """Two versions, partly confirmed, read back as they were; an edge without versions has no record."""
+    fabric = leaf_spine(2, 3)
+    versions = confirmed(advance((), in_tree(fabric, 101)), 102, 0)
+    moved = in_tree(fabric, 101).set(102, in_tree(fabric, 101)[102]._replace(port_no=9))
+    versions = advance(versions, moved)
+    records = stored(label_records(101, versions))
+    assert restore(records, PortRole.AUTO)[1] == {101: versions}
+    assert label_records(101, ()) == {f"labels/{101:016x}": None}
+
+
+def test_default_role_is_configuration_and_not_remembered() -> None:
+    """The role of ports that nobody declared is what this run says."""
+    records = stored(fabric_records(fabric := leaf_spine(1, 1), everything(fabric)))
+    assert restore(records, PortRole.EDGE)[0].default_role is PortRole.EDGE
+
+
+@pytest.mark.parametrize(
+    ("key", "record"),
+    [
+        ("switch/0000000000000001", {"ports": []}),
+        ("switch/xyz", {"ports": [], "features": {}}),
+        ("link/0000000000000001/1", {"src": [1]}),
+        ("labels/0000000000000001", [{"version": 0}]),
+        ("declared/0000000000000001", {"roles": {"a": "KING"}, "capacities": {}}),
+    ],
+)
+def test_unreadable_record_is_named(key: str, record: Json) -> None:
+    """A record of another version or a damaged one is an error that says which."""
+    with pytest.raises(ValueError, match=key):
+        restore({key: record}, PortRole.AUTO)
+
+
+def test_records_of_others_are_left_alone() -> None:
+    """The store's cache may hold more than the fabric."""
+    assert restore({"usage/1": 1, "switch/0000000000000001": None}, PortRole.AUTO) == (Fabric(), {})
+
+
+def test_restored_fabric_goes_on_as_if_nothing_happened() -> None:
+    """Links are presumed up and roles hold, before any switch is connected."""
+    fabric = after(leaf_spine(2, 3), HostHeard(at=EndPoint(101, 100)))
+    restored, _ = restore(stored(fabric_records(fabric, everything(fabric))), PortRole.AUTO)
+    assert restored.role(EndPoint(101, 100)) is PortRole.EDGE
+    assert restored.role(EndPoint(101, 1)) is PortRole.FABRIC
+    assert in_tree(restored, 101) == in_tree(fabric, 101)
