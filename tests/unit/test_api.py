@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,10 +26,11 @@ from pliant.v1.watch_pb2 import (
     EVENT_TYPE_MODIFIED,
     EVENT_TYPE_SYNCED,
 )
+from prometheus_client import REGISTRY
 
 from controller.fabric.events import SwitchDisconnected
 from controller.model.status import DropCount, State
-from controller.northbound.server import CannotListen, Listen, Server
+from controller.northbound.server import CannotListen, Listen, Server, Tls
 from tests.support.api import TOKEN, Api, two_switches
 
 TENANT = "tenants/blue"
@@ -662,6 +664,39 @@ def test_others_reach_the_server_with_tls_only(host: str) -> None:
     """An address that is not this machine's own refuses to start in the clear."""
     with pytest.raises(CannotListen):
         Server(None, Listen(host=host, port=0), token=TOKEN).start()  # type: ignore[arg-type]
+
+
+def test_server_speaks_tls(api: Api, tmp_path: Path) -> None:
+    """With a certificate it listens anywhere; the token is still asked for."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    tls = Tls(certificate=certificate.read_bytes(), key=key.read_bytes())
+    server = Server(api.backend, Listen(host="0.0.0.0", port=0, tls=tls), token=TOKEN)
+    target, credentials = f"localhost:{server.start()}", grpc.ssl_channel_credentials(tls.certificate)
+    with Client(target, token=TOKEN, credentials=credentials) as client:
+        assert list(client.tenants.list()) == []
+    with Client(target, token="", credentials=credentials) as stranger:
+        assert refusal(stranger.server_info).reason == "UNAUTHENTICATED"
+    assert server.stop(grace_s=0.1)
+
+
+def test_calls_are_counted_by_method_and_code(network: Client) -> None:
+    """For Prometheus; a refusal counts under its code."""
+    def count(code: str) -> float:
+        labels = {"method": "/pliant.v1.NetworkService/GetPort", "code": code}
+        return REGISTRY.get_sample_value("pliant_calls_total", labels) or 0.0
+
+    before = count("OK"), count("NOT_FOUND")
+    network.ports.create(port("p1"))
+    network.ports.get(f"{PORTS}/p1")
+    refusal(lambda: network.ports.get(f"{PORTS}/p2"))
+    network.ports.get(f"{PORTS}/p1")
+    assert (count("OK") - before[0], count("NOT_FOUND") - before[1]) == (2, 1)
 
 
 def test_second_controller_on_the_same_address_is_refused(api: Api) -> None:
