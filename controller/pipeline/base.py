@@ -77,6 +77,6 @@ def _steps(draft: Draft) -> None:
     # What a meter drops is gone for all that follows, unless it dropped a clone; and OVS makes a real clone only for
     # actions that it cannot undo, such as truncation.  So truncate for a port that does not exist: nothing is sent, and
     # each receiver's meters judge a packet of their own (ofproto/trace shows "clone(meter(0),3),...").
-    draft.flow(tables.COPY, Priority.NORMAL, where(), apply(
+    draft.flow(tables.COPY, Priority.MISS, where(), apply(
         actions.clone(actions.output_truncated(NO_SUCH_PORT, 14), resubmit(tables.RX_PORT)),
     ))

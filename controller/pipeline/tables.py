@@ -113,7 +113,7 @@ UNLABEL = Table(56, "unlabel", "key -> the port's network and real MAC, 72", Rea
 UNLABEL_BUM = Table(57, "unlabel_bum", "key -> the network; broadcast or multicast MAC restored from the packet, "
                     "one copy to each local member", Reason.STALE_KEY)
 COPY = Table(71, "copy", "one receiver's copy of a BUM frame, in a clone: what its meters drop, others still "
-             "get", 72)
+             "get")
 RX_PORT = Table(72, "rx_port", "the port's ceiling in (meter)", 73)
 RX_TENANT = Table(73, "rx_tenant", "the tenant's ceiling in on this edge (meter)", 76)
 DELIVER = Table(76, "deliver", "out of the switch port; the switch skips the port that a frame came from",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv6Address
+from typing import Any
 
 import pytest
 
@@ -45,7 +47,7 @@ class World:
 
     def drops(self, dpid: int, reason: Reason, tenant: str = "") -> int:
         """Frames in the drop counter of a reason, of one tenant or of those whose tenant is not counted."""
-        match = {"reg1": (int(reason), 0xFFFF)}
+        match: dict[str, Any] = {"reg1": (int(reason), 0xFFFF)}
         if not tenant:
             return self.net.switches[dpid].count(tables.DROP.number, priority=tables.Priority.REASON, **match)
         slice_ = self.lab.intent.keys.slice_of(f"tenants/{tenant}")
@@ -53,8 +55,8 @@ class World:
         return self.net.switches[dpid].count(tables.DROP.number, **match)
 
 
-def make_lab(**lab_options: object) -> Lab:
-    lab = Lab.leaf_spine(**lab_options)  # type: ignore[arg-type]
+def make_lab(**lab_options: Any) -> Lab:
+    lab = Lab.leaf_spine(**lab_options)
     for tenant, shift in (("red", 0), ("blue", 2)):
         lab.network(tenant)
         for number, (name, (leaf, port_no)) in enumerate(PLACES.items(), start=1):
@@ -146,7 +148,9 @@ def test_remote_frames_cross_the_fabric_under_a_label_and_local_ones_do_not(worl
         (Reason.OWN_ADDRESS, lambda a, b, c: packets.nd_solicit(a.mac, "::", str(a.addresses[1]), option=None)),
     ],
 )  # fmt: skip
-def test_forbidden_frame_reaches_nobody_and_is_counted_for_its_tenant(world: World, reason: Reason, forge) -> None:  # type: ignore[no-untyped-def]
+def test_forbidden_frame_reaches_nobody_and_is_counted_for_its_tenant(
+    world: World, reason: Reason, forge: Callable[[Port, Port, Port], bytes]
+) -> None:
     """Each sort of forged, foreign or unanswerable frame ends at its edge under the reason that names it."""
     a, b, c = (world.port("red", name) for name in "abc")
     assert world.send(a, forge(a, b, c)) == {}
