@@ -6,9 +6,9 @@ fabric/labels.py knows one edge's versions; this module keeps all edges' and fee
     confirm    a switch holds its target        -> labels become usable, versions that nobody writes any more go
     map        an edge's versions changed       -> the world's labels and choices, and which of them differ
 
-Make-before-break across switches falls out of it: an edge flips to a version only when every switch on the way confirmed
-it, and a version leaves the switches only when none can still be writing it; one out of reach counts with all it may
-have held.
+Make-before-break across switches falls out of it: an edge flips to a version only when every switch on the way
+confirmed it, and a version leaves the switches only when none can still be writing it; one out of reach counts with
+all it may have held.
 """
 
 from __future__ import annotations
@@ -69,14 +69,17 @@ class Labelling:
     def confirm(self, dpid: int, epoch: int, refused: frozenset[Pair]) -> None:
         """The switch holds its target of `epoch`, but for the labels (edge, version) that it refused."""
         due = self._due.get(dpid, {})
-        for edge, version in [pair for pair, since in due.items() if since <= epoch and pair not in refused]:
+        held = [pair for pair, since in due.items() if since <= epoch and pair not in refused]
+        for edge, version in held:
             del due[edge, version]
             self._set(edge, confirmed(self.versions.get(edge, ()), dpid, version))
         flips = self._flips.get(dpid, {})
-        for edge in [edge for edge, since in flips.items() if since <= epoch]:
+        flipped = [edge for edge, since in flips.items() if since <= epoch]
+        for edge in flipped:
             del flips[edge]
             chosen = self._choices.get(edge, {}).get(dpid)
             self._may_write.setdefault(edge, {})[dpid] = frozenset() if chosen is None else frozenset((chosen,))
+        for edge in sorted({*flipped, *(edge for edge, _ in held)}):
             self._prune(edge)
 
     def forget(self, dpid: int) -> None:
@@ -142,16 +145,17 @@ class Labelling:
         self._unmapped.add(edge)
 
     def _prune(self, edge: int) -> None:
-        """Drop the versions that nobody can be writing any more;
+        """Drop the versions that nobody can be writing any more; a tree that waited for a free number then moves up.
 
-        a tree that waited for a free version number can then move up.
+        In two steps: whoever still owes the confirmation of a dropped version must not owe it to the next one that
+        gets its number.
         """
         versions = self.versions.get(edge, ())
         in_use: set[int] = set().union(*self._may_write.get(edge, {}).values())
         pruned = prune(versions, in_use)
-        if pruned != versions and edge in self._wanted:
-            pruned = advance(pruned, self._wanted[edge])
         self._set(edge, pruned)
+        if pruned != versions and edge in self._wanted:
+            self._set(edge, advance(pruned, self._wanted[edge]))
 
 
 def _hops(versions: Versions) -> dict[int, Map[int, int]]:
