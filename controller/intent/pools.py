@@ -30,6 +30,14 @@ from controller.model.ids import format_dpid
 INDEX_BITS = 10
 """How many bits of a network key or port key number the networks or ports of one slice."""
 INDEX_MASK = (1 << INDEX_BITS) - 1
+RANGES = {
+    "slices": (1, 16_383),
+    "edges": (1, 0xEFF),
+    "networks": (1, INDEX_MASK),
+    "ports": (0, INDEX_MASK),
+    "slots": (1_024, 50_000),
+}
+"""First and last number of each kind of pool."""
 RELEASES_PER_EDIT = 4
 """Numbers let out of quarantine per edit: above 1, so that it shrinks; few, so that no edit pays for a mass delete."""
 
@@ -131,17 +139,8 @@ def slots_on(dpid: int) -> PoolId:
 
 def _fresh_pool(pool_id: PoolId) -> Pool:
     """The pool before its first use."""
-    match pool_id.name:
-        case "slices":
-            return Pool(first=1, last=16_383)
-        case "edges":
-            return Pool(first=1, last=0xEFF)
-        case "networks":
-            return Pool(first=1, last=INDEX_MASK)
-        case "slots":
-            return Pool(first=1_024, last=50_000)
-        case _:
-            return Pool(first=0, last=INDEX_MASK)
+    first, last = RANGES[pool_id.name.partition("-")[0]]
+    return Pool(first=first, last=last)
 
 
 @dataclass(frozen=True, slots=True)

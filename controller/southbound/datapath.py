@@ -36,6 +36,7 @@ from controller.southbound.osken import CONFIG, DEAD, HANDSHAKE, MAIN, OPENFLOW_
 from controller.southbound.outbox import Outbox
 from controller.southbound.readback import Ownership, read_back
 from controller.southbound.timing import Timing
+from controller.southbound.transactions import Refused
 
 log = structlog.get_logger()
 
@@ -166,8 +167,8 @@ class SwitchDatapath(osken.Datapath, asyncio.Protocol):  # type: ignore[misc]  #
                     return
         except (FramingError, decode.DecodeError) as error:
             self.end(str(error), malformed=True)
-        except Exception as error:  # our own mistake; it must not reach the loop nor the other switches
-            log.exception("message_failed", switch=format_dpid(self.dpid), peer=self.peer)
+        except Exception as error:  # noqa: BLE001  # our own mistake; it must not reach the loop nor the other switches
+            self._home.complaints.warn("message_failed", self.peer, switch=format_dpid(self.dpid), exc_info=True)
             self.end(f"internal error: {error!r}")
 
     def pause_writing(self) -> None:
@@ -284,6 +285,9 @@ class SwitchDatapath(osken.Datapath, asyncio.Protocol):  # type: ignore[misc]  #
             self._publish_parsed(ofp_event.EventOFPSwitchFeatures, frame)
             self.features = await describe(self, n_tables, self._ports_described)
         except Disconnected:
+            return
+        except Refused as error:
+            self.end(f"it does not tell its ports: {error.text}")
             return
         if self.end_reason:
             return

@@ -52,6 +52,7 @@ from os_ken.base import app_manager  # noqa: E402
 from os_ken.controller import handler, ofp_event  # noqa: E402
 from os_ken.controller.controller import Datapath  # noqa: E402
 from os_ken.controller.ofp_handler import OFPHandler  # noqa: E402
+from os_ken.exception import OSKenException  # noqa: E402
 from os_ken.ofproto import ofproto_parser, ofproto_protocol, ofproto_v1_3, ofproto_v1_3_parser  # noqa: E402
 
 __all__ = [
@@ -110,7 +111,10 @@ def parse(datapath: Any, frame: bytes) -> Any:
     Only for message types whose os-ken parser ends on any input: several loop for ever on a zero length.
     """
     version, kind, length, xid = ofproto_parser.header(frame)
-    return ofproto_parser.msg(datapath, version, kind, length, xid, frame)
+    try:
+        return ofproto_parser.msg(datapath, version, kind, length, xid, frame)
+    except OSKenException:
+        return None
 
 
 @lru_cache(maxsize=1024)

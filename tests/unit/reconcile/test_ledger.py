@@ -71,18 +71,15 @@ def test_generation_that_touches_nothing_is_there_at_once() -> None:
     assert _waiting(ledger, 1).done()
 
 
-def test_floor_is_held_by_the_switch_that_lags() -> None:
-    """The floor is the lowest generation any known switch has confirmed; one never heard of holds it below all."""
+def test_switch_reaches_the_generations_it_confirmed() -> None:
+    """One never heard of has reached nothing; one that is behind, its last confirmed; one with nothing to do, the newest."""
     ledger = Ledger(0)
     epoch = ledger.advance(1, [1, 2], frozenset(), CONNECTED)
     ledger.confirm(1, epoch)
-    assert ledger.floor([1, 2]) == -1
+    assert (ledger.reached(1), ledger.reached(2)) == (1, -1)
     ledger.confirm(2, epoch)
-    assert ledger.floor([1, 2]) == 1
     later = ledger.advance(5, [1], frozenset(), CONNECTED)
-    assert ledger.floor([1, 2]) == 1
-    assert ledger.floor([2]) == 5, "a switch whose target did not change is at the newest generation"
+    assert (ledger.reached(1), ledger.reached(2)) == (1, 5)
     ledger.confirm(1, later)
-    assert ledger.floor([1, 2]) == 5
-    ledger.forget(1)
-    assert ledger.floor([2]) == 5
+    ledger.close()
+    assert ledger.reached(1) == 5
