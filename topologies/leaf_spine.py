@@ -1,0 +1,85 @@
+"""Leaves with hosts, spines above them, every leaf wired to every spine: the fabric of a data centre.
+
+        spine1      spine2
+          │ ╲   ╲ ╱   ╱ │
+          │   ╲ ╱ ╲ ╱   │
+        leaf1  leaf2  leaf3
+         h1     h3     h5
+         h2     h4     h6
+
+    sudo mn --custom topologies/leaf_spine.py --topo leaf_spine,spines=2,leaves=3,hosts=2 --controller remote
+
+It has loops: it needs a controller that knows how to live with them.  Spine<i> has dpid 0x100+i and leaf j on port j;
+leaf<j> has dpid 0x200+j, spine i on port i, and its hosts on the ports after the spines.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from mininet.link import TCLink
+from mininet.node import OVSSwitch
+from mininet.topo import Topo
+
+
+class LeafSpine(Topo):  # type: ignore[misc]
+    """`leaf_spine,spines=2,leaves=3,hosts=2`; hosts are counted per leaf."""
+
+    def build(self, spines: int = 2, leaves: int = 3, hosts: int = 2) -> None:
+        """Mininet calls this with what the command line says."""
+        height = _count("spines", spines, 32)
+        width = _count("leaves", leaves, 127)
+        each = _count("hosts", hosts, 254 // width)
+        for spine in range(1, height + 1):
+            self.addSwitch(f"spine{spine}", **_switch_options(0x100 + spine))
+        for leaf in range(1, width + 1):
+            switch = self.addSwitch(f"leaf{leaf}", **_switch_options(0x200 + leaf))
+            for spine in range(1, height + 1):
+                self.addLink(f"spine{spine}", switch, port1=leaf, port2=spine, **_wire_options())
+            for index in range(1, each + 1):
+                number = (leaf - 1) * each + index
+                host = self.addHost(f"h{number}", **_host_options(number))
+                self.addLink(host, switch, port1=0, port2=height + index, **_wire_options())
+
+
+topos = {"leaf_spine": LeafSpine}
+
+
+# Below this line all topology files are the same: `mn` executes each by itself, so they cannot share a module.
+
+
+def _count(name: str, value: object, highest: int) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= highest:
+        return value
+    raise ValueError(f"{name}={value}: must be a whole number from 1 to {highest}")
+
+
+def _switch_options(dpid: int) -> dict[str, object]:
+    """An explicit dpid, and a switch that forwards nothing until a controller says so."""
+    options = {"cls": OVSSwitch, "failMode": "secure", "protocols": "OpenFlow13", "datapath": _datapath()}
+    return {"dpid": f"{dpid:016x}", **options}
+
+
+def _host_options(number: int) -> dict[str, str]:
+    """The MACs that `mn --mac` would give, and 10.0.0.<number>/24."""
+    return {"ip": f"10.0.0.{number}/24", "mac": f"00:00:00:00:00:{number:02x}"}
+
+
+def _wire_options() -> dict[str, object]:
+    """Checksum offload off: with it ping works through a userspace switch, but TCP and UDP do not."""
+    return {"cls": TCLink, "txo": False}
+
+
+def _datapath() -> str:
+    """ "kernel" where the kernel has Open vSwitch's datapath, else "user".
+
+    Asks the kernel for the generic-netlink family `ovs_datapath`.  Neither OVS's list of datapath types nor the list of
+    loaded modules tells: the first is what OVS was built with, the second lacks what is built in.
+    """
+    name = b"ovs_datapath\0".ljust(16, b"\0")
+    ask = struct.pack("=BBHHH", 3, 1, 0, 4 + 13, 2) + name  # CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16) as kernel:  # NETLINK_GENERIC
+        kernel.send(struct.pack("=IHHII", 16 + len(ask), 16, 1, 1, 0) + ask)  # GENL_ID_CTRL, NLM_F_REQUEST
+        (kind,) = struct.unpack_from("=H", kernel.recv(65536), 4)
+    return "user" if kind == 2 else "kernel"  # NLMSG_ERROR
