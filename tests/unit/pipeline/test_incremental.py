@@ -196,6 +196,23 @@ def test_incremental_programs_equal_programs_from_scratch(
         _assert_disjoint(fresh)
 
 
+def test_edge_that_gets_another_id_within_one_step_is_renamed_everywhere() -> None:
+    """Its last port leaves and a port of another network comes: labels, choices and copies name the new edge id."""
+    lab = Lab.leaf_spine()
+    for tenant in ("red", "blue"):
+        lab.network(tenant)
+        lab.port(tenant, "here", at=(11, 3 if tenant == "red" else 4))
+    last = lab.port("red", "there", at=(12, 3))
+    world = lab.world
+    programs = compile_all(world)
+    lab.begin()
+    lab.delete(last.name)
+    lab.port("blue", "there", at=(12, 4))
+    after = _follow(lab, programs, world)
+    assert world.intent.keys.edge_id(12) != after.intent.keys.edge_id(12)
+    assert programs == compile_all(after)
+
+
 def test_port_costs_the_same_number_of_fragments_at_any_size() -> None:
     """One more port recompiles as many fragments in a network of 150 as in a network of 9."""
     costs = []
