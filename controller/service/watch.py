@@ -18,11 +18,15 @@ from enum import StrEnum
 from itertools import groupby
 from operator import attrgetter
 
+import structlog
+
 from controller.intent.snapshot import Resource, Snapshot
 from controller.model.errors import InvalidArgument, OutOfRange, PliantError, ResourceExhausted, Unavailable
 from controller.model.status import Status
 from controller.service.codec import decode_resource
 from controller.service.interfaces import Compacted, Record, StatusView, Store
+
+log = structlog.get_logger()
 
 MAX_WAITING_COMMITS = 1_000
 """A reader this many commits behind is cut."""
@@ -185,7 +189,7 @@ class Subscription:
                 self._quiet_commits, self._bookmark = 0, commit.generation
             wake, self._idle = self._idle, False
         if wake:
-            self._notify()
+            self._wake()
 
     def offer_status(self, names: Collection[str]) -> None:
         mine = [name for name in names if self.scope.holds(name)]
@@ -195,7 +199,7 @@ class Subscription:
             self._stale.update(dict.fromkeys(mine))
             wake, self._idle = self._idle, False
         if wake:
-            self._notify()
+            self._wake()
 
     def end(self, error: PliantError) -> None:
         """Let the reader finish what waits, then meet the error."""
@@ -203,7 +207,15 @@ class Subscription:
             self._error = self._error or error
             wake, self._idle = self._idle, False
         if wake:
+            self._wake()
+
+    def _wake(self) -> None:
+        """A reader that cannot be notified (its event loop is closed) must cost the other readers nothing."""
+        try:
             self._notify()
+        except Exception:
+            log.exception("watch_reader_lost", prefix=self.scope.prefix)
+            self.close()
 
     def _cut(self) -> None:
         """Drop what waits and leave the error to the reader.  The caller holds the lock."""

@@ -26,7 +26,7 @@ from controller.model.errors import (
     Unavailable,
 )
 from controller.model.network import Attachment, Network, Port
-from controller.model.tenancy import Tenant
+from controller.model.tenancy import Meta, Tenant
 from controller.service.engine import Engine, Outcome, etag_of
 from controller.service.interfaces import Answer, Compare, StoreFailed, Write
 from controller.store.sqlite import SqliteStore
@@ -187,6 +187,18 @@ def test_etag_guards_update_and_delete(service: Service) -> None:
         assert error.reason == "ETAG_MISMATCH"
         assert error.metadata["etag"] == etag_of(changed)
     done(service.engine.delete(TENANT, etag=etag_of(changed), force=True))
+
+
+def test_apply_keeps_to_the_etags_it_carries(service: Service) -> None:
+    """One stale etag, or one for an object that is gone, stops the whole manifest."""
+    service.build()
+    etags = {obj.name: etag_of(obj) for obj in service.engine.snapshot().objects()}
+    done(service.engine.update(SUBNET, renamed("by another")))
+    manifest = [Tenant(name=TENANT), Network(name=NETWORK, meta=Meta(display_name="b")), subnet()]
+    assert refusal(service.engine.apply(manifest, etags=etags)).reason == "ETAG_MISMATCH"
+    assert refusal(service.engine.apply(manifest, etags={"tenants/gone": "1"})).reason == "NOT_FOUND"
+    assert service.store.revision() == 2
+    assert done(service.engine.apply(manifest, etags={NETWORK: etags[NETWORK]})).generation == 3
 
 
 def test_validate_only_does_everything_but_commit(service: Service) -> None:

@@ -274,6 +274,19 @@ def test_watch_notifies_once_per_nap(service: Service) -> None:
     assert len(notified) == 2
 
 
+def test_watch_reader_that_cannot_be_notified_is_dropped(service: Service) -> None:
+    """A notify that raises (its event loop is closed) ends that watch; the others and the writer go on."""
+    def lost() -> None:
+        raise RuntimeError("Event loop is closed")
+
+    for notify in (lost, lambda: None):
+        drain(service.engine.watch(notify=notify))
+    service.build()
+    service.create(port("p1"))
+    (left,) = service.engine._hub._subscriptions
+    assert len(drain(left)) == 4
+
+
 def test_watch_closed_hears_nothing(service: Service) -> None:
     """After close nothing is kept or notified; closing twice is harmless."""
     notified: list[None] = []
