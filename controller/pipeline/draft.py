@@ -27,11 +27,6 @@ def apply(*parts: bytes) -> bytes:
     return instructions.apply(*parts)
 
 
-def drop(reason: Reason) -> bytes:
-    """Instructions that count the frame under its reason, and end it."""
-    return apply(tables.REASON.load(reason)) + goto(tables.DROP)
-
-
 class Draft:
     """Collects the flows, groups and meters of one fragment, all under one kind of cookie."""
 
