@@ -62,9 +62,9 @@ for the core.
 ## Limits of this version
 
 At most about 1,000 ports of one network on one switch: OVS drops a frame that needs more than 4,096 look-ups, and each
-receiver of a broadcast takes four.  No routing between networks, no DHCP, no VLAN tags from tenants.  IPv6 hosts use the
-link-local address of their MAC (EUI-64); privacy link-local addresses are dropped as spoofed unless they are addresses
-of the port.
+receiver of a broadcast takes four.  No routing between networks, no DHCP, no VLAN tags from tenants.  IPv6 hosts use
+the link-local address of their MAC (EUI-64); privacy link-local addresses are dropped as spoofed unless they are the
+port's own.
 """
 
 
