@@ -134,7 +134,11 @@ class Keys:
     # -- records, for the store
 
     def record(self, record_id: str) -> Record | None:
-        """What the store should hold under `record_id`; None if nothing."""
+        """What the store should hold under `record_id`; None if nothing.
+
+        slice/{tenant}, network/{network}, edge/{dpid}, slot/{dpid}/{tenant or network}, port/{port}: who holds what
+        cursor/{pool}, resting/{pool}/{position in the queue}: what the pools must remember
+        """
         kind, _, rest = record_id.partition("/")
         if kind == "port":
             key = self.port_keys.get(rest)
