@@ -120,31 +120,31 @@ def parse(datapath: Any, frame: bytes) -> Any:
 @lru_cache(maxsize=1024)
 def error_text(error_type: int, code: int) -> str:
     """An OpenFlow error by name: "FLOW_MOD_FAILED/TABLE_FULL"; numbers where there is no name."""
-    for type_name in dir(ofproto):
-        if type_name.startswith("OFPET_") and getattr(ofproto, type_name) == error_type:
-            break
-    else:
-        return f"{error_type}/{code}"
-    prefix = _CODE_PREFIXES.get(type_name)
-    for code_name in dir(ofproto) if prefix else ():
-        if code_name.startswith(f"{prefix}_") and getattr(ofproto, code_name) == code:
-            return f"{type_name[6:]}/{code_name[len(prefix) + 1:]}" if prefix else str(code)
-    return f"{type_name[6:]}/{code}"
+    type_name = _name("OFPET_", error_type)
+    code_name = _name(_CODES.get(type_name, "?"), code)
+    return f"{type_name}/{code_name}"
 
 
-_CODE_PREFIXES = {
-    "OFPET_HELLO_FAILED": "OFPHFC",
-    "OFPET_BAD_REQUEST": "OFPBRC",
-    "OFPET_BAD_ACTION": "OFPBAC",
-    "OFPET_BAD_INSTRUCTION": "OFPBIC",
-    "OFPET_BAD_MATCH": "OFPBMC",
-    "OFPET_FLOW_MOD_FAILED": "OFPFMFC",
-    "OFPET_GROUP_MOD_FAILED": "OFPGMFC",
-    "OFPET_PORT_MOD_FAILED": "OFPPMFC",
-    "OFPET_TABLE_MOD_FAILED": "OFPTMFC",
-    "OFPET_QUEUE_OP_FAILED": "OFPQOFC",
-    "OFPET_SWITCH_CONFIG_FAILED": "OFPSCFC",
-    "OFPET_ROLE_REQUEST_FAILED": "OFPRRFC",
-    "OFPET_METER_MOD_FAILED": "OFPMMFC",
-    "OFPET_TABLE_FEATURES_FAILED": "OFPTFFC",
+def _name(prefix: str, number: int) -> str:
+    """os-ken's constant with that prefix and value, without the prefix; the number if there is none."""
+    names = (name for name in dir(ofproto) if name.startswith(prefix))
+    return next((name[len(prefix) :] for name in names if getattr(ofproto, name) == number), str(number))
+
+
+_CODES = {
+    "HELLO_FAILED": "OFPHFC_",
+    "BAD_REQUEST": "OFPBRC_",
+    "BAD_ACTION": "OFPBAC_",
+    "BAD_INSTRUCTION": "OFPBIC_",
+    "BAD_MATCH": "OFPBMC_",
+    "FLOW_MOD_FAILED": "OFPFMFC_",
+    "GROUP_MOD_FAILED": "OFPGMFC_",
+    "PORT_MOD_FAILED": "OFPPMFC_",
+    "TABLE_MOD_FAILED": "OFPTMFC_",
+    "QUEUE_OP_FAILED": "OFPQOFC_",
+    "SWITCH_CONFIG_FAILED": "OFPSCFC_",
+    "ROLE_REQUEST_FAILED": "OFPRRFC_",
+    "METER_MOD_FAILED": "OFPMMFC_",
+    "TABLE_FEATURES_FAILED": "OFPTFFC_",
 }
+"""The prefix of os-ken's names for the codes of an error type."""

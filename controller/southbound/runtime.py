@@ -175,7 +175,7 @@ class Runtime:
         for server in self._servers:
             server.close()
         for path in self._paths:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # somebody else removed it
                 if stat.S_ISSOCK(os.stat(path).st_mode):
                     os.unlink(path)
         ended = [datapath.ended for datapath in self._connections]

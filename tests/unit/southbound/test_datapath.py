@@ -74,6 +74,15 @@ def test_switch_without_meters_connects_and_the_log_says_so(rig: Rig) -> None:
     assert datapath.read_back().result(5).meters == ()
 
 
+def test_switch_that_does_not_tell_its_ports_is_refused(rig: Rig) -> None:
+    """It would be of no use, so it does not wait for the handshake's deadline."""
+    switch = FakeSwitch(1, refuse=lambda frame: (1, 2) if frame[9] == openflow.PORT_DESC else None)
+    with capture_logs() as logs:
+        rig.connect(switch)
+        eventually(lambda: any("BAD_REQUEST/BAD_MULTIPART" in str(entry.get("reason")) for entry in logs), timeout_s=5)
+    assert not switch.connected
+
+
 def test_ports_are_kept_current(rig: Rig) -> None:
     """Added, changed and removed ports show in the datapath before the application hears of them."""
     switch = FakeSwitch(1)
