@@ -69,10 +69,10 @@ def build(config: Config) -> Controller:
         ownership=Ownership(meter=OWNED_METERS.__contains__),
     )
     keeper = Keeper(store)
-    fabric, versions = keeper.restore(config.fabric.default_port_role)
+    fabric, labels = keeper.restore(config.fabric.default_port_role)
     # The loop and the service engine need each other: the loop calls back only once it runs.
     loop = Loop(
-        fabric, versions, keeper,
+        fabric, labels, keeper,
         # A key for each start: probes do not outlive the process that sent them.
         discovery=Discovery(os.urandom(KEY_BYTES), lambda: os.urandom(NONCE_BYTES),
                             period_s=config.fabric.probe_period_s, lost_after=config.fabric.lost_after_probes),

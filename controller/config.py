@@ -136,7 +136,7 @@ class Config(_Section):
 
 
 def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read the file (if any), the environment and `overrides` ({"openflow.listen": ...}).  ConfigError if anything is wrong."""
+    """Read the file (if any), the environment and `overrides` ({"openflow.listen": ...}); ConfigError tells all errors."""
     values: dict[str, Any] = {}
     if path is not None:
         try:

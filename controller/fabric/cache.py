@@ -13,7 +13,7 @@ from typing import Any
 from immutables import Map
 
 from controller.fabric.graph import Change, EndPoint, Fabric, Link, PortRole, Switch, SwitchFeatures, SwitchPort
-from controller.fabric.labels import TreeVersion, Versions
+from controller.fabric.labels import EdgeLabels, TreeVersion
 from controller.fabric.paths import Hop
 
 Json = Any
@@ -40,21 +40,22 @@ def fabric_records(fabric: Fabric, change: Change) -> Records:
     return records
 
 
-def label_records(edge_dpid: int, versions: Versions) -> Records:
-    """The record of one edge's label versions."""
+def label_records(edge_dpid: int, labels: EdgeLabels) -> Records:
+    """The record of one edge's labels."""
     trees = [
         {
             "version": v.version,
             "hops": [[dpid, *hop] for dpid, hop in sorted(v.hops.items())],
             "pending": sorted(v.pending),
         }
-        for v in versions
+        for v in labels.versions
     ]
-    return {f"labels/{edge_dpid:016x}": trees or None}
+    record = {"edge_id": labels.edge_id, "trees": trees} if trees else None
+    return {f"labels/{edge_dpid:016x}": record}
 
 
-def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric, dict[int, Versions]]:
-    """The fabric, with all switches disconnected, and the label versions of each edge (dpid).
+def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric, dict[int, EdgeLabels]]:
+    """The fabric, with all switches disconnected, and the labels of each edge (dpid).
 
     ValueError names a record that cannot be read.  Records of other kinds are left alone.
     """
@@ -73,7 +74,8 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
                 link = _to_link(record)
                 links[link.src] = link
             elif kind == "labels":
-                labels[dpid] = tuple(_to_tree_version(tree) for tree in record)
+                trees = tuple(_to_tree_version(tree) for tree in record["trees"])
+                labels[dpid] = EdgeLabels(edge_id=record["edge_id"], versions=trees)
             else:
                 roles[dpid] = Map({name: PortRole(role) for name, role in record["roles"].items()})
                 capacities[dpid] = Map({int(port_no): kbps for port_no, kbps in record["capacities"].items()})

@@ -40,6 +40,14 @@ class TreeVersion:
 Versions = tuple[TreeVersion, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeLabels:
+    """All labels of one edge.  With another edge id they are other labels, and nothing confirmed holds for them."""
+
+    edge_id: int
+    versions: Versions
+
+
 def label16(edge_id: int, version: int) -> int:
     """The label as frames carry it: edge id (12 bits) . 0 (working tree) . version (3 bits)."""
     return edge_id << 4 | version

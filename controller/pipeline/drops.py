@@ -23,7 +23,8 @@ def read_drops(dpid: int, stats: Iterable[FlowStat], tenants: Mapping[int, str])
             continue
         slice_ = _value(fields, SLICE)
         tenant = tenants.get(slice_, "") if slice_ is not None else ""
-        drops.append(DropCount(dpid=dpid, tenant=tenant, reason=Reason(reason).name, packets=stat.packets, bytes=stat.bytes))
+        name = Reason(reason).name
+        drops.append(DropCount(dpid=dpid, tenant=tenant, reason=name, packets=stat.packets, bytes=stat.bytes))
     return sorted(drops, key=lambda drop: (drop.tenant, drop.reason))
 
 

@@ -18,6 +18,7 @@ from immutables import Map
 from controller.fabric.bindings import Bindings, Unbound
 from controller.fabric.events import Event, PortsBound
 from controller.fabric.graph import Fabric
+from controller.fabric.labels import EdgeLabels
 from controller.fabric.observed import NO_CHANGE, Change
 from controller.fabric.ports import EndPoint
 from controller.intent.snapshot import Snapshot
@@ -41,8 +42,8 @@ class Step:
     names: set[str] = field(default_factory=set)
     """objects of intent whose part in some target, or whose binding, may have changed"""
     fabric: Change = NO_CHANGE
-    edges: set[int] = field(default_factory=set)
-    """edges (dpids) whose label versions changed: to be kept before any target is handed out"""
+    labels: dict[int, EdgeLabels] = field(default_factory=dict)
+    """labels of the edges (dpids) whose versions changed: to be kept before any target is handed out"""
 
 
 class Engine:
@@ -108,7 +109,7 @@ class Engine:
             ports=frozenset(rebound), objects=frozenset(names), switch_ports=change.ports, switches=change.switches,
             labels=labels, choices=choices,
         ))
-        step = Step(fabric=change, edges=self.labelling.take_changed(), names=names | rebound)
+        step = Step(fabric=change, labels=self.labelling.take_changed(), names=names | rebound)
         self._compile(keys, step)
         return step
 

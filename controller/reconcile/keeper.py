@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from controller.fabric import cache
 from controller.fabric.graph import Fabric
-from controller.fabric.labels import Versions
+from controller.fabric.labels import EdgeLabels
 from controller.fabric.observed import Change
 from controller.fabric.ports import PortRole
 from controller.service.interfaces import Store
@@ -20,15 +20,15 @@ class Keeper:
         self._store = store
         self._kept: dict[str, bytes] = dict(store.cached())
 
-    def restore(self, default_role: PortRole) -> tuple[Fabric, dict[int, Versions]]:
-        """The fabric and label versions as they were last kept.  ValueError if a record cannot be read."""
+    def restore(self, default_role: PortRole) -> tuple[Fabric, dict[int, EdgeLabels]]:
+        """The fabric and labels as they were last kept.  ValueError if a record cannot be read."""
         return cache.restore({key: json.loads(value) for key, value in self._kept.items()}, default_role)
 
-    def keep(self, fabric: Fabric, change: Change, versions: Mapping[int, Versions]) -> None:
-        """Returns when it is durable.  `versions`: of the edges that changed; () for one that is an edge no more."""
+    def keep(self, fabric: Fabric, change: Change, labels: Mapping[int, EdgeLabels]) -> None:
+        """Returns when it is durable.  `labels`: of the edges that changed; no versions: it is an edge no more."""
         records = cache.fabric_records(fabric, change)
-        for edge, trees in versions.items():
-            records |= cache.label_records(edge, trees)
+        for edge, edge_labels in labels.items():
+            records |= cache.label_records(edge, edge_labels)
         changed: dict[str, bytes | None] = {}
         for key, record in records.items():
             value = None if record is None else json.dumps(record, separators=(",", ":")).encode()

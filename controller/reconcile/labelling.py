@@ -13,13 +13,13 @@ all it may have held.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 from immutables import Map
 
 from controller.fabric.graph import Fabric
-from controller.fabric.labels import Versions, advance, choice, confirmed, prune
+from controller.fabric.labels import EdgeLabels, Versions, advance, choice, confirmed, prune
 from controller.fabric.paths import Tree, in_tree
 
 V = TypeVar("V")
@@ -31,8 +31,10 @@ Pair = tuple[int, int]
 class Labelling:
     """The label versions of every edge.  Owned by the reconcile thread."""
 
-    def __init__(self, versions: Mapping[int, Versions] | None = None) -> None:
-        self.versions: dict[int, Versions] = dict(versions or {})
+    def __init__(self, kept: Mapping[int, EdgeLabels] | None = None) -> None:
+        """`kept`: what a former process knew, by edge (dpid)."""
+        self.versions: dict[int, Versions] = {edge: labels.versions for edge, labels in (kept or {}).items()}
+        self._edge_ids: dict[int, int] = {edge: labels.edge_id for edge, labels in (kept or {}).items()}
         self._wanted: dict[int, Tree] = {}
         self._edges: frozenset[int] = frozenset()
         self._due: dict[int, dict[Pair, int]] = {}
@@ -48,12 +50,14 @@ class Labelling:
         self._changed: set[int] = set()
         self._unmapped: set[int] = set(self.versions)
 
-    def retree(self, fabric: Fabric, edges: Iterable[int]) -> None:
-        """The topology or the set of edges changed: bring every edge's versions up to it."""
-        self._edges = frozenset(edge for edge in edges if edge in fabric.switches)
-        for edge in self.versions.keys() - self._edges:
-            self._set(edge, ())
+    def retree(self, fabric: Fabric, edge_ids: Mapping[int, int]) -> None:
+        """The topology or the set of edges (dpid -> edge id) changed: bring every edge's versions up to it."""
+        self._edges = frozenset(edge for edge in edge_ids if edge in fabric.switches)
+        for edge in list(self.versions):
+            if edge not in self._edges or self._edge_ids[edge] != edge_ids[edge]:
+                self._set(edge, ())
         for edge in sorted(self._edges):
+            self._edge_ids[edge] = edge_ids[edge]
             self._wanted[edge] = in_tree(fabric, edge)
             self._set(edge, advance(self.versions.get(edge, ()), self._wanted[edge]))
             if edge in self._restored:
@@ -90,10 +94,11 @@ class Labelling:
             if writers.pop(dpid, None):
                 self._prune(edge)
 
-    def take_changed(self) -> set[int]:
-        """The edges whose versions changed since the last call, for whoever keeps them."""
+    def take_changed(self) -> dict[int, EdgeLabels]:
+        """The labels of the edges that changed since the last call, for whoever keeps them."""
         changed, self._changed = self._changed, set()
-        return changed
+        versions = ((edge, self.versions.get(edge, ())) for edge in changed)
+        return {edge: EdgeLabels(edge_id=self._edge_ids[edge], versions=trees) for edge, trees in versions}
 
     def map(self, epoch: int) -> tuple[dict[Pair, Map[int, int]], dict[Pair, int | None]]:
         """What differs, since the last call, of the labels {version: port_no} and the choice of each (dpid, edge).

@@ -35,7 +35,7 @@ from controller.fabric.events import (
 )
 from controller.fabric.graph import Fabric
 from controller.fabric.hearing import shows_host
-from controller.fabric.labels import Versions
+from controller.fabric.labels import EdgeLabels
 from controller.fabric.observed import Alarm
 from controller.fabric.ports import EndPoint, PortRole
 from controller.intent.snapshot import Snapshot
@@ -77,10 +77,10 @@ class Loop:
     """Load it with what was stored, start it, feed it from any thread; read `view()` from any thread."""
 
     def __init__(
-        self, fabric: Fabric, versions: Mapping[int, Versions], keeper: Keeper, *, discovery: Discovery,
+        self, fabric: Fabric, labels: Mapping[int, EdgeLabels], keeper: Keeper, *, discovery: Discovery,
         io_loop: asyncio.AbstractEventLoop, clock: Callable[[], float], drift_period_s: float,
     ) -> None:
-        self._engine = Engine(fabric, Labelling(versions))
+        self._engine = Engine(fabric, Labelling(labels))
         self._discovery = discovery
         self._keeper = keeper
         self._io_loop = io_loop
@@ -248,8 +248,7 @@ class Loop:
         """Before a switch may hold anything that follows from it: a restart must recognise what it finds."""
         for alarm in step.fabric.alarms:
             log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)
-        versions = self._engine.labelling.versions
-        self._keeper.keep(self._engine.world.fabric, step.fabric, {edge: versions.get(edge, ()) for edge in step.edges})
+        self._keeper.keep(self._engine.world.fabric, step.fabric, step.labels)
 
     def _hand_out(self, step: Step) -> None:
         for dpid, changes in step.targets.items():
@@ -315,8 +314,9 @@ class Loop:
 
     def _on_connected(self, datapath: Datapath) -> None:
         self._connections[datapath.dpid] = _Connection(datapath)
-        self._engine.observe(SwitchConnected(dpid=datapath.dpid, features=datapath.features, ports=datapath.switch_ports()))
-        log.info("switch_connected", switch=format_dpid(datapath.dpid), ports=len(datapath.switch_ports()))
+        ports = datapath.switch_ports()
+        self._engine.observe(SwitchConnected(dpid=datapath.dpid, features=datapath.features, ports=ports))
+        log.info("switch_connected", switch=format_dpid(datapath.dpid), ports=len(ports))
 
     def _on_disconnected(self, datapath: Datapath) -> None:
         connection = self._connections.get(datapath.dpid)

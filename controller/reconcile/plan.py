@@ -4,8 +4,8 @@
     step 2   flows, groups, meters to delete               then a barrier
 
 What is referred to comes before what refers to it, and goes after it.  Within a step:
-- groups are added by ascending id and deleted by descending id: the id layout (pipeline/tables.py) gives a group that is
-  used by another the smaller id;
+- groups are added by ascending id and deleted by descending id: the id layout (pipeline/tables.py) gives a group that
+  another one uses the smaller id;
 - flows are added from the last table to the first, so that a frame that enters at table 0 never meets a half-built
   program, and deleted from the first table to the last.
 

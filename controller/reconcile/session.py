@@ -2,7 +2,7 @@
 
 A session is pure: it is told what was wanted, read and refused, and answers with steps.  driver.py performs them.
 
-    retarget(...)  what changed in the target       read(...)    what the switch really holds (on connect; to find drift)
+    retarget(...)  what changed in the target       read(...)    what the switch holds (on connect; to find drift)
     steps()        frames to send now, in order     settle(...)  what the switch said to one step
 
 Nothing counts as installed before the barrier that closed its step.  A frame that was refused stays different, so the

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pliant.v1 import network_pb2, tenant_pb2
 
+from tests.support.eventually import eventually
 from tests.support.pliantd import CONTROLLER, Pliantd
 from tests.support.rig import Rig
 
@@ -59,3 +60,29 @@ def test_two_tenants_with_equal_addresses_reach_only_themselves(fabric: Pliantd)
         for a, b in ((1, 2), (1, 3), (2, 3)):
             assert hosts[f"{tenant}{a}"].ping(hosts[f"{tenant}{b}"]).lost == 0
         assert hosts[f"{tenant}1"].ping("10.0.0.1").lost == 0
+
+
+def test_restart_under_traffic_loses_nothing_and_writes_nothing(fabric: Pliantd) -> None:
+    """pliantd killed and started again while 1,000 packets per second flow: none is lost, and no flow is written."""
+    rig = fabric.rig
+    network = _network(fabric, "red")
+    macs = ("02:00:00:00:00:01", "02:00:00:00:00:02")
+    a = rig.add_host("a", "s1", 1, mac=macs[0], ip="10.0.0.11/24")
+    b = rig.add_host("b", "s3", 1, mac=macs[1], ip="10.0.0.12/24")
+    fabric.client.ports.batch_create(
+        network, [_port(network, "a", 1, 1, macs[0], "10.0.0.11"), _port(network, "b", 3, 1, macs[1], "10.0.0.12")], wait=True)
+    assert a.ping(b).lost == 0
+    before = {f"s{n}": rig.flows(f"s{n}") for n in (*SPINES, *LEAVES)}
+    probe = a.probe(b, packets_per_s=1000)
+    fabric.kill()
+    fabric.start()
+
+    def in_sync() -> bool:
+        info = fabric.client.server_info()
+        assert info.switches_in_sync == len(SPINES) + len(LEAVES), info
+        return True
+
+    eventually(in_sync, timeout_s=20, what="all switches in sync")
+    result = probe.finish()
+    assert result.lost == 0, result
+    assert {name: rig.flows(name) for name in before} == before

@@ -12,7 +12,7 @@ from immutables import Map
 
 from controller.fabric.cache import Json, everything, fabric_records, label_records, restore
 from controller.fabric.graph import EndPoint, Event, Fabric, HostHeard, PortRole, PortsBound, SwitchForgotten
-from controller.fabric.labels import advance, confirmed
+from controller.fabric.labels import EdgeLabels, advance, confirmed
 from controller.fabric.paths import in_tree
 from tests.unit.fabric.fabrics import after, leaf_spine
 from tests.unit.fabric.test_graph import EVENTS
@@ -69,9 +69,9 @@ def test_label_versions_come_back() -> None:
     versions = confirmed(advance((), in_tree(fabric, 101)), 102, 0)
     moved = in_tree(fabric, 101).set(102, in_tree(fabric, 101)[102]._replace(port_no=9))
     versions = advance(versions, moved)
-    records = stored(label_records(101, versions))
-    assert restore(records, PortRole.AUTO)[1] == {101: versions}
-    assert label_records(101, ()) == {f"labels/{101:016x}": None}
+    records = stored(label_records(101, EdgeLabels(edge_id=7, versions=versions)))
+    assert restore(records, PortRole.AUTO)[1] == {101: EdgeLabels(edge_id=7, versions=versions)}
+    assert label_records(101, EdgeLabels(edge_id=7, versions=())) == {f"labels/{101:016x}": None}
 
 
 def test_default_role_is_configuration_and_not_remembered() -> None:

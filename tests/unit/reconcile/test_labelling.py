@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from immutables import Map
 
-from controller.fabric.labels import N_VERSIONS, TreeVersion
+from controller.fabric.labels import N_VERSIONS, EdgeLabels, TreeVersion
 from controller.fabric.paths import Hop
 from controller.reconcile.labelling import Labelling
 
@@ -23,7 +23,7 @@ def test_number_given_on_is_not_confirmed_by_its_former_tree() -> None:
     versions = tuple(
         TreeVersion(version=n, hops=tree_by(n + 1), pending=frozenset({2} if n == 3 else ())) for n in range(N_VERSIONS)
     )
-    labelling = Labelling({EDGE: versions})
+    labelling = Labelling({EDGE: EdgeLabels(edge_id=1, versions=versions)})
     labelling._wanted[EDGE] = tree_by(99)
     labelling._due = {2: {(EDGE, 3): 5}}
     labelling._may_write = {EDGE: {3: frozenset(range(N_VERSIONS)) - {3}}}
