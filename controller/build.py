@@ -20,7 +20,7 @@ from controller.fabric.discovery import Discovery
 from controller.northbound.auth import ensure_token
 from controller.northbound.calls import Backend
 from controller.northbound.server import Listen, Server, Tls
-from controller.pipeline.tables import OWNED_METERS
+from controller.pipeline.tables import OWNED_GROUPS, OWNED_METERS
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.loop import Loop
 from controller.reconcile.operator import Operator
@@ -66,7 +66,7 @@ def build(config: Config) -> Controller:
         timing=Timing(
             handshake_s=config.openflow.handshake_timeout_s, probe_s=config.openflow.echo_period_s,
             dead_s=config.openflow.dead_after_s),
-        ownership=Ownership(meter=OWNED_METERS.__contains__),
+        ownership=Ownership(group=OWNED_GROUPS.__contains__, meter=OWNED_METERS.__contains__),
     )
     keeper = Keeper(store)
     fabric, labels = keeper.restore(config.fabric.default_port_role)

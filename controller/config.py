@@ -136,7 +136,7 @@ class Config(_Section):
 
 
 def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read the file (if any), the environment and `overrides` ({"openflow.listen": ...}); ConfigError tells all errors."""
+    """Read the file (if any), the environment and `overrides` ({"openflow.listen": ...}); ConfigError if one is wrong."""
     values: dict[str, Any] = {}
     if path is not None:
         try:

@@ -21,7 +21,7 @@ DEFAULT_FILE = Path("/etc/pliant/pliantd.toml")
 
 
 def _refuse_a_shadowed_package() -> None:
-    """`controller` is a common name: say so, instead of failing somewhere deep, when another one comes first on the path."""
+    """`controller` is a common name: say so when another one comes first, instead of failing somewhere deep."""
     import controller
 
     ours = Path(__file__).resolve().parents[2] / "controller"

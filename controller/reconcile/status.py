@@ -4,9 +4,9 @@
     epoch        counts changes of any switch's target: intent, topology, labels.  Epochs only grow.
 
 A switch *confirms* an epoch when a barrier closed everything its target of that epoch asks for.  An object is ACTIVE
-when every switch it needs confirmed the epoch that last changed it.  Nobody sleeps: a waiter names a generation and is told
-when every switch that generation touched has confirmed it, together with whatever followed from it (labels that had to
-be confirmed first).
+when every switch it needs confirmed the epoch that last changed it.  Nobody sleeps: a waiter names a generation and is
+told when every switch that generation touched has confirmed it, together with whatever followed from it (labels that
+had to be confirmed first).
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def test_generation_that_touches_nothing_is_there_at_once() -> None:
 
 
 def test_switch_reaches_the_generations_it_confirmed() -> None:
-    """One never heard of has reached nothing; one that is behind, its last confirmed; one with nothing to do, the newest."""
+    """Never heard of: nothing.  Behind: what it confirmed last.  Nothing to do: the newest."""
     ledger = Ledger(0)
     epoch = ledger.advance(1, [1, 2], frozenset(), CONNECTED)
     ledger.confirm(1, epoch)

@@ -34,9 +34,10 @@ def _confirm_all(session: Session) -> int:
 
 
 def test_session_builds_up_before_it_clears_away() -> None:
-    """Meters, groups and flows are added, users after what they use and table 0 last; deletes come after a barrier, reversed."""
-    old = Fragment(flows=(_flow(0, 1), _flow(4, 1)), groups=(Group(7, 0, ()), Group(9, 0, ())), meters=(Meter(5, 1, 1),))
-    new = Fragment(flows=(_flow(0, 2), _flow(4, 2)), groups=(Group(2, 0, (Bucket(b""),)), Group(1, 0, ())), meters=(Meter(6, 1, 1),))
+    """Meters, groups and flows are added, users after what they use, table 0 last; deletes follow, reversed."""
+    old_groups, new_groups = (Group(7, 0), Group(9, 0)), (Group(2, 0, (Bucket(b""),)), Group(1, 0))
+    old = Fragment(flows=(_flow(0, 1), _flow(4, 1)), groups=old_groups, meters=(Meter(5, 1, 1),))
+    new = Fragment(flows=(_flow(0, 2), _flow(4, 2)), groups=new_groups, meters=(Meter(6, 1, 1),))
     session = _session(a=old)
     _confirm_all(session)
     session.retarget(2, {A: None, B: new})
@@ -93,7 +94,9 @@ def test_session_modifies_meters_and_groups_in_place() -> None:
     session.retarget(2, {A: Fragment(groups=(Group(1, 0, (Bucket(b""),)),), meters=(Meter(5, 2, 2),))})
     (step,) = session.steps()
     assert step.frames == (
-        messages.meter_mod(messages.MODIFY, Meter(5, 2, 2)), messages.group_mod(messages.MODIFY, Group(1, 0, (Bucket(b""),))))
+        messages.meter_mod(messages.MODIFY, Meter(5, 2, 2)),
+        messages.group_mod(messages.MODIFY, Group(1, 0, (Bucket(b""),))),
+    )
 
 
 def test_session_names_the_fragment_of_a_refused_frame() -> None:
