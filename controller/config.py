@@ -136,7 +136,10 @@ class Config(_Section):
 
 
 def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read the file (if any), the environment and `overrides` ({"openflow.listen": ...}); ConfigError if one is wrong."""
+    """Read the file (if any), the environment, and `overrides` like {"openflow.listen": ...}.
+
+    ConfigError names every key that is wrong.
+    """
     values: dict[str, Any] = {}
     if path is not None:
         try:
