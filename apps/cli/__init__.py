@@ -1,0 +1,1 @@
+"""The `pliant` command: kubectl's grammar over pliant.Client.  Imports nothing of controller/."""

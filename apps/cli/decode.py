@@ -1,0 +1,103 @@
+"""pliant decode: the fabric label in eth_dst, explained offline.
+
+    eth_dst   CCC TTT 10 | edge 12 . backup 1 . version 3 | slice 14 . index 10
+              class, type   label: to which edge, on which tree    key: whose, and which port or network
+
+docs/pipeline.md has the layout, controller/pipeline/tables.py the source of truth; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+
+import click
+
+from apps.cli.errors import INVALID, Failure
+
+CLASSES = {0: "best effort", 1: "guaranteed", 2: "excess", 3: "low latency", 7: "control"}
+_MAC = re.compile(r"[0-9a-f]{1,2}([:-][0-9a-f]{1,2}){5}|[0-9a-f]{12}|([0-9a-f]{4}\.){2}[0-9a-f]{4}", re.IGNORECASE)
+TYPES = {0: "unicast", 1: "broadcast or multicast", 2: "probe", 3: "mirror"}
+FIRST_EXPLICIT_LABEL = 0xF000
+GATEWAY_LABEL = 0x005E
+"""What bytes 1 and 2 of a network's gateway MAC (02:00:5e and its key) would be as a label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """What the 48 bits say.  Of an explicit path's label edge, backup and version mean nothing and are None."""
+
+    mac: str
+    traffic_class: str
+    type: str
+    label: int
+    edge_id: int | None
+    backup: bool | None
+    version: int | None
+    slice: int
+    index: int
+
+    @property
+    def index_of(self) -> str:
+        return "network" if self.type == TYPES[1] else "port"
+
+
+def decode_label(text: str) -> Label:
+    """ValueError if it is no MAC address, or none that can be a label."""
+    if not _MAC.fullmatch(text):
+        raise ValueError(f"{text[:60]!r} is no MAC address")
+    parts = re.split(r"[:-]", text)
+    value = int("".join(part.zfill(2) for part in parts).replace(".", ""), 16)
+    head, label, key = value >> 40, value >> 24 & 0xFFFF, value & 0xFFFFFF
+    mac = ":".join(f"{byte:02x}" for byte in value.to_bytes(6, "big"))
+    if head & 0b11 != 0b10:
+        raise ValueError(f"{mac} is no fabric label: a label is a locally administered unicast address")
+    tree = label < FIRST_EXPLICIT_LABEL
+    return Label(
+        mac=mac,
+        traffic_class=CLASSES.get(head >> 5, str(head >> 5)),
+        type=TYPES.get(head >> 2 & 0b111, str(head >> 2 & 0b111)),
+        label=label,
+        edge_id=label >> 4 if tree else None,
+        backup=bool(label >> 3 & 1) if tree else None,
+        version=label & 0b111 if tree else None,
+        slice=key >> 10,
+        index=key & 0x3FF,
+    )
+
+
+@click.command()
+@click.argument("macs", nargs=-1, required=True, metavar="MAC...")
+@click.option("-o", "--output", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def decode(macs: tuple[str, ...], format_: str) -> None:
+    """Explain fabric labels, as tcpdump shows them between switches.
+
+    Needs no controller.  On links between switches the destination MAC of a frame is a label; a tenant's own frame
+    may look like one, but only on links to hosts.
+    """
+    try:
+        labels = [decode_label(mac) for mac in macs]
+    except ValueError as error:
+        raise Failure(str(error), INVALID) from error
+    if format_ == "json":
+        click.echo(json.dumps([asdict(label) for label in labels], indent=2))
+        return
+    for number, label in enumerate(labels):
+        if number:
+            click.echo()
+        for key, value in _explained(label):
+            click.echo(f"{key:<9} {value}")
+
+
+def _explained(label: Label) -> list[tuple[str, str]]:
+    rows = [("mac", label.mac), ("class", label.traffic_class), ("type", label.type)]
+    if label.edge_id is None:
+        rows.append(("label", f"0x{label.label:04x}, an explicit path"))
+    else:
+        tree = f"{'backup of ' if label.backup else ''}tree version {label.version}"
+        rows.append(("label", f"0x{label.label:04x}: edge {label.edge_id}, {tree}"))
+    rows += [("slice", f"{label.slice} (the tenant)"), ("index", f"{label.index} (its {label.index_of})")]
+    if label.label == GATEWAY_LABEL and label.mac.startswith("02:"):
+        rows.append(("or", f"at a host: the gateway of network {label.index} of slice {label.slice}"))
+    return rows
