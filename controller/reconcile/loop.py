@@ -21,6 +21,7 @@ from typing import Protocol
 
 import structlog
 from immutables import Map
+from prometheus_client import Histogram
 
 from controller.fabric.discovery import Discovery
 from controller.fabric.events import (
@@ -53,6 +54,12 @@ from controller.reconcile.status import Ledger, View, Waiter, by_name
 
 log = structlog.get_logger()
 
+BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+COMPILE_SECONDS = Histogram("pliant_compile_seconds", "Time to work changes into the programs.", buckets=BUCKETS_S)
+APPLY_SECONDS = Histogram(
+    "pliant_apply_seconds", "Time from handing a change to the switches until the last of them confirmed it.",
+    buckets=BUCKETS_S,
+)
 TICK_S = 0.1
 LLDP_ETHERTYPE = b"\x88\xcc"
 
@@ -94,6 +101,8 @@ class Loop:
         self._ledger = Ledger(0)
         self._changed: Map[str, int] = Map()
         self._to_tell: set[str] = set()
+        self._handed_out_s: dict[int, float] = {}
+        """epoch -> when it went to the switches, until all of them confirmed it"""
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._next_tick = 0.0
         self._view = View(world=self._engine.world)
@@ -228,7 +237,8 @@ class Loop:
     def _step(self) -> None:
         epoch = self._ledger.epoch + 1
         try:
-            step = self._engine.step(epoch)
+            with COMPILE_SECONDS.time():
+                step = self._engine.step(epoch)
         except Exception:
             # The world is as it was asked and observed; what follows from it is worked out again, from nothing.
             log.exception("step_failed", generation=self._engine.world.intent.generation)
@@ -251,6 +261,8 @@ class Loop:
         self._keeper.keep(self._engine.world.fabric, step.fabric, step.labels)
 
     def _hand_out(self, step: Step) -> None:
+        if step.targets:
+            self._handed_out_s[self._ledger.epoch] = self._clock()
         for dpid, changes in step.targets.items():
             connection = self._connections.get(dpid)
             if connection and connection.mailbox:
@@ -281,8 +293,12 @@ class Loop:
             refused=by_name(self._refused),
             reached=Map({dpid: self._ledger.reached(dpid) for dpid in world.fabric.switches}),
         )
-        for waiter in self._ledger.close():
-            waiter.set_result(())
+        for record in self._ledger.close():
+            if (handed_out_s := self._handed_out_s.pop(record.epoch, None)) is not None:
+                APPLY_SECONDS.observe(self._clock() - handed_out_s)
+            for waiter in record.waiters:
+                if not waiter.done():
+                    waiter.set_result(())
         if self._to_tell:
             names, self._to_tell = frozenset(self._to_tell), set()
             self._status_changed(names)

@@ -181,14 +181,14 @@ class Ledger:
                 names |= record.names
         return frozenset(names)
 
-    def close(self) -> list[Waiter]:
-        """Forget the epochs that nothing holds open any more; returns the waiters to release."""
-        released = [w for record in self._open if not record.awaits for w in record.waiters if not w.done()]
+    def close(self) -> list[Record]:
+        """Forget the epochs that nothing holds open any more; returns them: their waiters are to be released."""
+        closed = [record for record in self._open if not record.awaits]
         self._open = [record for record in self._open if record.awaits]
         oldest = min((self.confirmed.get(dpid, 0) for dpid in self._touched), default=self.epoch)
         for epoch in [e for e in self._generation_at if e < oldest]:
             del self._generation_at[epoch]
-        return released
+        return closed
 
     def wait(self, generation: int, waiter: Waiter) -> bool:
         """Hold `waiter` until every switch that `generation` touched confirmed it.

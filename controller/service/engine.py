@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
 import structlog
+from prometheus_client import Histogram
 
 from controller.intent import edits
 from controller.intent.edits import Applied
@@ -44,6 +45,10 @@ KEPT_REVISIONS = 10_000
 COMPACT_EVERY = 1_000
 """Revisions between two compactions."""
 
+COMMIT_SECONDS = Histogram(
+    "pliant_commit_seconds", "Time of one use case in the writer thread: edit, checks, transaction.",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
 log = structlog.get_logger()
 
 
@@ -239,7 +244,8 @@ class Engine:
         if self._abandoned:
             raise stopping()
         try:
-            return self._transact(edit, **how)
+            with COMMIT_SECONDS.time():
+                return self._transact(edit, **how)
         except PliantError:
             raise
         except StoreFailed as error:

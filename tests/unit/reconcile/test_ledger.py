@@ -15,8 +15,9 @@ def _waiting(ledger: Ledger, generation: int) -> Waiter:
 
 
 def _release(ledger: Ledger) -> None:
-    for waiter in ledger.close():
-        waiter.set_result(())
+    for record in ledger.close():
+        for waiter in record.waiters:
+            waiter.set_result(())
 
 
 def test_waiter_is_released_by_the_last_switch() -> None:
