@@ -15,6 +15,7 @@ import sys
 _ETH_P_ALL = 3
 _PACKET_OUTGOING = 4
 _UDP = 17
+_QUIET_S = 0.1
 
 
 def udp_frame(
@@ -59,13 +60,20 @@ def send(interface: str, frame: bytes, *, count: int) -> None:
 
 
 def record(interface: str) -> None:
-    """Print each frame that arrives as a line of hex digits, until SIGTERM."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    """Print each frame that arrives as a line of hex digits, until SIGTERM; those that wait at that moment count."""
+    stop: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL)) as wire:
         wire.bind((interface, _ETH_P_ALL))
+        wire.settimeout(_QUIET_S)
         print("recording", flush=True)
         while True:
-            frame, (_, _, kind, _, _) = wire.recvfrom(65536)
+            try:
+                frame, (_, _, kind, _, _) = wire.recvfrom(65536)
+            except TimeoutError:
+                if stop:
+                    return
+                continue
             if kind != _PACKET_OUTGOING:
                 print(frame.hex(), flush=True)
 

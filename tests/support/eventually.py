@@ -1,30 +1,5 @@
-"""Waiting for a state, with a deadline, instead of sleeping and hoping."""
+"""How a test waits: the lab's own way, under the name that the tests use."""
 
-from __future__ import annotations
+from apps.lab.wait import eventually
 
-import time
-from collections.abc import Callable
-from typing import TypeVar
-
-T = TypeVar("T")
-
-_PAUSE_S = 0.02
-
-
-def eventually(check: Callable[[], T], timeout_s: float = 10.0, what: str = "the wanted state") -> T:
-    """Call `check` until it returns something true, and return that; AssertionError with the last state otherwise.
-
-    `check` may also assert: a failed assertion counts as not yet, and its message is the last state.
-    """
-    deadline_s = time.monotonic() + timeout_s
-    while True:
-        try:
-            state = check()
-            if state:
-                return state
-            last = repr(state)
-        except AssertionError as failed:
-            last = str(failed)
-        if time.monotonic() >= deadline_s:
-            raise AssertionError(f"{what}: not within {timeout_s:g} s; last seen: {last}")
-        time.sleep(_PAUSE_S)
+__all__ = ["eventually"]
