@@ -5,7 +5,8 @@
     unix = ""                       unix = "" (state dir)           probe_period_s = 2.0
     certificate/key/ca = ""         certificate/key/ca = ""
 
-An unknown key is an error that suggests the nearest known one.  In the environment a key is PLIANT_<SECTION>__<KEY>.
+An unknown key is an error that suggests the nearest known one.  In the environment a key is PLIANT_<SECTION>__<KEY>, and
+PLIANT_<KEY> for those outside of sections.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from controller.fabric.ports import PortRole
+
+
+OUTSIDE_SECTIONS = ("state_dir", "metrics_listen")
 
 
 class ConfigError(Exception):
@@ -152,6 +156,8 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
         section, separator, key = name.removeprefix("PLIANT_").lower().partition("__")
         if name.startswith("PLIANT_") and separator:
             values.setdefault(section, {})[key] = os.environ[name]
+        elif name.startswith("PLIANT_") and section in OUTSIDE_SECTIONS:
+            values[section] = os.environ[name]
     for dotted, value in (overrides or {}).items():
         place, _, key = dotted.rpartition(".")
         (values.setdefault(place, {}) if place else values)[key] = value

@@ -1,15 +1,17 @@
 """Where a client finds the controller of this machine, and the token that opens it.
 
 The controller keeps its token (mode 0600, made at its first start) and its unix socket in its state directory:
-/var/lib/pliant if it runs as root, else ${XDG_STATE_HOME:-~/.local/state}/pliant.
+/var/lib/pliant if it runs as root, else ${XDG_STATE_HOME:-~/.local/state}/pliant.  Looked at are one's own, that of the
+system and, under sudo, that of who called it: a lab's commands need root, its controller does not.
 
-    target    $PLIANT_TARGET, else the unix socket of a state directory if one is there, else 127.0.0.1:50051
+    target    $PLIANT_SERVER, else the unix socket of a state directory if one is there, else 127.0.0.1:50051
     token     $PLIANT_TOKEN, else the file $PLIANT_TOKEN_FILE, else the token file of a state directory
 """
 
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -27,11 +29,23 @@ def state_dir() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "pliant"
 
 
+def _state_dirs() -> tuple[Path, ...]:
+    """Where a controller of this machine may keep its state, the likeliest first."""
+    caller = os.environ.get("SUDO_UID", "")
+    if os.geteuid() != 0 or not caller.isdigit():
+        return state_dir(), SYSTEM_STATE_DIR
+    try:
+        home = Path(pwd.getpwuid(int(caller)).pw_dir)
+    except KeyError:
+        return state_dir(), SYSTEM_STATE_DIR
+    return state_dir(), SYSTEM_STATE_DIR, home / ".local/state/pliant"
+
+
 def find_target() -> str:
     """A gRPC target for the controller of this machine."""
-    if target := os.environ.get("PLIANT_TARGET"):
+    if target := os.environ.get("PLIANT_SERVER"):
         return target
-    for directory in (state_dir(), SYSTEM_STATE_DIR):
+    for directory in _state_dirs():
         if os.access(directory / SOCKET_NAME, os.R_OK | os.W_OK):
             return f"unix:{directory / SOCKET_NAME}"
     return DEFAULT_TARGET
@@ -43,7 +57,7 @@ def find_token() -> str:
         return token
     if path := os.environ.get("PLIANT_TOKEN_FILE"):
         return Path(path).read_text().strip()
-    for directory in (state_dir(), SYSTEM_STATE_DIR):
+    for directory in _state_dirs():
         if os.access(directory / TOKEN_NAME, os.R_OK):
             return (directory / TOKEN_NAME).read_text().strip()
     return ""

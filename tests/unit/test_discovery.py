@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pliant import discovery
@@ -14,7 +15,7 @@ from controller import config
 @pytest.fixture(autouse=True)
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty state directory, and no other."""
-    for name in ("PLIANT_TARGET", "PLIANT_TOKEN", "PLIANT_TOKEN_FILE"):
+    for name in ("PLIANT_SERVER", "PLIANT_TOKEN", "PLIANT_TOKEN_FILE", "SUDO_UID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PLIANT_STATE_DIR", str(tmp_path))
     monkeypatch.setattr(discovery, "SYSTEM_STATE_DIR", tmp_path / "none")
@@ -50,5 +51,20 @@ def test_environment_goes_before_files(directory: Path, monkeypatch: pytest.Monk
     assert discovery.find_token() == "from a file"
     monkeypatch.setenv("PLIANT_TOKEN", "given")
     assert discovery.find_token() == "given"
-    monkeypatch.setenv("PLIANT_TARGET", "10.0.0.1:50051")
+    monkeypatch.setenv("PLIANT_SERVER", "10.0.0.1:50051")
     assert discovery.find_target() == "10.0.0.1:50051"
+
+
+def test_under_sudo_the_callers_controller_is_found(
+    directory: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sudo pliant` finds the controller that the user runs without sudo."""
+    home = tmp_path_factory.mktemp("home")
+    token = home / ".local/state/pliant/token"
+    token.parent.mkdir(parents=True)
+    token.write_text("of-the-caller\n")
+    monkeypatch.setattr(discovery.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(discovery.pwd, "getpwuid", lambda uid: SimpleNamespace(pw_dir=str(home)))
+    assert discovery.find_token() == ""
+    monkeypatch.setenv("SUDO_UID", "1000")
+    assert discovery.find_token() == "of-the-caller"
