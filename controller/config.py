@@ -5,8 +5,8 @@
     unix = ""                       unix = "" (state dir)           probe_period_s = 2.0
     certificate/key/ca = ""         certificate/key/ca = ""
 
-An unknown key is an error that suggests the nearest known one.  In the environment a key is PLIANT_<SECTION>__<KEY>, and
-PLIANT_<KEY> for those outside of sections.
+An unknown key is an error that suggests the nearest known one.  In the environment a key is PLIANT_<SECTION>__<KEY>,
+and PLIANT_<KEY> for those outside of sections.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from controller.fabric.ports import PortRole
-
 
 OUTSIDE_SECTIONS = ("state_dir", "metrics_listen")
 
