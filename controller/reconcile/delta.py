@@ -61,6 +61,11 @@ class Tracker(Generic[K, V]):
     def in_sync(self) -> bool:
         return not self._differs
 
+    @property
+    def is_clean(self) -> bool:
+        """Whatever the switch holds is wanted; more may be missing."""
+        return not any(key in self.installed for key in self._differs)
+
     def _compare(self, key: K) -> None:
         if self.desired.get(key) == self.installed.get(key):
             self._differs.discard(key)

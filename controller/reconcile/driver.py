@@ -29,12 +29,16 @@ ERRORS_LOGGED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmed:
-    """A switch holds its target of `epoch`, as its barrier says, except for what it refused."""
+    """A switch holds its target of `epoch`, as its barrier says, except for what it refused.
+
+    `clean`: and nothing else.
+    """
 
     dpid: int
     datapath: Datapath
     epoch: int
     refused: Mapping[FragmentKey, str] = field(default_factory=dict)
+    clean: bool = True
     frames: int = 0
 
 
@@ -63,11 +67,12 @@ class Mailbox:
 
     def take(self) -> tuple[int, dict[FragmentKey, Fragment | None]] | None:
         with self._lock:
+            # Also when there is nothing: the wake-up for what was taken before it came must not be left set.
+            self._wake.clear()
             if not self._full:
                 return None
             taken = self._epoch, self._changes
             self._changes, self._full = {}, False
-            self._wake.clear()
             return taken
 
     async def wait(self, timeout_s: float) -> None:
@@ -105,7 +110,7 @@ async def drive(
             frames = await _bring_in_line(session, datapath)
             if taken is not None or frames:
                 report(Confirmed(dpid=datapath.dpid, datapath=datapath, epoch=session.target_epoch,
-                                 refused=dict(session.refused), frames=frames))
+                                 refused=dict(session.refused), clean=session.is_clean, frames=frames))
             wait_s = next_read - clock()
             if not session.in_sync:
                 retry_s = min(max(FIRST_RETRY_S, retry_s * 2), LAST_RETRY_S)

@@ -23,12 +23,13 @@ from controller.fabric.observed import NO_CHANGE, Change
 from controller.fabric.ports import EndPoint
 from controller.intent.snapshot import Snapshot
 from controller.pipeline.affected import Changed, affected
-from controller.pipeline.compiler import compile_fragment
-from controller.pipeline.world import Fragment, FragmentKey, World
+from controller.pipeline.compiler import compile_fragment, fragments_on
+from controller.pipeline.world import Fragment, FragmentKey, Placement, World
 from controller.reconcile.labelling import Labelling
 from controller.reconcile.placing import displace, place
 
 Program = Map[FragmentKey, Fragment]
+_EMPTY: Program = Map()
 _OF_INTENT = frozenset({"port", "peer", "network", "tenant"})
 """Kinds of fragments whose subject starts with the name of an object."""
 
@@ -45,6 +46,13 @@ class Step:
     labels: dict[int, EdgeLabels] = field(default_factory=dict)
     """labels of the edges (dpids) whose versions changed: to be kept before any target is handed out"""
 
+    def then(self, later: Step) -> Step:
+        """Both in one."""
+        targets = {dpid: self.targets.get(dpid, {}) | later.targets.get(dpid, {})
+                   for dpid in self.targets.keys() | later.targets.keys()}
+        return Step(targets=targets, names=self.names | later.names, fabric=self.fabric | later.fabric,
+                    labels=self.labels | later.labels)
+
 
 class Engine:
     """The newest world, its programs, and what the next step has to look at.  Owned by the reconcile thread."""
@@ -59,19 +67,24 @@ class Engine:
         self._names: set[str] = set()
         self._fabric_change = NO_CHANGE
         self._retree = False
+        self._everything = False
 
     # -- what happened
 
     def start_over(self, intent: Snapshot) -> None:
-        """Look at everything again in the next step: at the start, and if a step failed."""
+        """Work out everything again in the next step: at the start, and if a step failed."""
         fabric = self.world.fabric
-        self.world = replace(self.world, intent=intent)
+        self.world = replace(self.world, intent=intent, placement=Placement())
+        self.unbound = Map()
+        self._bindings = Bindings()
         self._names.update(obj.name for obj in intent.objects())
         self._fabric_change |= Change(
             switches=frozenset(fabric.switches), links=frozenset(fabric.links), topology=True,
             ports=frozenset(EndPoint(dpid, no) for dpid, switch in fabric.switches.items() for no in switch.ports),
         )
+        self.labelling.mark_all_changed()
         self._retree = True
+        self._everything = True
 
     def commit(self, intent: Snapshot, names: Iterable[str]) -> None:
         """Intent changed: these objects came, changed or went."""
@@ -88,17 +101,19 @@ class Engine:
         self._retree |= change.topology
         return change
 
-    def confirm(self, dpid: int, epoch: int, refused: Iterable[FragmentKey]) -> None:
-        """A switch confirmed its target of `epoch`, except these fragments."""
+    def confirm(self, dpid: int, epoch: int, refused: Iterable[FragmentKey], *, clean: bool) -> None:
+        """A switch confirmed its target of `epoch`, except these fragments; `clean`: nothing old is left on it."""
         labels = (key.subject for key in refused if key.kind == "label")
-        self.labelling.confirm(dpid, epoch, frozenset((int(edge), int(version)) for edge, version in labels))
+        refused_labels = frozenset((int(edge), int(version)) for edge, version in labels)
+        self.labelling.confirm(dpid, epoch, refused_labels, clean=clean)
 
     # -- what follows
 
     def step(self, epoch: int) -> Step:
         """Work everything that happened into the world and the programs; `epoch` is the number this step will have."""
         names, self._names = self._names, set()
-        rebound = self._bind(names)
+        everything, self._everything = self._everything, False
+        rebound = self._bind(names, set(self.world.fabric.bound) if everything else set())
         change, self._fabric_change = self._fabric_change, NO_CHANGE
         if self._retree:
             self._retree = False
@@ -109,6 +124,8 @@ class Engine:
             ports=frozenset(rebound), objects=frozenset(names), switch_ports=change.ports, switches=change.switches,
             labels=labels, choices=choices,
         ))
+        if everything:
+            keys |= self._all_keys()
         step = Step(fabric=change, labels=self.labelling.take_changed(), names=names | rebound)
         self._compile(keys, step)
         return step
@@ -118,8 +135,16 @@ class Engine:
         held = ((key, self.programs.get(key.dpid, Map()).get(key)) for key in keys)
         return [key for key, fragment in held if compile_fragment(self.world, key) != fragment]
 
-    def _bind(self, names: set[str]) -> set[str]:
-        """Bring bindings, placement, and the roles that follow from them, up to date; returns the ports that moved."""
+    def _all_keys(self) -> set[FragmentKey]:
+        """Every fragment that is held or may exist."""
+        held = {key for program in self.programs.values() for key in program}
+        return held.union(*(fragments_on(self.world, dpid) for dpid in self.world.fabric.switches))
+
+    def _bind(self, names: set[str], left: set[EndPoint]) -> set[str]:
+        """Bring bindings, placement, and the roles that follow from them, up to date; returns the ports that moved.
+
+        `left`: switch ports that count as bound and are not unless a port is found there.
+        """
         ports = {name: self.world.intent.ports.get(name) for name in names if _is_port(name)}
         rebound = self._bindings.update(self.world.fabric, self._fabric_change, ports)
         placement, unbound = self.world.placement, self.unbound
@@ -134,7 +159,7 @@ class Engine:
                 unbound = unbound.set(name, binding)
         self.unbound = unbound
         self.world = replace(self.world, placement=placement)
-        left = {before[name] for name in rebound if name in before}
+        left |= {before[name] for name in rebound if name in before}
         taken = {placement.at[name] for name in rebound if name in placement.at}
         if left != taken:
             self.observe(PortsBound(added=frozenset(taken - left), removed=frozenset(left - taken)))
@@ -159,15 +184,17 @@ class Engine:
 
     def _compile(self, keys: Iterable[FragmentKey], step: Step) -> None:
         """Compile these fragments; what differs from the programs goes into both them and the step's targets."""
-        for key in sorted(keys):
-            program = self.programs.get(key.dpid, Map())
-            fragment, held = compile_fragment(self.world, key), program.get(key)
-            if fragment == held:
-                continue
-            step.targets.setdefault(key.dpid, {})[key] = fragment
+        compiled = ((key, compile_fragment(self.world, key)) for key in sorted(keys))
+        # All of them before the first is taken over: a step that fails has changed no program.
+        differing = [(key, new) for key, new in compiled if new != self.programs.get(key.dpid, _EMPTY).get(key)]
+        for key, fragment in differing:
+            program = self.programs.get(key.dpid, _EMPTY)
             self.programs[key.dpid] = program.delete(key) if fragment is None else program.set(key, fragment)
+            step.targets.setdefault(key.dpid, {})[key] = fragment
             if key.kind in _OF_INTENT:
                 step.names.add(str(key.subject[0]))
+        for dpid in step.targets.keys() - self.world.fabric.switches.keys():
+            del self.programs[dpid], step.targets[dpid]
 
 
 def _is_port(name: str) -> bool:

@@ -35,9 +35,11 @@ class Keeper:
             if self._kept.get(key) == value:
                 continue
             changed[key] = value
+        if not changed:
+            return
+        self._store.save_cache(changed)
+        for key, value in changed.items():
             if value is None:
                 del self._kept[key]
             else:
                 self._kept[key] = value
-        if changed:
-            self._store.save_cache(changed)

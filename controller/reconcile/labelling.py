@@ -70,15 +70,18 @@ class Labelling:
         # A new edge has a choice to make toward every other.
         self._unmapped |= self._edges
 
-    def confirm(self, dpid: int, epoch: int, refused: frozenset[Pair]) -> None:
-        """The switch holds its target of `epoch`, but for the labels (edge, version) that it refused."""
+    def confirm(self, dpid: int, epoch: int, refused: frozenset[Pair], *, clean: bool) -> None:
+        """The switch holds its target of `epoch`, but for the labels (edge, version) that it refused.
+
+        Not `clean`: something of before is still on it, so it may be writing the labels of before.
+        """
         due = self._due.get(dpid, {})
         held = [pair for pair, since in due.items() if since <= epoch and pair not in refused]
         for edge, version in held:
             del due[edge, version]
             self._set(edge, confirmed(self.versions.get(edge, ()), dpid, version))
         flips = self._flips.get(dpid, {})
-        flipped = [edge for edge, since in flips.items() if since <= epoch]
+        flipped = [edge for edge, since in flips.items() if since <= epoch and clean]
         for edge in flipped:
             del flips[edge]
             chosen = self._choices.get(edge, {}).get(dpid)
@@ -93,6 +96,10 @@ class Labelling:
         for edge, writers in self._may_write.items():
             if writers.pop(dpid, None):
                 self._prune(edge)
+
+    def mark_all_changed(self) -> None:
+        """Whoever keeps labels may not have kept the last changes."""
+        self._changed |= self._edge_ids.keys()
 
     def take_changed(self) -> dict[int, EdgeLabels]:
         """The labels of the edges that changed since the last call, for whoever keeps them."""

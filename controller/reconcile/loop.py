@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
-from immutables import Map
 from prometheus_client import Histogram
 
 from controller.fabric.discovery import Discovery
@@ -32,7 +31,6 @@ from controller.fabric.events import (
     PortRemoved,
     SwitchConnected,
     SwitchDisconnected,
-    SwitchForgotten,
 )
 from controller.fabric.graph import Fabric
 from controller.fabric.hearing import shows_host
@@ -47,10 +45,9 @@ from controller.model.status import Status
 from controller.openflow import actions, messages
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.driver import Confirmed, Mailbox, drive
-from controller.reconcile.engine import Engine, Step
 from controller.reconcile.keeper import Keeper
-from controller.reconcile.labelling import Labelling
-from controller.reconcile.status import Ledger, View, Waiter, by_name
+from controller.reconcile.reconciler import Outcome, Reconciler
+from controller.reconcile.status import View, Waiter
 
 log = structlog.get_logger()
 
@@ -61,6 +58,7 @@ APPLY_SECONDS = Histogram(
     buckets=BUCKETS_S,
 )
 TICK_S = 0.1
+STEP_RETRY_S = 1.0
 LLDP_ETHERTYPE = b"\x88\xcc"
 
 
@@ -87,9 +85,8 @@ class Loop:
         self, fabric: Fabric, labels: Mapping[int, EdgeLabels], keeper: Keeper, *, discovery: Discovery,
         io_loop: asyncio.AbstractEventLoop, clock: Callable[[], float], drift_period_s: float,
     ) -> None:
-        self._engine = Engine(fabric, Labelling(labels))
+        self._reconciler = Reconciler(fabric, labels, keeper)
         self._discovery = discovery
-        self._keeper = keeper
         self._io_loop = io_loop
         self._clock = clock
         self._drift_period_s = drift_period_s
@@ -97,20 +94,17 @@ class Loop:
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._connections: dict[int, _Connection] = {}
-        self._refused: dict[int, dict[str, str]] = {}
-        self._ledger = Ledger(0)
-        self._changed: Map[str, int] = Map()
-        self._to_tell: set[str] = set()
         self._handed_out_s: dict[int, float] = {}
         """epoch -> when it went to the switches, until all of them confirmed it"""
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._next_tick = 0.0
-        self._view = View(world=self._engine.world)
+        self._next_try: float | None = None
+        """when to repeat a step that failed"""
 
     def load(self, intent: Snapshot, status_changed: Callable[[frozenset[str]], None]) -> None:
         """Compile what was stored.  Once, before `start`; `status_changed` is called with names, and must not block."""
         self._status_changed = status_changed
-        self._engine.start_over(intent)
+        self._reconciler.load(intent)
         self._step()
 
     # -- any thread
@@ -126,7 +120,7 @@ class Loop:
         return not self._thread.is_alive()
 
     def committed(self, commit: Commit) -> None:
-        self._inbox.put(lambda: self._engine.commit(commit.snapshot, commit.changed))
+        self._inbox.put(lambda: self._reconciler.commit(commit.snapshot, commit.changed))
 
     def connected(self, datapath: Datapath) -> None:
         self._inbox.put(lambda: self._on_connected(datapath))
@@ -160,21 +154,22 @@ class Loop:
         After `timeout_s` it completes with the switches that have not.  Never fails.
         """
         waiter = Waiter()
+        waiter.set_running_or_notify_cancel()  # so that whoever asked cannot cancel it under our hands
         deadline = self._clock() + timeout_s
         self._inbox.put(lambda: self._on_wait(generation, deadline, waiter))
         return waiter
 
     def view(self) -> View:
-        return self._view
+        return self._reconciler.view
 
     def fabric(self) -> Fabric:
-        return self._view.world.fabric
+        return self._reconciler.view.world.fabric
 
     def status(self, name: str) -> Status:
-        return self._view.status(name)
+        return self._reconciler.view.status(name)
 
     def floor(self) -> int:
-        return self._view.floor
+        return self._reconciler.view.floor
 
     def datapath(self, dpid: int) -> Datapath | None:
         """The live connection of a switch, if it has one."""
@@ -190,7 +185,7 @@ class Loop:
 
         the wire is fabric's, or another port has it under its other spelling.
         """
-        world = self._view.world
+        world = self._reconciler.view.world
         switch = world.fabric.switches.get(attachment.dpid)
         found = switch.find_port(attachment.interface, attachment.port_no) if switch else None
         if found is None:
@@ -212,65 +207,61 @@ class Loop:
             try:
                 first = self._inbox.get(timeout=max(0.0, self._next_tick - self._clock()))
             except queue.Empty:
-                self._tick()
+                self._safely(self._tick)
                 continue
             if not self._handle_all(first):
                 return
             self._step()
             if self._clock() >= self._next_tick:
-                self._tick()
+                self._safely(self._tick)
+
+    def _safely(self, deed: Callable[[], None]) -> None:
+        """One bad event must not stop the fabric."""
+        try:
+            deed()
+        except Exception:
+            log.exception("event_failed")
 
     def _handle_all(self, message: Callable[[], None] | None) -> bool:
         """Handle this message and all that wait behind it; False when told to stop."""
         while message is not None:
-            try:
-                message()
-            except Exception:
-                # One bad event must not stop the fabric.
-                log.exception("event_failed")
+            self._safely(message)
             try:
                 message = self._inbox.get_nowait()
             except queue.Empty:
                 return True
         return False
 
-    def _step(self) -> None:
-        epoch = self._ledger.epoch + 1
+    def _step(self) -> Exception | None:
+        """Work in what happened, and let everybody know; the error if that failed and will be tried again."""
         try:
             with COMPILE_SECONDS.time():
-                step = self._engine.step(epoch)
-        except Exception:
-            # The world is as it was asked and observed; what follows from it is worked out again, from nothing.
-            log.exception("step_failed", generation=self._engine.world.intent.generation)
-            self._engine.start_over(self._engine.world.intent)
-            return
-        self._keep(step)
-        generation = self._engine.world.intent.generation
-        names = frozenset(step.names)
-        self._to_tell |= names
-        if step.targets or names or generation != self._ledger.generation:
-            self._ledger.advance(generation, step.targets, names, frozenset(self._connections))
-            self._changed = self._changed.update(dict.fromkeys(names, self._ledger.epoch))
-        self._hand_out(step)
-        self._publish()
-
-    def _keep(self, step: Step) -> None:
-        """Before a switch may hold anything that follows from it: a restart must recognise what it finds."""
-        for alarm in step.fabric.alarms:
+                outcome = self._reconciler.step(self._connections.keys())
+        except Exception as error:
+            log.exception("step_failed", generation=self._reconciler.view.world.intent.generation)
+            self._next_try = self._clock() + STEP_RETRY_S
+            return error
+        self._next_try = None
+        for alarm in outcome.alarms:
             log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)
-        self._keeper.keep(self._engine.world.fabric, step.fabric, step.labels)
+        self._hand_out(outcome)
+        self._release(outcome)
+        if outcome.not_kept is not None:
+            log.error("observed_not_kept", error=str(outcome.not_kept))
+            self._next_try = self._clock() + STEP_RETRY_S
+        return outcome.not_kept
 
-    def _hand_out(self, step: Step) -> None:
-        if step.targets:
-            self._handed_out_s[self._ledger.epoch] = self._clock()
-        for dpid, changes in step.targets.items():
+    def _hand_out(self, outcome: Outcome) -> None:
+        if outcome.targets:
+            self._handed_out_s[outcome.epoch] = self._clock()
+        for dpid, changes in outcome.targets.items():
             connection = self._connections.get(dpid)
             if connection and connection.mailbox:
-                connection.mailbox.put(self._ledger.epoch, changes)
+                connection.mailbox.put(outcome.epoch, changes)
         for dpid, connection in self._connections.items():
             if connection.mailbox is None:
                 connection.mailbox = Mailbox(self._io_loop)
-                connection.mailbox.put(self._ledger.epoch, dict(self._engine.programs.get(dpid, Map())))
+                connection.mailbox.put(outcome.epoch, self._reconciler.program(dpid))
                 self._drive(connection)
 
     def _drive(self, connection: _Connection) -> None:
@@ -286,31 +277,24 @@ class Loop:
 
         task.add_done_callback(ended)
 
-    def _publish(self) -> None:
-        world = self._engine.world
-        self._view = View(
-            world=world, unbound=self._engine.unbound, changed=self._changed, confirmed=self._ledger.confirmed,
-            refused=by_name(self._refused),
-            reached=Map({dpid: self._ledger.reached(dpid) for dpid in world.fabric.switches}),
-        )
-        for record in self._ledger.close():
+    def _release(self, outcome: Outcome) -> None:
+        for record in outcome.closed:
             if (handed_out_s := self._handed_out_s.pop(record.epoch, None)) is not None:
                 APPLY_SECONDS.observe(self._clock() - handed_out_s)
             for waiter in record.waiters:
                 if not waiter.done():
                     waiter.set_result(())
-        if self._to_tell:
-            names, self._to_tell = frozenset(self._to_tell), set()
-            self._status_changed(names)
+        if outcome.names:
+            self._status_changed(outcome.names)
 
     def _tick(self) -> None:
         now = self._clock()
         self._next_tick = now + TICK_S
         for deadline, generation, waiter in self._deadlines:
             if deadline <= now and not waiter.done():
-                waiter.set_result(self._ledger.lagging(generation))
+                waiter.set_result(self._reconciler.ledger.lagging(generation))
         self._deadlines = [item for item in self._deadlines if not item[2].done()]
-        fabric = self._engine.world.fabric
+        fabric = self._reconciler.fabric
         for at, frame in self._discovery.due(now, fabric):
             connection = self._connections.get(at.dpid)
             if connection:
@@ -318,8 +302,8 @@ class Loop:
         lost = self._discovery.lost(fabric)
         for event in lost:
             log.warning("link_lost", link=str(fabric.links[event.src]))
-            self._engine.observe(event)
-        if lost:
+            self._reconciler.observe(event)
+        if lost or (self._next_try is not None and self._next_try <= now):
             self._step()
 
     def _confirmed(self, confirmed: Confirmed) -> None:
@@ -331,7 +315,7 @@ class Loop:
     def _on_connected(self, datapath: Datapath) -> None:
         self._connections[datapath.dpid] = _Connection(datapath)
         ports = datapath.switch_ports()
-        self._engine.observe(SwitchConnected(dpid=datapath.dpid, features=datapath.features, ports=ports))
+        self._reconciler.observe(SwitchConnected(dpid=datapath.dpid, features=datapath.features, ports=ports))
         log.info("switch_connected", switch=format_dpid(datapath.dpid), ports=len(ports))
 
     def _on_disconnected(self, datapath: Datapath) -> None:
@@ -339,7 +323,7 @@ class Loop:
         if connection is None or connection.datapath is not datapath:
             return
         del self._connections[datapath.dpid]
-        self._engine.observe(SwitchDisconnected(dpid=datapath.dpid))
+        self._reconciler.observe(SwitchDisconnected(dpid=datapath.dpid))
         log.info("switch_disconnected", switch=format_dpid(datapath.dpid))
 
     def _on_port(self, datapath: Datapath, port_no: int) -> None:
@@ -347,54 +331,53 @@ class Loop:
             return
         port = datapath.switch_port(port_no)
         if port is None:
-            self._engine.observe(PortRemoved(dpid=datapath.dpid, port_no=port_no))
+            self._reconciler.observe(PortRemoved(dpid=datapath.dpid, port_no=port_no))
         else:
-            self._engine.observe(PortObserved(dpid=datapath.dpid, port=port))
+            self._reconciler.observe(PortObserved(dpid=datapath.dpid, port=port))
 
     def _on_punt(self, at: EndPoint, frame: bytes) -> None:
         if frame[12:14] != LLDP_ETHERTYPE:
             # Punted before the port was known to be fabric, it may arrive after: then it says nothing.
-            if self._engine.world.fabric.role(at) is PortRole.AUTO and shows_host(frame):
-                self._engine.observe(HostHeard(at=at))
+            if self._reconciler.fabric.role(at) is PortRole.AUTO and shows_host(frame):
+                self._reconciler.observe(HostHeard(at=at))
             return
         match self._discovery.received(self._clock(), at, frame):
             case LinkSeen() as seen:
-                self._engine.observe(seen)
+                self._reconciler.observe(seen)
             case Alarm() as alarm:
                 log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)
 
     def _on_declared(self, events: Sequence[Event], done: Future[None]) -> None:
         for event in events:
-            self._engine.observe(event)
-        self._step()
-        done.set_result(None)
+            self._reconciler.observe(event)
+        self._finish(done)
 
     def _on_forget(self, dpid: int, done: Future[None]) -> None:
         name = f"switches/{format_dpid(dpid)}"
         if dpid in self._connections:
             message = f"{name} is connected; stop it or point it elsewhere before it is forgotten"
             done.set_exception(FailedPrecondition("SWITCH_CONNECTED", message, subject=name))
-        elif dpid not in self._engine.world.fabric.switches:
+        elif dpid not in self._reconciler.fabric.switches:
             done.set_exception(NotFound("NOT_FOUND", f"{name} never connected to this controller", subject=name))
         else:
-            self._ledger.forget(dpid)
-            self._engine.labelling.forget(dpid)
-            self._on_declared([SwitchForgotten(dpid=dpid)], done)
+            self._reconciler.forget(dpid)
+            self._finish(done)
+
+    def _finish(self, done: Future[None]) -> None:
+        """Tell who declared something whether it is kept."""
+        error = self._step()
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
 
     def _on_wait(self, generation: int, deadline: float, waiter: Waiter) -> None:
-        if self._ledger.wait(generation, waiter):
+        if self._reconciler.ledger.wait(generation, waiter):
             self._deadlines.append((deadline, generation, waiter))
         else:
             waiter.set_result(())
 
     def _on_confirmed(self, confirmed: Confirmed) -> None:
-        dpid = confirmed.dpid
-        if self.datapath(dpid) is not confirmed.datapath:
-            return
-        self._engine.confirm(dpid, confirmed.epoch, confirmed.refused)
-        before = self._refused.pop(dpid, {})
-        refused = {str(key.subject[0]): text for key, text in confirmed.refused.items() if key.subject}
-        if refused:
-            self._refused[dpid] = refused
-        names = self._ledger.confirm(dpid, confirmed.epoch) | before.keys() | refused.keys()
-        self._to_tell |= names
+        if self.datapath(confirmed.dpid) is confirmed.datapath:
+            self._reconciler.confirm(
+                confirmed.dpid, confirmed.epoch, confirmed.refused, clean=confirmed.clean)

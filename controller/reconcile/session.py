@@ -39,6 +39,11 @@ class Session:
         return self._flows.in_sync and self._groups.in_sync and self._meters.in_sync
 
     @property
+    def is_clean(self) -> bool:
+        """The switch holds nothing that is not wanted: no flow of an object that is gone, none that changed since."""
+        return self._flows.is_clean and self._groups.is_clean and self._meters.is_clean
+
+    @property
     def flow_count(self) -> int:
         return len(self._flows.installed)
 

@@ -35,7 +35,7 @@ class View:
     changed: Map[str, int] = Map()
     """object name -> epoch that last changed it in some switch's target"""
     confirmed: Map[int, int] = Map()
-    """dpid -> epoch confirmed by barrier"""
+    """dpid -> the newest epoch of whose changes the switch has confirmed all that concern it"""
     refused: Map[str, Map[int, str]] = Map()
     """object name -> {dpid: what the switch refused}"""
     reached: Map[int, int] = Map()
@@ -144,23 +144,29 @@ class Ledger:
     def __init__(self, generation: int) -> None:
         self.generation = generation
         self.epoch = 0
-        self.confirmed: Map[int, int] = Map()
+        self.confirmed: dict[int, int] = {}
+        self._clean: dict[int, int] = {}
+        """dpid -> the newest epoch that the switch confirmed with nothing old left on it"""
         self._touched: dict[int, int] = {}
         self._generation_at: dict[int, int] = {0: -1}
         self._open: list[Record] = []
         self._early: list[tuple[int, Waiter]] = []
 
-    def advance(self, generation: int, touched: Iterable[int], names: frozenset[str], connected: frozenset[int]) -> int:
-        """A step of the engine changed the targets of `touched`.  Returns the new epoch."""
+    def advance(
+        self, generation: int, touched: Iterable[int], names: frozenset[str], *, follow_up: Iterable[int] = (),
+    ) -> int:
+        """A step of the engine changed the targets of `touched`.  Returns the new epoch.
+
+        `follow_up`: of these, what changed follows from earlier changes (labels that were confirmed, topology), so it
+        holds up whoever still waits for them.
+        """
         self.epoch += 1
         awaits = dict.fromkeys(touched, self.epoch)
         self._touched.update(awaits)
         generations = range(self.generation + 1, generation + 1)
-        if not generations:
-            # What follows from earlier changes (labels, topology) holds up whoever still waits for them.
-            follow_up = {dpid: epoch for dpid, epoch in awaits.items() if dpid in connected}
-            for record in self._open:
-                record.awaits.update(follow_up)
+        following = dict.fromkeys(follow_up, self.epoch)
+        for record in self._open:
+            record.awaits.update(following)
         self.generation = generation
         self._generation_at[self.epoch] = generation
         self._open.append(Record(self.epoch, generations, names, awaits))
@@ -169,11 +175,16 @@ class Ledger:
             self.wait(wanted, waiter)
         return self.epoch
 
-    def confirm(self, dpid: int, epoch: int) -> frozenset[str]:
-        """A switch confirmed an epoch.  Returns the names of objects that wait for this switch no longer."""
+    def confirm(self, dpid: int, epoch: int, *, clean: bool = True) -> frozenset[str]:
+        """A switch confirmed an epoch.  Returns the names of objects that wait for this switch no longer.
+
+        Not `clean`: it still holds something of before, and with it numbers that nobody else may have.
+        """
+        if clean:
+            self._clean[dpid] = max(epoch, self._clean.get(dpid, -1))
         if epoch <= self.confirmed.get(dpid, -1):
             return frozenset()
-        self.confirmed = self.confirmed.set(dpid, epoch)
+        self.confirmed[dpid] = epoch
         names: set[str] = set()
         for record in self._open:
             if record.awaits.get(dpid, epoch + 1) <= epoch:
@@ -185,7 +196,7 @@ class Ledger:
         """Forget the epochs that nothing holds open any more; returns them: their waiters are to be released."""
         closed = [record for record in self._open if not record.awaits]
         self._open = [record for record in self._open if record.awaits]
-        oldest = min((self.confirmed.get(dpid, 0) for dpid in self._touched), default=self.epoch)
+        oldest = min((self._clean.get(dpid, 0) for dpid in self._touched), default=self.epoch)
         for epoch in [e for e in self._generation_at if e < oldest]:
             del self._generation_at[epoch]
         return closed
@@ -212,13 +223,19 @@ class Ledger:
     def forget(self, dpid: int) -> None:
         """The operator removed the switch: nothing waits for it any more."""
         self._touched.pop(dpid, None)
-        self.confirmed = self.confirmed.delete(dpid) if dpid in self.confirmed else self.confirmed
+        self.confirmed.pop(dpid, None)
+        self._clean.pop(dpid, None)
         for record in self._open:
             record.awaits.pop(dpid, None)
 
+    def covered(self, dpid: int) -> int:
+        """The newest epoch of whose changes the switch confirmed all that concern it; -1: it confirmed nothing yet."""
+        confirmed = self.confirmed.get(dpid, -1)
+        return self.epoch if confirmed >= self._touched.get(dpid, 0) else confirmed
+
     def reached(self, dpid: int) -> int:
-        """The generation that the switch has confirmed; -1 for one that has confirmed nothing yet."""
-        confirmed = self.confirmed.get(dpid)
+        """The generation that the switch has confirmed, nothing older left on it; -1 if it confirmed nothing yet."""
+        confirmed = self._clean.get(dpid)
         if confirmed is None:
             return -1
         if confirmed >= self._touched.get(dpid, 0):

@@ -31,7 +31,7 @@ def test_number_given_on_is_not_confirmed_by_its_former_tree() -> None:
     newest = labelling.versions[EDGE][-1]
     assert (newest.version, newest.hops) == (3, tree_by(99))
     labelling.map(9)
-    labelling.confirm(2, 5, frozenset())
+    labelling.confirm(2, 5, frozenset(), clean=True)
     assert 2 in labelling.versions[EDGE][-1].pending
-    labelling.confirm(2, 9, frozenset())
+    labelling.confirm(2, 9, frozenset(), clean=True)
     assert 2 not in labelling.versions[EDGE][-1].pending

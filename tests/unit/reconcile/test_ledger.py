@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from controller.reconcile.status import Ledger, Waiter
 
-CONNECTED = frozenset({1, 2})
-
 
 def _waiting(ledger: Ledger, generation: int) -> Waiter:
     waiter = Waiter()
@@ -23,7 +21,7 @@ def _release(ledger: Ledger) -> None:
 def test_waiter_is_released_by_the_last_switch() -> None:
     """A generation that touches two switches is there when both confirmed its epoch, not before."""
     ledger = Ledger(0)
-    epoch = ledger.advance(1, [1, 2], frozenset({"x"}), CONNECTED)
+    epoch = ledger.advance(1, [1, 2], frozenset({"x"}))
     waiter = _waiting(ledger, 1)
     ledger.confirm(1, epoch)
     _release(ledger)
@@ -38,11 +36,11 @@ def test_waiter_may_come_before_its_generation_is_compiled() -> None:
     """Waiting for a generation that the loop has not seen yet holds until it has been compiled and confirmed."""
     ledger = Ledger(0)
     waiter = _waiting(ledger, 2)
-    epoch = ledger.advance(1, [1], frozenset(), CONNECTED)
+    epoch = ledger.advance(1, [1], frozenset())
     ledger.confirm(1, epoch)
     _release(ledger)
     assert not waiter.done()
-    epoch = ledger.advance(2, [1], frozenset(), CONNECTED)
+    epoch = ledger.advance(2, [1], frozenset())
     _release(ledger)
     assert not waiter.done()
     ledger.confirm(1, epoch)
@@ -53,10 +51,10 @@ def test_waiter_may_come_before_its_generation_is_compiled() -> None:
 def test_what_follows_from_a_generation_holds_its_waiters() -> None:
     """A later epoch without a new generation (labels confirmed, choices made) is waited for by those still waiting."""
     ledger = Ledger(0)
-    first = ledger.advance(1, [1], frozenset(), CONNECTED)
+    first = ledger.advance(1, [1], frozenset())
     waiter = _waiting(ledger, 1)
     ledger.confirm(1, first)
-    second = ledger.advance(1, [2, 3], frozenset(), CONNECTED)
+    second = ledger.advance(1, [2, 3], frozenset(), follow_up=[2])
     _release(ledger)
     assert not waiter.done()
     ledger.confirm(2, second)
@@ -67,7 +65,7 @@ def test_what_follows_from_a_generation_holds_its_waiters() -> None:
 def test_generation_that_touches_nothing_is_there_at_once() -> None:
     """Nobody waits for an unbound port."""
     ledger = Ledger(0)
-    ledger.advance(1, [], frozenset({"x"}), CONNECTED)
+    ledger.advance(1, [], frozenset({"x"}))
     _release(ledger)
     assert _waiting(ledger, 1).done()
 
@@ -75,11 +73,11 @@ def test_generation_that_touches_nothing_is_there_at_once() -> None:
 def test_switch_reaches_the_generations_it_confirmed() -> None:
     """Never heard of: nothing.  Behind: what it confirmed last.  Nothing to do: the newest."""
     ledger = Ledger(0)
-    epoch = ledger.advance(1, [1, 2], frozenset(), CONNECTED)
+    epoch = ledger.advance(1, [1, 2], frozenset())
     ledger.confirm(1, epoch)
     assert (ledger.reached(1), ledger.reached(2)) == (1, -1)
     ledger.confirm(2, epoch)
-    later = ledger.advance(5, [1], frozenset(), CONNECTED)
+    later = ledger.advance(5, [1], frozenset())
     assert (ledger.reached(1), ledger.reached(2)) == (1, 5)
     ledger.confirm(1, later)
     ledger.close()

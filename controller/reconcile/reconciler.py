@@ -1,0 +1,158 @@
+"""All that the reconcile thread decides, without the thread: no clock, no switch, no log.
+
+    load, commit, observe, confirm, forget   note what happened; cheap
+    step                                     one engine step -> kept durably -> entered in the ledger -> a new view
+
+What a step returns may be handed to switches: whatever a restart needs to recognise it is durable by then, unless the
+store is broken.
+loop.py feeds this from the real world; tests/sequences feeds it every order of events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, replace
+
+from immutables import Map
+
+from controller.fabric.events import Event, SwitchForgotten
+from controller.fabric.graph import Fabric
+from controller.fabric.labels import EdgeLabels
+from controller.fabric.observed import Alarm, Change
+from controller.intent.snapshot import Snapshot
+from controller.pipeline.world import Fragment, FragmentKey
+from controller.reconcile.engine import Engine, Step
+from controller.reconcile.keeper import Keeper
+from controller.reconcile.labelling import Labelling
+from controller.reconcile.status import Ledger, Record, View, by_name
+from controller.service.interfaces import StoreFailed
+
+Changes = Mapping[FragmentKey, Fragment | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What is to be done after a step."""
+
+    epoch: int
+    targets: Mapping[int, Changes]
+    """dpid -> what its target of `epoch` has otherwise than before"""
+    names: frozenset[str]
+    """objects whose status may be another one"""
+    closed: tuple[Record, ...]
+    """epochs that every switch confirmed: whoever waits for them can go on"""
+    alarms: tuple[Alarm, ...]
+    not_kept: StoreFailed | None
+    """why what was observed is not durable; forwarding goes on, and the next step tries again"""
+
+
+class Reconciler:
+    """The newest world, its programs, and how far switches confirmed them.  Used by one thread; `view` by any."""
+
+    def __init__(self, fabric: Fabric, labels: Mapping[int, EdgeLabels], keeper: Keeper) -> None:
+        self.engine = Engine(fabric, Labelling(labels))
+        self.ledger = Ledger(0)
+        self.view = View(world=self.engine.world)
+        self._keeper = keeper
+        self._unkept = Step()
+        self._changed: Map[str, int] = Map()
+        self._refused: dict[int, dict[str, str]] = {}
+        self._to_tell: set[str] = set()
+
+    @property
+    def fabric(self) -> Fabric:
+        return self.engine.world.fabric
+
+    def program(self, dpid: int) -> Changes:
+        """The whole target of a switch, as of the last step."""
+        return dict(self.engine.programs.get(dpid, Map()))
+
+    # -- what happened
+
+    def load(self, intent: Snapshot) -> None:
+        """What was stored.  Once, at the start."""
+        self.engine.start_over(intent)
+
+    def commit(self, intent: Snapshot, names: Iterable[str]) -> None:
+        self.engine.commit(intent, names)
+
+    def observe(self, event: Event) -> Change:
+        return self.engine.observe(event)
+
+    def confirm(self, dpid: int, epoch: int, refused: Mapping[FragmentKey, str], *, clean: bool) -> None:
+        """A switch holds its target of `epoch` but for what it refused; if `clean`, and nothing else."""
+        self.engine.confirm(dpid, epoch, refused, clean=clean)
+        before = self._refused.pop(dpid, {})
+        texts = {str(key.subject[0]): text for key, text in refused.items() if key.subject}
+        if texts:
+            self._refused[dpid] = texts
+        self._to_tell |= self.ledger.confirm(dpid, epoch, clean=clean) | before.keys() | texts.keys()
+
+    def forget(self, dpid: int) -> None:
+        """The operator removed a switch that is out of reach: nothing waits for it, nothing is kept for it."""
+        self.ledger.forget(dpid)
+        self.engine.labelling.forget(dpid)
+        self._to_tell |= self._refused.pop(dpid, {}).keys()
+        self.engine.observe(SwitchForgotten(dpid=dpid))
+
+    # -- what follows
+
+    def step(self, connected: Set[int]) -> Outcome:
+        """Work in everything that happened.  If it raises, hand out nothing and call it again: nothing is lost."""
+        step = self._work()
+        not_kept = self._keep(step)
+        generation = self.engine.world.intent.generation
+        if step.targets or step.names or generation != self.ledger.generation:
+            follow_up = (dpid for dpid, changes in step.targets.items() if _is_about_labels(changes))
+            self.ledger.advance(generation, step.targets, frozenset(step.names), follow_up=connected & {*follow_up})
+            self._note(step.names)
+        self._to_tell |= step.names
+        return self._publish(step, not_kept)
+
+    def _work(self) -> Step:
+        try:
+            step = self._unkept.then(self.engine.step(self.ledger.epoch + 1))
+        except Exception:
+            # The world is as it was asked and observed; what follows from it is worked out again, from nothing.
+            self.engine.start_over(self.engine.world.intent)
+            raise
+        self._unkept = step
+        return step
+
+    def _keep(self, step: Step) -> StoreFailed | None:
+        try:
+            self._keeper.keep(self.fabric, step.fabric, step.labels)
+        except StoreFailed as error:
+            self._unkept = Step(fabric=replace(step.fabric, alarms=()), labels=step.labels)
+            return error
+        self._unkept = Step()
+        return None
+
+    def _note(self, names: Iterable[str]) -> None:
+        """These objects changed in this epoch; of those that are gone nothing is remembered."""
+        changed = self._changed.mutate()
+        for name in names:
+            if self.engine.world.intent.get(name) is not None:
+                changed[name] = self.ledger.epoch
+            elif name in changed:
+                del changed[name]
+        self._changed = changed.finish()
+
+    def _publish(self, step: Step, not_kept: StoreFailed | None) -> Outcome:
+        world, ledger = self.engine.world, self.ledger
+        closed = tuple(ledger.close())
+        self.view = View(
+            world=world, unbound=self.engine.unbound, changed=self._changed, refused=by_name(self._refused),
+            confirmed=Map({dpid: ledger.covered(dpid) for dpid in world.fabric.switches}),
+            reached=Map({dpid: ledger.reached(dpid) for dpid in world.fabric.switches}),
+        )
+        names, self._to_tell = frozenset(self._to_tell), set()
+        return Outcome(
+            epoch=ledger.epoch, targets=step.targets, names=names, closed=closed, alarms=step.fabric.alarms,
+            not_kept=not_kept,
+        )
+
+
+def _is_about_labels(changes: Changes) -> bool:
+    """What a confirmation brings about: labels that can be used now, or that nobody uses any more."""
+    return any(key.kind in ("label", "reach") for key in changes)
