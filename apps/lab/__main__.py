@@ -14,6 +14,7 @@ import signal
 import sys
 from types import FrameType
 
+from pliant import ApiError
 from rich.console import Console
 
 from apps.lab.openvswitch import OpenVSwitch
@@ -49,8 +50,10 @@ def _inside(what: str) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Mininet is needed only in here, and takes its time to import.
     from apps.lab import demo, prompt
-    from apps.lab.fabric import Fabric, log_tail
+    from apps.lab.fabric import Fabric, FabricError, log_tail
+    from apps.lab.measure import MeasureError
     from apps.lab.table import Board
+    from apps.lab.wait import NotReached
 
     console = Console()
     with Fabric() as fabric:
@@ -60,9 +63,10 @@ def _inside(what: str) -> int:
                 return 0
             with Board("Pliant on a leaf-spine of Open vSwitch: 2 spines, 3 leaves, 6 hosts", console=console) as board:
                 demo.run(fabric, board)
-        except Exception:
-            console.print(f"--- the end of pliantd's log\n{log_tail()}", markup=False, highlight=False)
-            raise
+        except (NotReached, MeasureError, ApiError, FabricError) as error:
+            console.print(f"--- the end of pliantd's log\n{log_tail()}\n---", markup=False, highlight=False)
+            console.print(f"lab: {error}", markup=False, highlight=False, style="bold red")
+            return 1
     if not board.holds:
         console.print("not every row holds", style="bold red")
         return 1

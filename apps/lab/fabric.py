@@ -35,6 +35,10 @@ _LEAVES, _SPINES = 3, 2
 _READY_S = 30.0
 
 
+class FabricError(Exception):
+    """The fabric could not be brought up; the message says what ended, and how."""
+
+
 class Fabric:
     """Context manager: two spines, three leaves, six hosts, and a running pliantd that knows all of it."""
 
@@ -133,7 +137,7 @@ class Fabric:
     def _answers(self) -> bool:
         assert self._pliantd is not None
         if self._pliantd.poll() is not None:
-            raise RuntimeError(f"pliantd ended with status {self._pliantd.returncode}\n{log_tail()}")
+            raise FabricError(f"pliantd ended with status {self._pliantd.returncode}\n{log_tail()}")
         try:
             return bool(self.client.server_info().version)
         except pliant.ApiError as error:

@@ -10,7 +10,6 @@ import ipaddress
 import signal
 import socket
 import struct
-import sys
 
 _ETH_P_ALL = 3
 _PACKET_OUTGOING = 4

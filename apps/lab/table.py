@@ -88,7 +88,7 @@ class Board:
                 self._console.print(f"  {mark} {claim}: {row.found} (wanted {wanted})", highlight=False, soft_wrap=True)
 
     def _render(self) -> Table:
-        table = Table(title=self._title, title_justify="left", caption_justify="left")
+        table = Table(title=self._title, title_justify="left", caption_justify="left", expand=True)
         table.add_column("claim", ratio=4)
         table.add_column("wanted", ratio=2)
         table.add_column("measured", ratio=3)

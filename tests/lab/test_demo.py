@@ -17,7 +17,7 @@ _DEMO = [sys.executable, "-m", "apps.lab", "demo"]
 
 
 class _Trace:
-    """What one run of the demo has on the machine: its processes, known by a mark in their environment, and interfaces."""
+    """What one run of the demo has on the machine: processes, known by a mark in their environment; interfaces."""
 
     def __init__(self) -> None:
         self._mark = f"PLIANT_TEST_RUN={uuid.uuid4()}"
