@@ -30,7 +30,7 @@ class Entry:
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Look": {
         "get": Entry("get", "List resources, or show some of them."),
-        "describe": Entry("describe", "Show all there is to know of resources."),
+        "describe": Entry("get", "Show all there is to know of resources."),
         "wait": Entry("wait", "Wait until resources are in a state, or gone."),
     },
     "Change": {

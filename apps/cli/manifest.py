@@ -87,7 +87,7 @@ class _Reader:
         """Fill what metadata says into the message; returns the resource name."""
         needed = places(kind)
         known = [descriptor for descriptor in message.DESCRIPTOR.fields if descriptor.name in (*METADATA, "etag")]
-        keys = self._mapping(node or root, "metadata", None) if node else {}
+        keys = self._mapping(node, "metadata", None) if node else {}
         defaults = {"tenant": self.scope.tenant, "network": self.scope.network}
         ids = []
         for key in (*needed, "name"):
