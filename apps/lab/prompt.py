@@ -41,5 +41,5 @@ def run(fabric: Fabric, console: Console) -> None:
         fabric.start_network()
         fabric.wait_until_known()
         create_tenants(fabric)
-    console.print(_HINTS, highlight=False)
+    console.print(_HINTS, highlight=False, markup=False, soft_wrap=True)
     Prompt(fabric.net)
