@@ -15,9 +15,9 @@ _RIG = pytest.StashKey[Rig]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that uses the `ovs` fixture is an `ovs` test, without saying so twice."""
+    """A test that uses the `ovs` fixture, or its module's fabric, is an `ovs` test, without saying so twice."""
     for item in items:
-        if "ovs" in getattr(item, "fixturenames", ()):
+        if not {"ovs", "shared_fabric"}.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("ovs")
 
 
@@ -42,7 +42,8 @@ def ovs(request: pytest.FixtureRequest) -> Iterator[Rig]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failed test tells what its switches held."""
     report = yield
-    rig = item.stash.get(_RIG, None)
+    shared = getattr(item, "funcargs", {}).get("shared_fabric")
+    rig = item.stash.get(_RIG, shared.rig if shared else None)
     if rig is not None and report.when == "call" and report.failed:
         try:
             state = rig.describe()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,9 +25,11 @@ CONTROLLER = f"tcp:{OPENFLOW}"
 class Pliantd:
     """The controller as a user runs it.  It may be killed and started again; its state directory stays."""
 
-    def __init__(self, rig: Rig, *options: str) -> None:
+    def __init__(self, rig: Rig, *options: str, env: Mapping[str, str] | None = None) -> None:
+        """Args: env: PLIANT_<SECTION>__<KEY> settings."""
         self.rig = rig
         self.options = options
+        self.env = env
         self._process: Process | None = None
         self._client: pliant.Client | None = None
 
@@ -59,7 +62,7 @@ class Pliantd:
         with self.rig.sandbox.path("/run/pliantd.log").open("a") as log:
             self._process = self.rig.sandbox.popen(
                 sys.executable, "-m", "apps.pliantd", "--state-dir", STATE_DIR, "--openflow", OPENFLOW,
-                "--grpc", "", *self.options, stdout=subprocess.DEVNULL, stderr=log)
+                "--grpc", "", *self.options, env=self.env, stdout=subprocess.DEVNULL, stderr=log)
         self._client = pliant.Client(f"unix:{self.socket}", token="")
         eventually(self._answers, timeout_s=20.0, what="pliantd answers")
 
