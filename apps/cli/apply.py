@@ -21,7 +21,7 @@ from apps.cli.settle import settle
 if TYPE_CHECKING:
     from pliant import ApiError, Client
 
-_INDEXED = re.compile(r"resources\[(\d+)\]\.\w+")
+_INDEXED = re.compile(r"resources\[(\d+)\](?:\.(?:tenant|network|subnet|port)\.| \([^)]*\): )?")
 SUFFIXES = (".yaml", ".yml", ".json")
 
 files_option = click.option(
@@ -122,7 +122,7 @@ def _located(error: ApiError, items: Sequence[Item]) -> Failure:
 
     def place(match: re.Match[str]) -> str:
         item = items[int(match[1])] if int(match[1]) < len(items) else None
-        return f"{item.source} {short(item.message.name, item.kind)}: spec" if item else match[0]
+        return f"{item.source} {short(item.message.name, item.kind)}: " if item else match[0]
 
     message = _INDEXED.sub(place, failure.message)
     subject = error.metadata.get("resource", "")
