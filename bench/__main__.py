@@ -1,0 +1,41 @@
+"""The benches: `python -m bench [NAME...] [--quick]`."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import click
+from rich.console import Console
+
+from apps.lab.sandbox import SandboxError
+from bench import ports
+from bench.figures import Report
+
+BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
+    "ports": ports.run,
+}
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--quick", is_flag=True, help="A tenth of the scale: whether it runs, not how fast.")
+def main(names: tuple[str, ...], quick: bool) -> None:
+    """Measure on real Open vSwitch and print the tables.  NAME is one of: ports."""
+    if unknown := set(names) - set(BENCHES):
+        raise click.UsageError(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    console.print(f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {platform.platform()}")
+    for name in names or BENCHES:
+        console.print()
+        try:
+            for report in BENCHES[name](quick=quick):
+                report.show(console)
+        except SandboxError as error:
+            raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()
