@@ -10,6 +10,7 @@ import structlog
 from prometheus_client import start_http_server
 
 from apps.pliantd.datapath import Datapaths
+from apps.pliantd.garbage import set_aside
 from apps.pliantd.packets import Packets
 from controller.build import CannotBuild, Controller, build, openflow_tls
 from controller.config import Config, split_address
@@ -40,6 +41,7 @@ class Process:
     def start(self) -> None:
         """Returns when switches and clients can connect.  StartFailed if an address cannot be listened on."""
         controller = self._controller
+        set_aside()
         controller.runtime.add(Datapaths, loop=controller.loop)
         controller.runtime.add(Packets, loop=controller.loop)
         controller.loop.start()
