@@ -9,6 +9,9 @@ Replication is a tree of groups, so that a port that comes or goes rewrites one 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from controller.fabric.ports import SwitchFeatures
 from controller.openflow import actions
 from controller.pipeline import tables
 from controller.pipeline.answers import answer_for_gateways, answer_for_peer, serve_port
@@ -19,6 +22,7 @@ from controller.pipeline.rates import limit_port
 from controller.pipeline.security import secure_port
 from controller.pipeline.tables import FDB, UNLABEL, UNLABEL_BUM, GroupKind, Kind, MeterKind, Priority, Reason, where
 from controller.pipeline.views import (
+    BoundPort,
     LocalNetwork,
     find_bound_port,
     find_features,
@@ -69,6 +73,11 @@ def compile_peer(world: World, dpid: int, name: str) -> Fragment | None:
     edge_id = 0 if peer.at.dpid == dpid else world.intent.keys.edge_id(peer.at.dpid)
     if edge_id is None:
         return None
+    return _peer(features, peer, edge_id)
+
+
+@lru_cache(maxsize=1024)  # one port's is the same on every other switch, and a batch of ports goes switch by switch
+def _peer(features: SwitchFeatures, peer: BoundPort, edge_id: int) -> Fragment:
     draft = Draft(Kind.PEER, features)
     draft.flow(
         FDB, Priority.NORMAL, where((tables.NETWORK, peer.network_key), eth_dst=peer.mac),

@@ -96,9 +96,9 @@ def other_edges(world: World, dpid: int, network: str) -> Iterator[int]:
 
 def local_keys(world: World, dpid: int, network: str) -> list[int]:
     """Port keys of the network's ports on the switch, ascending."""
-    port_key = world.intent.keys.port_key
-    found = (port_key(name) for name in world.placement.presence[network][dpid])
-    return sorted(key.key24 for key in found if key is not None and key.dpid == dpid)
+    find = world.intent.keys.port_keys.get
+    names = world.placement.presence[network][dpid]
+    return sorted([key.key24 for name in names if (key := find(name)) is not None and key.dpid == dpid])
 
 
 def local_leaves(world: World, dpid: int, network: str) -> list[int]:
