@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import socket
 import struct
+from typing import Any
 
-from mininet.link import TCLink
+from mininet.link import TCIntf, TCLink
 from mininet.node import OVSSwitch
 from mininet.topo import Topo
 
@@ -43,10 +44,23 @@ topos = {"linear": Linear}
 # Below this line all topology files are the same: `mn` executes each by itself, so they cannot share a module.
 
 
-def _count(name: str, value: object, highest: int) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= highest:
+class _ShapedPort(TCIntf):  # type: ignore[misc]
+    """A port with a rate, and a queue of 20 frames in front of it.
+
+    Mininet's queue would hold 1,000.  On the userspace datapath all ports send through one socket that has room for
+    some 90 frames, so one full queue of that size stops the whole switch.
+    """
+
+    def config(self, *args: Any, **params: Any) -> Any:
+        """Mininet calls this, and sets the rate in it.  The queue of a rate takes the interface's length."""
+        self.cmd("ip", "link", "set", "dev", self.name, "txqueuelen", "20")
+        return TCIntf.config(self, *args, **params)
+
+
+def _count(name: str, value: object, highest: int, lowest: int = 1) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest:
         return value
-    raise ValueError(f"{name}={value}: must be a whole number from 1 to {highest}")
+    raise ValueError(f"{name}={value}: must be a whole number from {lowest} to {highest}")
 
 
 def _switch_options(dpid: int) -> dict[str, object]:
@@ -55,14 +69,25 @@ def _switch_options(dpid: int) -> dict[str, object]:
     return {"dpid": f"{dpid:016x}", **options}
 
 
-def _host_options(number: int) -> dict[str, str]:
-    """The MACs that `mn --mac` would give, and 10.0.0.<number>/24."""
-    return {"ip": f"10.0.0.{number}/24", "mac": f"00:00:00:00:00:{number:02x}"}
+def _host_options(number: int, of: int = 254) -> dict[str, str]:
+    """The MACs that `mn --mac` would give, and 10.0.0.<number>/24; in a network `of` more than 254 hosts a /16."""
+    high, low = divmod(number, 256)
+    return {"ip": f"10.0.{high}.{low}/{24 if of <= 254 else 16}", "mac": f"00:00:00:00:{high:02x}:{low:02x}"}
 
 
-def _wire_options() -> dict[str, object]:
-    """Checksum offload off: with it ping works through a userspace switch, but TCP and UDP do not."""
-    return {"cls": TCLink, "txo": False}
+def _wire_options(mbps: float = 0, shape: int = 1) -> dict[str, object]:
+    """Checksum offload off: with it ping works through a userspace switch, but TCP and UDP do not.
+
+    `mbps` is what the wire carries in each direction; 0 is as much as it can.  With shape=0 that is only noted, in the
+    link's option capacity_mbps, and the queues of its ports are left to a controller that makes its own: both on one
+    port would fight.
+    """
+    options: dict[str, object] = {"cls": TCLink, "txo": False}
+    if mbps:
+        options["capacity_mbps"] = mbps
+    if mbps and shape:
+        options.update(bw=mbps, cls1=_ShapedPort, cls2=_ShapedPort)
+    return options
 
 
 def _datapath() -> str:

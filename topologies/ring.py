@@ -1,0 +1,105 @@
+"""A ring of switches, each with hosts: the smallest fabric in which every wire may fail and nobody is cut off.
+
+    h1      h2      h3      h4
+    │       │       │       │
+    s1 ──── s2 ──── s3 ──── s4
+    ╰───────────────────────╯
+
+    sudo mn --custom topologies/ring.py --topo ring,switches=4,hosts=1 --controller remote
+
+It is a loop: it needs a controller that knows how to live with it.  Switch s<i> has dpid i.  Its port 1 leads to the
+left, port 2 to the right (from the last to s1), its hosts are on ports 3 and up; hosts are numbered along the ring.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any
+
+from mininet.link import TCIntf, TCLink
+from mininet.node import OVSSwitch
+from mininet.topo import Topo
+
+
+class Ring(Topo):  # type: ignore[misc]
+    """`ring,switches=4,hosts=1`; hosts are counted per switch."""
+
+    def build(self, switches: int = 4, hosts: int = 1) -> None:
+        """Mininet calls this with what the command line says."""
+        length = _count("switches", switches, 254, lowest=3)
+        each = _count("hosts", hosts, 254 // length)
+        for place in range(1, length + 1):
+            switch = self.addSwitch(f"s{place}", **_switch_options(place))
+            for index in range(1, each + 1):
+                number = (place - 1) * each + index
+                host = self.addHost(f"h{number}", **_host_options(number))
+                self.addLink(host, switch, port1=0, port2=2 + index, **_wire_options())
+        for place in range(1, length + 1):
+            self.addLink(f"s{place}", f"s{place % length + 1}", port1=2, port2=1, **_wire_options())
+
+
+topos = {"ring": Ring}
+
+
+# Below this line all topology files are the same: `mn` executes each by itself, so they cannot share a module.
+
+
+class _ShapedPort(TCIntf):  # type: ignore[misc]
+    """A port with a rate, and a queue of 20 frames in front of it.
+
+    Mininet's queue would hold 1,000.  On the userspace datapath all ports send through one socket that has room for
+    some 90 frames, so one full queue of that size stops the whole switch.
+    """
+
+    def config(self, *args: Any, **params: Any) -> Any:
+        """Mininet calls this, and sets the rate in it.  The queue of a rate takes the interface's length."""
+        self.cmd("ip", "link", "set", "dev", self.name, "txqueuelen", "20")
+        return TCIntf.config(self, *args, **params)
+
+
+def _count(name: str, value: object, highest: int, lowest: int = 1) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest:
+        return value
+    raise ValueError(f"{name}={value}: must be a whole number from {lowest} to {highest}")
+
+
+def _switch_options(dpid: int) -> dict[str, object]:
+    """An explicit dpid, and a switch that forwards nothing until a controller says so."""
+    options = {"cls": OVSSwitch, "failMode": "secure", "protocols": "OpenFlow13", "datapath": _datapath()}
+    return {"dpid": f"{dpid:016x}", **options}
+
+
+def _host_options(number: int, of: int = 254) -> dict[str, str]:
+    """The MACs that `mn --mac` would give, and 10.0.0.<number>/24; in a network `of` more than 254 hosts a /16."""
+    high, low = divmod(number, 256)
+    return {"ip": f"10.0.{high}.{low}/{24 if of <= 254 else 16}", "mac": f"00:00:00:00:{high:02x}:{low:02x}"}
+
+
+def _wire_options(mbps: float = 0, shape: int = 1) -> dict[str, object]:
+    """Checksum offload off: with it ping works through a userspace switch, but TCP and UDP do not.
+
+    `mbps` is what the wire carries in each direction; 0 is as much as it can.  With shape=0 that is only noted, in the
+    link's option capacity_mbps, and the queues of its ports are left to a controller that makes its own: both on one
+    port would fight.
+    """
+    options: dict[str, object] = {"cls": TCLink, "txo": False}
+    if mbps:
+        options["capacity_mbps"] = mbps
+    if mbps and shape:
+        options.update(bw=mbps, cls1=_ShapedPort, cls2=_ShapedPort)
+    return options
+
+
+def _datapath() -> str:
+    """ "kernel" where the kernel has Open vSwitch's datapath, else "user".
+
+    Asks the kernel for the generic-netlink family `ovs_datapath`.  Neither OVS's list of datapath types nor the list of
+    loaded modules tells: the first is what OVS was built with, the second lacks what is built in.
+    """
+    name = b"ovs_datapath\0".ljust(16, b"\0")
+    ask = struct.pack("=BBHHH", 3, 1, 0, 4 + 13, 2) + name  # CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16) as kernel:  # NETLINK_GENERIC
+        kernel.send(struct.pack("=IHHII", 16 + len(ask), 16, 1, 1, 0) + ask)  # GENL_ID_CTRL, NLM_F_REQUEST
+        (kind,) = struct.unpack_from("=H", kernel.recv(65536), 4)
+    return "user" if kind == 2 else "kernel"  # NLMSG_ERROR
