@@ -16,10 +16,13 @@ NO_BUFFER = 0xFFFF
 
 OUTPUT_TYPE, SET_QUEUE_TYPE, GROUP_TYPE, DEC_TTL_TYPE, SET_FIELD_TYPE, EXPERIMENTER_TYPE = 0, 21, 22, 24, 25, 0xFFFF
 NICIRA = 0x00002320
-MOVE_SUBTYPE, LOAD_SUBTYPE, RESUBMIT_SUBTYPE, CONTROLLER_SUBTYPE = 6, 7, 14, 37
+MOVE_SUBTYPE, LOAD_SUBTYPE, MULTIPATH_SUBTYPE, RESUBMIT_SUBTYPE, CONTROLLER_SUBTYPE = 6, 7, 10, 14, 37
 OUTPUT_TRUNC_SUBTYPE, CLONE_SUBTYPE = 39, 42
 PROPERTY_MAX_LEN, PROPERTY_METER = 0, 5
 RESUBMIT_SAME_PORT = 0xFFF8
+SYMMETRIC_L3L4_UDP = 3
+"""Hash over addresses and TCP, UDP or SCTP ports, the same in both directions of a connection."""
+MODULO_N = 0
 
 _OUTPUT = Struct("!HHIH6x")
 _NUMBER = Struct("!HHI")
@@ -28,6 +31,7 @@ _DEC_TTL = Struct("!HH4x").pack(DEC_TTL_TYPE, 8)
 _MOVE = Struct("!HHIHHHHII")
 _LOAD = Struct("!HHIHHIQ")
 _RESUBMIT = Struct("!HHIHHB3x")
+_MULTIPATH = Struct("!HHIHHH2xHHI2xHI")
 _NICIRA_HEAD = Struct("!HHIH6x")
 _OUTPUT_TRUNC = Struct("!HHIHHI")
 _PROPERTY_16 = Struct("!HHH2x")
@@ -89,6 +93,19 @@ def move(src: str, dst: str, *, src_bit: int = 0, dst_bit: int = 0, bits: int | 
     _check_range(target, dst_bit, bits)
     headers = _subfield(source), _subfield(target)
     return _MOVE.pack(EXPERIMENTER_TYPE, 24, NICIRA, MOVE_SUBTYPE, bits, src_bit, dst_bit, *headers)
+
+
+def spread(name: str, n: int, first_bit: int = 0, bits: int | None = None) -> bytes:
+    """Write 0..n-1 into `bits` bits of a field, by a hash of the connection: the same for all its packets."""
+    field = _field(name)
+    bits = field.subfield_bits - first_bit if bits is None else bits
+    _check_range(field, first_bit, bits)
+    if not 1 <= n <= 1 << bits:
+        raise ValueError(f"{name}: {bits} bits cannot hold 0..{n - 1}")
+    place = first_bit << 6 | bits - 1
+    return _MULTIPATH.pack(
+        EXPERIMENTER_TYPE, 32, NICIRA, MULTIPATH_SUBTYPE, SYMMETRIC_L3L4_UDP, 0, MODULO_N, n - 1, 0, place,
+        _subfield(field))
 
 
 def resubmit(table: int) -> bytes:

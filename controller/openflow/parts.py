@@ -60,6 +60,16 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """A hash of the connection, modulo `n`, into some bits of a field."""
+
+    field: str
+    n: int
+    first_bit: int
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Resubmit:
     table: int
 
@@ -102,6 +112,7 @@ Action = (
     | SetField
     | Load
     | Move
+    | Spread
     | Resubmit
     | DecTtl
     | Punt
@@ -133,6 +144,7 @@ _EXPERIMENTER = Struct("!IH")
 _LOAD = Struct("!HIQ")
 _MOVE = Struct("!HHHII")
 _RESUBMIT = Struct("!HB3x")
+_MULTIPATH = Struct("!HH2xHHI2xHI")
 _TRUNC = Struct("!HI")
 _METADATA = Struct("!QQ")
 
@@ -244,6 +256,14 @@ def _move(raw: bytes) -> Action:
     return Move(src, dst, src_bit, dst_bit, bits) if src and dst else UnknownAction(raw)
 
 
+def _spread(raw: bytes) -> Action:
+    hash_fields, basis, algorithm, last, arg, place, header = _MULTIPATH.unpack_from(raw, 10)
+    name = _subfield(header)
+    if name is None or (hash_fields, basis, algorithm, arg) != (act.SYMMETRIC_L3L4_UDP, 0, act.MODULO_N, 0):
+        return UnknownAction(raw)
+    return Spread(name, last + 1, place >> 6, (place & 0x3F) + 1)
+
+
 def _resubmit(raw: bytes) -> Action:
     port, table = _RESUBMIT.unpack_from(raw, 10)
     return Resubmit(table) if port == act.RESUBMIT_SAME_PORT else UnknownAction(raw)
@@ -271,6 +291,7 @@ def _punt(raw: bytes) -> Action:
 _NICIRA_DECODERS: dict[tuple[int, int], Callable[[bytes], Action]] = {
     (act.LOAD_SUBTYPE, 24): _load,
     (act.MOVE_SUBTYPE, 24): _move,
+    (act.MULTIPATH_SUBTYPE, 32): _spread,
     (act.RESUBMIT_SUBTYPE, 16): _resubmit,
     (act.OUTPUT_TRUNC_SUBTYPE, 16): _output_truncated,
 }

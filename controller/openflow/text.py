@@ -139,6 +139,8 @@ def _action(action: parts.Action, table_names: TableNames | None) -> str:
             return f"load:{value:#x}->{_bits(field, first_bit, bits)}"
         case parts.Move(src, dst, src_bit, dst_bit, bits):
             return f"move:{_bits(src, src_bit, bits)}->{_bits(dst, dst_bit, bits)}"
+        case parts.Spread(field, n, first_bit, bits):
+            return f"multipath(symmetric_l3l4+udp,0,modulo_n,{n},0,{_bits(field, first_bit, bits)})"
         case parts.Resubmit(table):
             return f"resubmit(,{_table(table, table_names)})"
         case parts.DecTtl():

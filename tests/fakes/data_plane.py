@@ -12,6 +12,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Self
+from zlib import crc32
 
 from controller.fabric.graph import EndPoint
 from controller.openflow import actions as act
@@ -31,6 +32,7 @@ from controller.openflow.parts import (
     Punt,
     Resubmit,
     SetField,
+    Spread,
     ToGroup,
     decode_actions,
     decode_instructions,
@@ -41,6 +43,7 @@ from tests.fakes import packets
 MAX_RESUBMITS, MAX_DEPTH = 4096, 64
 _PASSES_ON = (Output, ToGroup, Resubmit)
 _BUCKET_MAY = (SetField, Load, Move, DecTtl, *_PASSES_ON)
+_ENDS = ("ipv4", "ipv6", "tcp", "udp")
 
 
 class Refused(Exception):
@@ -103,6 +106,12 @@ class _State:
     def set_bits(self, name: str, value: int, first_bit: int, bits: int) -> None:
         mask = ((1 << bits) - 1) << first_bit
         self.set(name, self.get(name) & ~mask | value << first_bit)
+
+
+def _connection_hash(state: _State) -> int:
+    """The same for both directions of a connection, like OVS's symmetric_l3l4+udp, though not the same number."""
+    ends = (tuple(state.get(f"{layer}_{end}") for layer in _ENDS) for end in ("src", "dst"))
+    return crc32(repr(sorted(ends)).encode())
 
 
 class FakeSwitch:
@@ -286,6 +295,8 @@ class FakeSwitch:
                     state.set(name, value)
                 case Load(name, value, first_bit, bits):
                     state.set_bits(name, value, first_bit, bits)
+                case Spread(name, n, first_bit, bits):
+                    state.set_bits(name, _connection_hash(state) % n, first_bit, bits)
                 case Move(src, dst, src_bit, dst_bit, bits):
                     value = state.get(src) >> src_bit & (1 << bits) - 1
                     state.set_bits(dst, value, dst_bit, bits)

@@ -64,7 +64,15 @@ def moves(draw: st.DrawFn) -> bytes:
     return act.move(src, dst, src_bit=src_bit, dst_bit=dst_bit, bits=bits)
 
 
+@st.composite
+def spreads(draw: st.DrawFn) -> bytes:
+    name = draw(FIELD_NAMES)
+    first_bit, bits = draw(ranges(FIELDS[name], 16))
+    return act.spread(name, draw(st.integers(1, 1 << bits)), first_bit, bits)
+
+
 PLAIN_ACTIONS = st.one_of(
+    spreads(),
     st.builds(act.output, U32, U16),
     st.just(act.in_port()),
     st.builds(act.controller, U16, meter_id=st.none() | U32),

@@ -108,7 +108,7 @@ def _program() -> Iterator[tuple[bytes, bytes]]:
     for action in (
         act.output(5), act.in_port(), act.controller(), act.controller(128), act.controller(meter_id=5),
         act.controller(64, meter_id=messages.CONTROLLER_METER), act.group(7), act.set_queue(5), act.resubmit(0),
-        act.clone(act.group(7), act.set_field("reg1", 3)), act.output_truncated(5, 64),
+        act.clone(act.group(7), act.set_field("reg1", 3)), act.output_truncated(5, 64), act.spread("reg4", 4, 16, 2),
         act.set_field("metadata", 5),
     ):  # fmt: skip
         yield b"", ins.apply(action)

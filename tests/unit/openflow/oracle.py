@@ -11,6 +11,7 @@ from os_ken.ofproto import ofproto_protocol
 from os_ken.ofproto import ofproto_v1_3 as ofp
 from os_ken.ofproto import ofproto_v1_3_parser as osken
 
+from controller.openflow import actions as act
 from controller.openflow import parts
 from controller.openflow.entries import Flow, Group, Meter
 from controller.openflow.fields import FIELDS
@@ -61,6 +62,10 @@ def action(done: parts.Action) -> Any:
             return osken.OFPActionDecNwTtl()
         case parts.Resubmit(table):
             return osken.NXActionResubmitTable(in_port=ofp.OFPP_IN_PORT & 0xFFFF, table_id=table)
+        case parts.Spread(field, n, first_bit, bits):
+            return osken.NXActionMultipath(
+                fields=act.SYMMETRIC_L3L4_UDP, basis=0, algorithm=act.MODULO_N, max_link=n - 1, arg=0,
+                ofs_nbits=first_bit << 6 | bits - 1, dst=_subfield(field))
         case parts.OutputTruncated(port_no, max_len):
             return osken.NXActionOutputTrunc(port=port_no, max_len=max_len)
         case parts.SetField(field, value):

@@ -49,6 +49,8 @@ def encoded(action: parts.Action) -> bytes:
             return act.load(field, value, first_bit, bits)
         case parts.Move(src, dst, src_bit, dst_bit, bits):
             return act.move(src, dst, src_bit=src_bit, dst_bit=dst_bit, bits=bits)
+        case parts.Spread(field, n, first_bit, bits):
+            return act.spread(field, n, first_bit, bits)
         case parts.Resubmit(table):
             return act.resubmit(table)
         case parts.OutputTruncated(port_no, max_len):

@@ -80,6 +80,7 @@ def test_match_reads_as_words(oxm: bytes, expected: str) -> None:
         (act.move("reg7", "eth_dst", bits=24), "move:reg7[0..23]->eth_dst[0..23]"),
         (act.clone(act.group(7), act.dec_ttl()), "clone(group:7,dec_ttl)"),
         (act.output_truncated(5, 64), "output(port=5,max_len=64)"),
+        (act.spread("reg4", 4, 16, 2), "multipath(symmetric_l3l4+udp,0,modulo_n,4,0,reg4[16..17])"),
         (bytes.fromhex("0011000888a80000"), "unknown_action(0011000888a80000)"),
     ],
 )
