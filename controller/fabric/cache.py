@@ -1,4 +1,4 @@
-"""What was observed, as JSON-able records that survive a restart: one per switch, link, and edge's label versions.
+"""What was observed, as JSON-able records that survive a restart: per switch, port, link, and edge's label versions.
 
 Left out, because a restart does not know it: which switches are connected, and which switch ports are bound (bindings
 follow from intent).  Knows no store; a record that is None is to be deleted.
@@ -32,8 +32,11 @@ def fabric_records(fabric: Fabric, change: Change) -> Records:
     records: Records = {}
     for dpid in sorted(change.switches):
         switch = fabric.switches.get(dpid)
-        records[f"switch/{dpid:016x}"] = None if switch is None else _from_switch(switch)
+        records[f"switch/{dpid:016x}"] = None if switch is None else {"features": asdict(switch.features)}
         records[f"declared/{dpid:016x}"] = _from_declared(fabric, dpid)
+    for at in sorted(change.ports):
+        port = fabric.port(at)
+        records[f"port/{at.dpid:016x}/{at.port_no}"] = None if port is None else asdict(port)
     for src in sorted(change.links):
         link = fabric.links.get(src)
         records[f"link/{src.dpid:016x}/{src.port_no}"] = None if link is None else _from_link(link)
@@ -59,17 +62,21 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
 
     ValueError names a record that cannot be read.  Records of other kinds are left alone.
     """
-    switches, links, labels = {}, {}, {}
+    features: dict[int, SwitchFeatures] = {}
+    ports: dict[int, list[SwitchPort]] = {}
+    links, labels = {}, {}
     roles: dict[int, Map[str, PortRole]] = {}
     capacities: dict[int, Map[int, int]] = {}
     for key, record in records.items():
         kind, _, subject = key.partition("/")
-        if record is None or kind not in ("switch", "declared", "link", "labels"):
+        if record is None or kind not in ("switch", "port", "declared", "link", "labels"):
             continue
         try:
             dpid = int(subject[:16], 16)
             if kind == "switch":
-                switches[dpid] = _to_switch(dpid, record)
+                features[dpid] = SwitchFeatures(**record["features"])
+            elif kind == "port":
+                ports.setdefault(dpid, []).append(_to_port(record))
             elif kind == "link":
                 link = _to_link(record)
                 links[link.src] = link
@@ -82,7 +89,7 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"record {key!r} of what was observed cannot be read: {error!r}") from error
     fabric = Fabric(
-        switches=Map(switches),
+        switches=Map({dpid: _switch(dpid, known, ports.get(dpid, [])) for dpid, known in features.items()}),
         links=Map(links),
         into=Map({link.dst: src for src, link in links.items()}),
         declared_roles=Map({dpid: declared for dpid, declared in roles.items() if declared}),
@@ -92,24 +99,19 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
     return fabric, labels
 
 
-def _from_switch(switch: Switch) -> Json:
-    ports = [asdict(port) for _, port in sorted(switch.ports.items())]
-    return {"features": asdict(switch.features), "ports": ports}
-
-
-def _to_switch(dpid: int, record: Json) -> Switch:
-    ports = {}
-    for fields in record["ports"]:
-        role = fields["declared_role"]
-        port = SwitchPort(**{**fields, "declared_role": None if role is None else PortRole(role)})
-        ports[port.port_no] = port
+def _switch(dpid: int, features: SwitchFeatures, ports: list[SwitchPort]) -> Switch:
     return Switch(
         dpid=dpid,
         connected=False,
-        features=SwitchFeatures(**record["features"]),
-        ports=Map(ports),
-        by_name=Map({port.name: port.port_no for port in ports.values()}),
+        features=features,
+        ports=Map({port.port_no: port for port in ports}),
+        by_name=Map({port.name: port.port_no for port in ports}),
     )
+
+
+def _to_port(record: Json) -> SwitchPort:
+    role = record["declared_role"]
+    return SwitchPort(**{**record, "declared_role": None if role is None else PortRole(role)})
 
 
 def _from_link(link: Link) -> Json:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from immutables import Map
 
 from controller.fabric.cache import Json, everything, fabric_records, label_records, restore
-from controller.fabric.graph import EndPoint, Event, Fabric, HostHeard, PortRole, PortsBound, SwitchForgotten
+from controller.fabric.graph import EndPoint, Event, Fabric, HostHeard, PortRole, SwitchForgotten
 from controller.fabric.labels import EdgeLabels, advance, confirmed
 from controller.fabric.paths import in_tree
 from tests.unit.fabric.fabrics import after, leaf_spine
@@ -52,15 +52,15 @@ def test_everything_is_what_built_the_fabric() -> None:
 
 
 def test_change_writes_only_its_own_records() -> None:
-    """A host heard on one switch writes that switch; forgetting it deletes its records and those of its links."""
+    """A host heard writes its port, not the neighbours; forgetting a switch deletes its records and its links'."""
     fabric, change = leaf_spine(2, 3).apply(HostHeard(at=EndPoint(101, 100)))
-    assert set(stored(fabric_records(fabric, change))) == {f"switch/{101:016x}"}
-    fabric, change = fabric.apply(PortsBound(added=frozenset({EndPoint(101, 100)})))
-    assert fabric_records(fabric, change) == {}
+    assert set(stored(fabric_records(fabric, change))) == {f"switch/{101:016x}", f"port/{101:016x}/100"}
+    before = stored(fabric_records(fabric, everything(fabric)))
     fabric, change = fabric.apply(SwitchForgotten(dpid=1))
     records = fabric_records(fabric, change)
-    assert set(records.values()) == {None}
-    assert sum(key.startswith("link/") for key in records) == 6
+    gone = {key for key, record in records.items() if record is None and key in before}
+    assert gone == {key for key in before if f"/{1:016x}" in key} | {f"link/{leaf:016x}/1" for leaf in (101, 102, 103)}
+    assert {key: record for key, record in records.items() if record is not None}.items() <= before.items()
 
 
 def test_label_versions_come_back() -> None:
