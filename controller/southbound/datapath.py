@@ -155,7 +155,7 @@ class SwitchDatapath(osken.Datapath, asyncio.Protocol):  # type: ignore[misc]  #
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._outbox.attach(transport)
         self._home.arrived(self)
-        self._outbox.write(framing.hello(OPENFLOW_1_3, self._outbox.next_xid()))
+        self._outbox.write(framing.hello(OPENFLOW_1_3))
         self.set_state(HANDSHAKE)
 
     def data_received(self, data: bytes) -> None:

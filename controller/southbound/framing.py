@@ -82,9 +82,14 @@ class Framer:
             raise FramingError(f"length {length} in the header of a message of type {kind}")
 
 
-def hello(version: int, xid: int) -> bytes:
-    """A HELLO that offers exactly `version`, in the header and as a bitmap."""
-    return HEADER.pack(version, HELLO, 16, xid) + _BITMAP.pack(1, 8, 1 << version)
+def hello(version: int) -> bytes:
+    """A HELLO that offers `version`, in the header only and with transaction 0.
+
+    No bitmap, because `mn --controller remote` asks by telnet whether we listen, in a shell whose output it reads byte
+    for byte: a 1 in our greeting (the bitmap's type; a transaction) makes it wait for ever.  A peer without this
+    version says so all the same.
+    """
+    return HEADER.pack(version, HELLO, HEADER_BYTES, 0)
 
 
 def hello_failed(version: int, xid: int, why: bytes) -> bytes:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from apps.lab.sandbox import Process
 from tests.support.eventually import eventually
 from tests.support.pliantd import STATE_DIR, Pliantd
 from tests.support.rig import Rig
@@ -20,13 +19,37 @@ _READY_S = 30.0
 _COMMAND_S = 120.0
 
 
+class Mininet:
+    """`mn` in the sandbox, at its prompt."""
+
+    def __init__(self, rig: Rig, *options: str) -> None:
+        # To a file: a pipe would be held open by whatever mn leaves behind, and so outlast it.
+        self._log = rig.sandbox.path("/run/mn.log")
+        with self._log.open("w") as log:
+            self._process = rig.sandbox.popen(
+                "mn", "--controller", "remote,ip=127.0.0.1,port=6653", *options,
+                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
+            )
+
+    def run(self, *commands: str) -> str:
+        """What it prints while it does that and then leaves."""
+        self._process.communicate("\n".join([*commands, "exit", ""]), timeout=_COMMAND_S)
+        return self.said()
+
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
 @contextmanager
-def mininet(pliantd: Pliantd, *options: str, switches: int, links: int) -> Iterator[Process]:
+def mininet(pliantd: Pliantd, *options: str, switches: int, links: int) -> Iterator[Mininet]:
     """`mn` with pliantd as its remote controller; ready when pliantd knows all of it."""
-    process = pliantd.rig.sandbox.popen(
-        "sh", "-c", '"$0" "$@" 2>&1', "mn", "--controller", "remote,ip=127.0.0.1,port=6653", *options,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )
+    mn = Mininet(pliantd.rig, *options)
 
     def connected() -> bool:
         found = [switch.name for switch in pliantd.client.switches.list() if switch.connected and switch.in_sync]
@@ -37,15 +60,12 @@ def mininet(pliantd: Pliantd, *options: str, switches: int, links: int) -> Itera
         eventually(connected, timeout_s=_READY_S, what=f"{switches} switches are in sync")
         if links:
             pliantd.wait_for_links(links)
-        yield process
+        yield mn
+    except BaseException:
+        print(f"--- mn (running: {mn.running()})\n{mn.said()}\n{pliantd.rig.sandbox.run('ps', 'axwwf')}")
+        raise
     finally:
-        process.kill()
-
-
-def mn_says(process: Process, *commands: str) -> str:
-    """What Mininet prints while it does that and then leaves."""
-    output, _ = process.communicate("\n".join([*commands, "exit", ""]), timeout=_COMMAND_S)
-    return output
+        mn.kill()
 
 
 def pliant(pliantd: Pliantd, *argv: str) -> str:
@@ -65,7 +85,7 @@ def test_pingall_works_after_adopting_a_leaf_spine(ovs: Rig) -> None:
         ports = pliant(pliantd, "get", "ports").splitlines()[1:]
         assert len(ports) == 6 and all("ACTIVE" in row for row in ports), ports
         assert pliant(pliantd, "lab", "adopt").count("unchanged") == 7
-        said = mn_says(mn, "pingall")
+        said = mn.run("pingall")
         assert "Results: 0% dropped (30/30 received)" in said, said
 
 
@@ -76,7 +96,7 @@ def test_adopted_hosts_keep_random_macs_and_networks_stay_apart(ovs: Rig) -> Non
     with Pliantd(ovs) as pliantd, mininet(pliantd, *plain, switches=1, links=0) as mn:
         pliant(pliantd, "lab", "adopt", "h1", "h2", "--tenant", "red")
         pliant(pliantd, "lab", "adopt", "h3", "h4", "--tenant", "blue")
-        said = mn_says(mn, "h1 ping -c 2 -W 1 10.0.0.2", "h3 ping -c 2 -W 1 10.0.0.4", "h1 ping -c 2 -W 1 10.0.0.3")
+        said = mn.run("h1 ping -c 2 -W 1 10.0.0.2", "h3 ping -c 2 -W 1 10.0.0.4", "h1 ping -c 2 -W 1 10.0.0.3")
         inside, other_inside, across = [line for line in said.splitlines() if "packet loss" in line]
         assert " 0% packet loss" in inside, said
         assert " 0% packet loss" in other_inside, said

@@ -80,7 +80,7 @@ def test_a_change_of_version_is_refused() -> None:
 def test_version_may_be_agreed_between_two_frames_of_one_read() -> None:
     """A HELLO and what follows it may arrive together."""
     framer, seen = Framer(), []
-    for frame in framer.feed(hello(4, 1) + HEADER.pack(4, 2, 8, 2)):
+    for frame in framer.feed(hello(4) + HEADER.pack(4, 2, 8, 2)):
         framer.version = 4
         seen.append(frame[1])
     assert seen == [0, 2]
@@ -89,7 +89,7 @@ def test_version_may_be_agreed_between_two_frames_of_one_read() -> None:
 @pytest.mark.parametrize(
     ("frame", "versions"),
     [
-        (hello(4, 1), {4}),
+        (hello(4), {1, 2, 3, 4}),
         (HEADER.pack(4, 0, 8, 1), {1, 2, 3, 4}),
         (HEADER.pack(6, 0, 16, 1) + bytes.fromhex("0001000800000012"), {1, 4}),
         (HEADER.pack(4, 0, 24, 1) + bytes.fromhex("0007000400000000") + bytes.fromhex("0001000800000010"), {4}),
@@ -98,6 +98,11 @@ def test_version_may_be_agreed_between_two_frames_of_one_read() -> None:
 def test_hello_tells_the_versions(frame: bytes, versions: set[int]) -> None:
     """By its bitmap if it has one, else everything up to its own; unknown elements are skipped by their length."""
     assert offered_versions(frame) == versions
+
+
+def test_our_hello_has_no_byte_that_mininets_shell_takes_for_a_mark() -> None:
+    """`mn --controller remote` telnets to us; 1 announces a process id to it, 127 the end of the output."""
+    assert not set(hello(4)) & {1, 127}
 
 
 @pytest.mark.parametrize("element", ["0001000000000000", "00010003", "0001ffff00000000"])
