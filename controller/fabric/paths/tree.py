@@ -34,7 +34,7 @@ def in_tree(fabric: Fabric, edge_dpid: int) -> Tree:
     if edge_dpid not in graph:
         return Map()
     distance = _distances(fabric, edge_dpid)
-    rank = {dpid: _rank(edge_dpid, dpid) for dpid in distance}
+    ranks = {dpid: rank(edge_dpid, dpid) for dpid in distance}
     hops = {edge_dpid: Hop(0, edge_dpid)}
     for dpid, (cost, n_hops) in distance.items():
         if dpid == edge_dpid:
@@ -42,7 +42,7 @@ def in_tree(fabric: Fabric, edge_dpid: int) -> Tree:
         nearer = (
             hop for hop, link in graph.adj[dpid].items() if distance.get(hop) == (cost - link["cost"], n_hops - 1)
         )
-        best = min(nearer, key=rank.__getitem__)
+        best = min(nearer, key=ranks.__getitem__)
         hops[dpid] = Hop(graph.adj[dpid][best]["port_no"], best)
     return Map(hops)
 
@@ -63,5 +63,6 @@ def _distances(fabric: Fabric, edge_dpid: int) -> dict[int, tuple[int, int]]:
     return distance
 
 
-def _rank(edge_dpid: int, dpid: int) -> bytes:
-    return blake2b(edge_dpid.to_bytes(8) + dpid.to_bytes(8), digest_size=16).digest()
+def rank(edge_dpid: int, dpid: int, turn: int = 0) -> bytes:
+    """Where a switch stands among equals on the way to an edge: the same in every run, another in each turn."""
+    return blake2b(edge_dpid.to_bytes(8) + dpid.to_bytes(8), digest_size=16, salt=turn.to_bytes(8)).digest()
