@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apps.cli.errors import DENIED, UNAVAILABLE, Failure
+from apps.cli.errors import DENIED, UNAVAILABLE, USAGE, Failure
 
 if TYPE_CHECKING:
     from pliant import Client
@@ -64,7 +64,7 @@ def _check_reachable(target: str) -> None:
         elif "/" not in target:
             host, _, port = target.rpartition(":")
             if not host or not port.isdigit() or int(port) > 65_535:
-                raise Failure(f"{target!r} is no address of a controller: write HOST:PORT or unix:PATH", 2)
+                raise Failure(f"{target!r} is no address of a controller: write HOST:PORT or unix:PATH", USAGE)
             socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise Failure(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from apps.cli.errors import UNAVAILABLE, Failure
+from apps.cli.errors import NOT_FOUND, UNAVAILABLE, Failure
 from apps.cli.kinds import OWNED, Scope, find_targets
 from apps.cli.options import scope_options, timeout_option
 from apps.cli.session import Session
@@ -83,13 +83,13 @@ def _follow(events: Watch, name: str, wanted: str | None) -> str | None:
         if event.type == watch_pb2.EVENT_TYPE_SYNCED and not seen:
             if wanted is None:
                 return None
-            raise Failure(f"{name} does not exist", 3)
+            raise Failure(f"{name} does not exist", NOT_FOUND)
         if message is None or message.name != name:
             continue
         if event.type == watch_pb2.EVENT_TYPE_DELETED:
             if wanted is None:
                 return None
-            raise Failure(f"{name} was deleted while waiting for it", 3)
+            raise Failure(f"{name} was deleted while waiting for it", NOT_FOUND)
         seen = state(message)
         if wanted == seen and not message.reconciling:
             return None
