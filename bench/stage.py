@@ -45,13 +45,13 @@ class Stage:
     def wire(self, count: int) -> None:
         """Have at least so many switch ports for tenants, spread evenly over the leaves."""
         each = -(-count // self.leaves)
+        transaction: list[str] = []
         for leaf in range(1, self.leaves + 1):
-            names = [(f"l{leaf}p{number}", number) for number in range(self._wired + 1, each + 1)]
-            for start in range(0, len(names), 500):
-                transaction: list[str] = []
-                for name, number in names[start:start + 500]:
-                    transaction += _patch(f"leaf{leaf}", name, number, f"{name}x")
-                self.ovs.vsctl(*transaction)
+            for number in range(self._wired + 1, each + 1):
+                name = f"l{leaf}p{number}"
+                transaction += _patch(f"leaf{leaf}", name, number, f"{name}x")
+        # One transaction: ovs-vswitchd walks over all its ports after each.
+        self.ovs.sandbox.run("ovs-vsctl", *transaction, timeout_s=120)
         self._wired = max(self._wired, each)
         self.settle(ports=self._wired)
 
@@ -74,6 +74,11 @@ class Stage:
             return True
 
         eventually(settled, timeout_s=120, what="the fabric is known and in sync")
+
+    def flow_count(self, bridge: str) -> int:
+        """How many flows the bridge holds, by its own account."""
+        aggregate = self.ovs.ofctl("dump-aggregate", bridge)
+        return int(aggregate.rpartition("flow_count=")[2])
 
     def spent_s(self) -> Mapping[str, float]:
         """Seconds spent so far in commit, compile and apply, by pliantd's own account."""

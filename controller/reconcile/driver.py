@@ -94,6 +94,7 @@ async def drive(
     session = Session(datapath.dpid)
     clock = asyncio.get_running_loop().time
     retry_s = 0.0
+    first = True
     try:
         session.read(await asyncio.wrap_future(datapath.read_back()))
         # Each at its own time within the period: a whole fabric read at once would hold up every change.
@@ -109,6 +110,9 @@ async def drive(
                 if drifted:
                     log.warning("drift_found", switch=f"{datapath.dpid:016x}", entries=drifted)
             frames = await _bring_in_line(session, datapath)
+            if first and session.in_sync:
+                first = False
+                log.info("switch_in_sync", switch=f"{datapath.dpid:016x}", flows=session.flow_count, frames=frames)
             if taken is not None or frames:
                 report(Confirmed(dpid=datapath.dpid, datapath=datapath, epoch=session.target_epoch,
                                  refused=dict(session.refused), clean=session.is_clean, frames=frames))
