@@ -21,6 +21,7 @@ import yaml
 from pydantic import BaseModel
 
 from apps.cli.__main__ import COMMANDS, cli
+from apps.cli.errors import EXIT_CODES
 from apps.cli.kinds import Scope
 from apps.cli.manifest import read_manifest
 from apps.lab.wait import eventually
@@ -255,7 +256,7 @@ def test_every_reason_of_a_state_is_documented() -> None:
     """docs/troubleshooting.md says what to do about each condition, alarm and drop."""
     page = ROOT / "docs/troubleshooting.md"
     conditions = set(re.findall(r"\b(?:Condition|Unbound)\(\s*reason=\"([A-Z_]+)\"", _sources()))
-    alarms = set(re.findall(r"\bAlarm\(\s*reason=\"([A-Z_]+)\"", _sources()))
+    alarms = set(re.findall(r"(?:\bAlarm\(\s*reason=|\b_alarm\()\"([A-Z_]+)\"", _sources()))
     assert {row[0] for row in rows(page, "condition")} == conditions
     assert {row[0] for row in rows(page, "alarm")} == alarms
     assert {row[0] for row in rows(page, "drop")} == {reason.name for reason in Reason}
@@ -272,6 +273,7 @@ def test_every_command_is_documented() -> None:
     page = (ROOT / "docs/cli.md").read_text()
     sections = dict(re.findall(r"^### pliant ([\w-]+)$(.*?)(?=^##|\Z)", page, flags=re.MULTILINE | re.DOTALL))
     assert sections.keys() == COMMANDS.keys()
+    assert {int(row[0]): row[1] for row in rows(ROOT / "docs/cli.md", "status")} == EXIT_CODES
     context = click.Context(cli)
     unknown = []
     for name, text in sections.items():
