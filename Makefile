@@ -16,8 +16,8 @@ setup: ## install what is missing: system packages, virtual environment, Python 
 demo: setup ## show what Pliant does, each claim measured on a fabric of its own (about two minutes)
 	@$(ROOT) $(PYTHON) -m apps.lab demo
 
-lab: setup ## the demo's fabric, with a prompt to try things at
-	@$(ROOT) $(PYTHON) -m apps.lab up
+lab: setup ## the demo's fabric with a prompt to try things at, or another: make lab TOPO=fat_tree,k=4
+	@$(ROOT) $(PYTHON) -m apps.lab up $(if $(TOPO),--topo '$(TOPO)')
 
 test: setup ## run every test; those on real switches need root
 	@$(ROOT) $(PYTHON) -m pytest $(if $(ROOT),-p no:cacheprovider) $(ARGS)

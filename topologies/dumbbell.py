@@ -57,6 +57,11 @@ class _ShapedPort(TCIntf):  # type: ignore[misc]
         self.cmd("ip", "link", "set", "dev", self.name, "txqueuelen", "20")
         return TCIntf.config(self, *args, **params)
 
+    def bwCmds(self, *args: Any, **params: Any) -> Any:
+        """With a quantum of one frame: with Linux's guess it warns, and Mininet prints that as an error."""
+        commands, parent = TCIntf.bwCmds(self, *args, **params)
+        return [f"{each} quantum 1514" if " class add " in each else each for each in commands], parent
+
 
 def _count(name: str, value: object, highest: int, lowest: int = 1) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest:

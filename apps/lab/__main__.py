@@ -2,6 +2,8 @@
 
     python -m apps.lab demo     measure what Pliant promises, as a table; exit status 0 if every row holds
     python -m apps.lab up       the same fabric, with a prompt
+    python -m apps.lab up --topo fat_tree,k=4
+                                another one of topologies/, all its hosts in one network
 
 It makes a sandbox with an Open vSwitch of its own and runs itself again inside; the machine's own Open vSwitch,
 interfaces and /run are not touched.  However it ends, also by Ctrl-C or SIGKILL, nothing stays behind.
@@ -25,11 +27,14 @@ def main() -> int:
     """The exit status."""
     parser = argparse.ArgumentParser(prog="python -m apps.lab", description="A fabric of real Open vSwitch to look at.")
     parser.add_argument("what", choices=("demo", "up"), help="demo: measure the promises; up: a prompt")
+    parser.add_argument("--topo", metavar="NAME[,KEY=VALUE]...", help="up: another topology, as for mn --topo")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.topo and asked.what != "up":
+        parser.error("--topo is for up: the demo's claims are about its own topology")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _inside(asked.what) if asked.inside else _outside(asked.what)
+        return _inside(asked.what, asked.topo) if asked.inside else _outside(asked.what, asked.topo)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except SandboxError as error:
@@ -37,29 +42,42 @@ def main() -> int:
         return 1
 
 
-def _outside(what: str) -> int:
+def _outside(what: str, topo: str | None) -> int:
+    from apps.lab import topology
+
+    if topo:
+        try:
+            topology.build(topo)  # what is wrong with it, before anything is started
+        except topology.TopologyError as error:
+            print(f"lab: {error}", file=sys.stderr)
+            return 2
     # Ctrl-C belongs to the program inside: at the lab's prompt it interrupts a ping, in the demo it ends everything in
     # order.  Ignored out here, and, by inheritance, by the nsenter in between.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with OpenVSwitch() as ovs:
-        process = ovs.sandbox.popen(sys.executable, "-m", "apps.lab", what, "--inside", own_session=False, stdin=None)
+        options = ["--inside", *(["--topo", topo] if topo else [])]
+        process = ovs.sandbox.popen(sys.executable, "-m", "apps.lab", what, *options, own_session=False, stdin=None)
         return process.wait()
 
 
-def _inside(what: str) -> int:
+def _inside(what: str, topo: str | None) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Mininet is needed only in here, and takes its time to import.
-    from apps.lab import demo, prompt
+    from apps.lab import demo, prompt, topology
     from apps.lab.fabric import Fabric, FabricError, log_tail
     from apps.lab.measure import MeasureError
+    from apps.lab.progress import Steps, silent
     from apps.lab.table import Board
     from apps.lab.wait import NotReached
 
     console = Console()
-    with Fabric() as fabric:
+    steps = Steps(console)
+    with Fabric(topology.build(topo or topology.DEFAULT), report=steps if what == "up" else silent) as fabric:
         try:
             if what == "up":
-                prompt.run(fabric, console)
+                with steps:
+                    prompt.start(fabric)
+                prompt.run(fabric, console, two_tenants=not topo)
                 return 0
             with Board("Pliant on a leaf-spine of Open vSwitch: 2 spines, 3 leaves, 6 hosts", console=console) as board:
                 demo.run(fabric, board)

@@ -1,7 +1,7 @@
-"""The lab's fabric: Mininet's leaf-spine on the sandbox's own Open vSwitch, with pliantd in charge.
+"""The lab's fabric: a topology in Mininet on the sandbox's own Open vSwitch, with pliantd in charge.
 
-Runs inside a sandbox (see __main__.py).  Knows how to start, find and end things; what is asked of the controller is
-the business of demo.py and prompt.py.
+Runs inside a sandbox (see __main__.py).  Knows how to start, find and end things, and says how far it is; what is asked
+of the controller is the business of demo.py and prompt.py.  Without another topology it is the demo's:
 
         spine1   spine2
          │ ╲  ╳  ╱ │            every leaf is wired to both spines
@@ -15,6 +15,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,26 +24,64 @@ import pliant
 from mininet.log import setLogLevel
 from mininet.net import Mininet
 from mininet.node import RemoteController
+from mininet.topo import Topo
+from pliant.v1.fabric_pb2 import Link
 from pliant.v1.network_pb2 import Attachment
 
+from apps.lab import topology
+from apps.lab.progress import Report, silent
 from apps.lab.wait import eventually
-from topologies.leaf_spine import LeafSpine
 
 STATE_DIR = Path("/run/pliant")
 LOG = Path("/run/pliantd.log")
 _OPENFLOW = "127.0.0.1", 6653
-_LEAVES, _SPINES = 3, 2
 _READY_S = 30.0
+"""What may pass without progress before a start has failed."""
+_LOOK_S = 0.1
+_CONNECTED = "switches connected"
 
 
 class FabricError(Exception):
     """The fabric could not be brought up; the message says what ended, and how."""
 
 
-class Fabric:
-    """Context manager: two spines, three leaves, six hosts, and a running pliantd that knows all of it."""
+class _Net(Mininet):  # type: ignore[misc]
+    """Mininet that says how far it is with what takes its time."""
 
-    def __init__(self) -> None:
+    def __init__(self, topo: Topo, report: Report) -> None:
+        self._report = report
+        self._nodes = self._wires = 0
+        self._of_nodes, self._of_wires = len(topo.nodes()), len(topo.links())
+        super().__init__(topo=topo, controller=None, waitConnected=False)
+
+    def addHost(self, *args: Any, **options: Any) -> Any:
+        node = super().addHost(*args, **options)
+        self._count_node()
+        return node
+
+    def addSwitch(self, *args: Any, **options: Any) -> Any:
+        node = super().addSwitch(*args, **options)
+        self._count_node()
+        return node
+
+    def addLink(self, *args: Any, **options: Any) -> Any:
+        link = super().addLink(*args, **options)
+        self._wires += 1
+        self._report("wires", self._wires, self._of_wires)
+        return link
+
+    def _count_node(self) -> None:
+        self._nodes += 1
+        self._report("hosts and switches", self._nodes, self._of_nodes)
+
+
+class Fabric:
+    """Context manager: the switches and hosts of a topology, and a running pliantd that knows all of it."""
+
+    def __init__(self, topo: Topo | None = None, *, report: Report = silent) -> None:
+        self.topo = topo or topology.build(topology.DEFAULT)
+        self._report = report
+        self._switches, self._wires = len(self.topo.switches()), topology.wires(self.topo)
         self._pliantd: subprocess.Popen[bytes] | None = None
         self._net: Any = None
         # Everything below that looks for the controller (the client, the `pliant` command) finds this one.
@@ -68,24 +107,52 @@ class Fabric:
         Mininet.init()  # complains about system-wide limits, which a network namespace does not have
         setLogLevel("warning")
         host, port = _OPENFLOW
-        self._net = Mininet(topo=LeafSpine(), controller=None, waitConnected=False)
+        self._net = _Net(self.topo, self._report)
         self._net.addController("pliantd", controller=RemoteController, ip=host, port=port)
+        self._report(_CONNECTED, 0, self._switches)
         self._net.start()
 
     def wait_until_known(self) -> None:
-        """Until pliantd has every switch in sync and has seen every link, both ways."""
+        """Until pliantd has every switch in sync, has seen every link, both ways, and was told what each carries."""
+        self._reach(_CONNECTED, lambda: self.client.server_info().switches_connected, self._switches)
+        self._reach("links found", lambda: sum(link.up for link in self._links()), 2 * len(self._wires))
+        self._declare_capacities()
+        self._reach("switches in sync", lambda: self.client.server_info().switches_in_sync, self._switches)
 
-        def known() -> bool:
-            links = sum(link.up for link in self.client.links.list())
-            assert links == 2 * _LEAVES * _SPINES, f"{links} links seen"
-            return self.in_sync()
+    def _reach(self, step: str, count: Callable[[], int], of: int) -> None:
+        """Report a count until it is reached.  A large fabric takes its time: only standing still is a failure."""
+        seen = 0
 
-        eventually(known, _READY_S, "pliantd knows the whole fabric")
+        def more() -> int:
+            now = count()
+            assert now > seen, f"{now} of {of}"
+            return now
+
+        self._report(step, seen, of)
+        while seen < of:
+            seen = eventually(more, _READY_S, f"{step}: more of them", pause_s=_LOOK_S)
+            self._report(step, seen, of)
+
+    def _links(self) -> list[Link]:
+        return list(self.client.links.list(page_size=1_000))
+
+    def _declare_capacities(self) -> None:
+        """Mininet's wires report the speed of a veth, whatever rate they have."""
+        capacities = {
+            (f"switches/{topology.dpid_of(self.topo, wire[f'node{end}'])}", wire[f"port{end}"]): wire["capacity_mbps"]
+            for wire in self._wires
+            for end in (1, 2)
+            if "capacity_mbps" in wire
+        }
+        for link in self._links() if capacities else ():
+            mbps = capacities[link.source.switch, link.source.port_number]
+            said = Link(name=link.name, capacity_override_kbps=round(mbps * 1000))
+            self.client.links.update(said, ["capacity_override_kbps"])
 
     def in_sync(self) -> bool:
         """Every switch is connected and holds what it should."""
         info = self.client.server_info()
-        assert info.switches_in_sync == _LEAVES + _SPINES, f"{info.switches_in_sync} switches in sync"
+        assert info.switches_in_sync == self._switches, f"{info.switches_in_sync} switches in sync"
         return True
 
     def start_pliantd(self) -> None:
@@ -109,10 +176,7 @@ class Fabric:
         self._pliantd = None
 
     def stop(self) -> None:
-        """End hosts, switches and controller, in this order."""
-        net, self._net = self._net, None
-        if net is not None:
-            net.stop()
+        """End the controller in order.  Hosts, switches and wires go with the sandbox, all at once."""
         self.client.close()
         pliantd, self._pliantd = self._pliantd, None
         if pliantd is not None:

@@ -1,5 +1,5 @@
-"""The lab at a prompt: the demo's fabric and tenants, Mininet's command line, and `pliant` as one more command of
-it."""
+"""The lab at a prompt: the demo's fabric and tenants, or any topology with all its hosts in one network; Mininet's
+command line, and `pliant` as one more command of it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,11 @@ import subprocess
 import sys
 
 from mininet.cli import CLI
+from mininet.log import setLogLevel
 from rich.console import Console
 
 from apps.lab.demo import create_tenants
-from apps.lab.fabric import LOG, Fabric
-
-_HINTS = f"""
-Two tenants with the same addresses: red has h1, h3, h5 and blue h2, h4, h6, each 10.0.0.11, .12, .13.  Try:
-
-  h1 ping -c 3 10.0.0.12                    red's other host, two hops away
-  pliant get ports                          what was asked for, and how it stands
-  pliant get switches
-  sh ovs-ofctl -O OpenFlow13 dump-flows leaf1
-  sh tail {LOG}
-  exit                                      nothing stays behind
-"""
+from apps.lab.fabric import LOG, Fabric, FabricError
 
 
 class Prompt(CLI):  # type: ignore[misc]
@@ -34,12 +24,47 @@ class Prompt(CLI):  # type: ignore[misc]
         subprocess.run(f"{sys.executable} -m apps.cli {line}", shell=True, check=False)
 
 
-def run(fabric: Fabric, console: Console) -> None:
-    """Bring everything up, then hand over to the user."""
-    with console.status("starting pliantd, two spines, three leaves, six hosts"):
-        fabric.start_pliantd()
-        fabric.start_network()
-        fabric.wait_until_known()
+def start(fabric: Fabric) -> None:
+    """Bring up the controller and the network."""
+    fabric.start_pliantd()
+    fabric.start_network()
+    fabric.wait_until_known()
+
+
+def run(fabric: Fabric, console: Console, *, two_tenants: bool) -> None:
+    """Let the hosts talk, as the demo's two tenants or all of them in one network, then hand over to the user."""
+    if two_tenants:
         create_tenants(fabric)
-    console.print(_HINTS, highlight=False, markup=False, soft_wrap=True)
+        said = "Two tenants with the same addresses: red has h1, h3, h5 and blue h2, h4, h6, each 10.0.0.11, .12, .13."
+        ping = ("h1 ping -c 3 10.0.0.12", "red's other host, two hops away")
+    else:
+        _adopt()
+        last = fabric.topo.hosts()[-1]
+        said = f"All {len(fabric.topo.hosts())} hosts are in one network of the tenant lab.{_sites(fabric)}"
+        ping = (f"h1 ping -c 3 {fabric.host(last).IP()}", f"{last}, the last of them")
+    hints = [
+        ping,
+        ("pliant get ports", "what was asked for, and how it stands"),
+        ("pliant get switches", ""),
+        (f"sh ovs-ofctl -O OpenFlow13 dump-flows {fabric.topo.switches()[0]}", ""),
+        (f"sh tail {LOG}", ""),
+        ("exit", "nothing stays behind"),
+    ]
+    shown = "\n".join(f"  {command:<42}{meaning}".rstrip() for command, meaning in hints)
+    console.print(f"\n{said}  Try:\n\n{shown}\n", highlight=False, markup=False, soft_wrap=True)
+    setLogLevel("output")  # what commands print, and not how the network was built
     Prompt(fabric.net)
+
+
+def _adopt() -> None:
+    """A port for every host, as a user makes them."""
+    adopted = subprocess.run([sys.executable, "-m", "apps.cli", "lab", "adopt"], capture_output=True, text=True)
+    if adopted.returncode != 0:
+        raise FabricError(f"pliant lab adopt: {adopted.stderr.strip()}")
+
+
+def _sites(fabric: Fabric) -> str:
+    """Which switch is where, if the topology says."""
+    switches = fabric.topo.switches()
+    sites = [f"{name} {site}" for name in switches if (site := fabric.topo.nodeInfo(name).get("site"))]
+    return f"\nThe sites are {', '.join(sites)}." if sites else ""

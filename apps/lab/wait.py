@@ -15,7 +15,9 @@ class NotReached(AssertionError):
     """The state did not come in time; the message says what was waited for and what was last seen."""
 
 
-def eventually(check: Callable[[], T], timeout_s: float = 10.0, what: str = "the wanted state") -> T:
+def eventually(
+    check: Callable[[], T], timeout_s: float = 10.0, what: str = "the wanted state", *, pause_s: float = _PAUSE_S
+) -> T:
     """Call `check` until it returns something true, and return that; NotReached with the last state otherwise.
 
     `check` may also assert: a failed assertion counts as not yet, and its message is the last state.
@@ -31,4 +33,4 @@ def eventually(check: Callable[[], T], timeout_s: float = 10.0, what: str = "the
             last = str(failed)
         if time.monotonic() >= deadline_s:
             raise NotReached(f"{what}: not within {timeout_s:g} s; last seen: {last}")
-        time.sleep(_PAUSE_S)
+        time.sleep(pause_s)
