@@ -1,0 +1,223 @@
+"""The law of the engine: after every step of any order of events, incremental equals full, byte for byte.
+
+And more that must hold on the way: a step's targets are exactly what differs, what switches refuse comes back, nobody
+hears another tenant, no frame circles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, given, settings
+
+from controller.fabric.events import HostHeard, RoleDeclared
+from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
+from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
+from controller.model.errors import PliantError
+from controller.model.network import Port
+from controller.reconcile.reconciler import Outcome
+from tests.sequences.simulation import FEATURES, LEAVES, Simulation
+from tests.sequences.states import network_name, port, port_name, tenant
+from tests.sequences.traffic import check_isolation, expected_reach, reach
+
+TENANTS, PORTS = ("red", "blue", "green"), "abcd"
+POLICIES = (NO_POLICY, BandwidthPolicy(ceiling_in_kbps=1_000, ceiling_out_kbps=2_000))
+
+
+class Course:
+    """A simulation, the books of its engine, and every port that ever was."""
+
+    def __init__(self) -> None:
+        self.sim = Simulation()
+        self.hosts: dict[Port, None] = {}
+        self.programs: dict[int, dict[object, object]] = {}
+        self.turns = 0
+        self.sim.after_step = self.check_step
+        for one in TENANTS[:2]:
+            self.put(one, "a", 11, 3 + TENANTS.index(one))
+            self.put(one, "b", 12, 3 + TENANTS.index(one))
+        self.sim.settle()
+
+    def put(self, tenant_name: str, name: str, dpid: int, port_no: int, policy: BandwidthPolicy = NO_POLICY) -> None:
+        objects = {} if f"tenants/{tenant_name}" in self.sim.intent.tenants else tenant(tenant_name, {})
+        made = port(tenant_name, name, (dpid, port_no), policy)
+        self.sim.apply([*objects.values(), made])
+        self.hosts[made] = None
+
+    def check_step(self, outcome: Outcome) -> None:
+        """Incremental equals full, and the targets are exactly what differs from the step before."""
+        self.sim.check_programs()
+        engine = self.sim.reconciler.engine
+        for dpid in self.programs.keys() | engine.programs.keys():
+            before, after = self.programs.get(dpid, {}), dict(engine.programs.get(dpid, {}))
+            keys = (key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+            differing = {key: after.get(key) for key in keys}
+            if dpid in self.sim.reconciler.fabric.switches:
+                assert outcome.targets.get(dpid, {}) == differing
+            else:
+                assert not after and dpid not in outcome.targets
+        self.programs = {dpid: dict(program) for dpid, program in engine.programs.items()}
+
+    def restart(self) -> None:
+        self.programs = {}
+        self.sim.restart()
+
+
+def put_port(course: Course, a: int, b: int) -> None:
+    course.put(TENANTS[a % 3], PORTS[b % 4], LEAVES[a // 3 % 3], 3 + b // 4 % 3, POLICIES[b % 5 == 0])
+
+
+def delete_port(course: Course, a: int, b: int) -> None:
+    course.sim.apply((), [port_name(TENANTS[a % 3], PORTS[b % 4])])
+
+
+def detach_port(course: Course, a: int, b: int) -> None:
+    course.sim.apply([port(TENANTS[a % 3], PORTS[b % 4], None)])
+
+
+def delete_tenant(course: Course, a: int, _: int) -> None:
+    course.sim.apply((), [f"tenants/{TENANTS[a % 3]}"])
+
+
+def renew_network(course: Course, a: int, b: int) -> None:
+    """Gone and there again, with a port, within one step."""
+    one = TENANTS[a % 3]
+    course.sim.apply((), [network_name(one)])
+    course.sim.apply([*tenant(one, {}).values()])
+    course.put(one, PORTS[b % 4], LEAVES[b % 3], 3 + a % 3)
+
+
+def change_tenant(course: Course, a: int, b: int) -> None:
+    course.sim.apply([tenant(TENANTS[a % 3], {}, POLICIES[b % 2])[f"tenants/{TENANTS[a % 3]}"]])
+
+
+def lose_link(course: Course, a: int, _: int) -> None:
+    course.sim.link_lost(course.sim.wires[a % 6])
+
+
+def find_link(course: Course, a: int, _: int) -> None:
+    course.sim.link_seen(course.sim.wires[a % 6])
+
+
+def fail_port(course: Course, a: int, b: int) -> None:
+    course.sim.port_down(EndPoint(LEAVES[a % 3], 1 + b % 4))
+
+
+def mend_port(course: Course, a: int, b: int) -> None:
+    course.sim.port_up(EndPoint(LEAVES[a % 3], 1 + b % 4))
+
+
+def hear_host(course: Course, a: int, b: int) -> None:
+    course.sim.observe(HostHeard(at=EndPoint(LEAVES[a % 3], 3 + b % 3)))
+
+
+def declare_role(course: Course, a: int, b: int) -> None:
+    dpid, role = LEAVES[a % 3], (None, PortRole.EDGE, PortRole.FABRIC)[b % 3]
+    course.sim.observe(RoleDeclared(dpid=dpid, interface=f"s{dpid}-{1 + a % 5}", role=role))
+
+
+def disconnect(course: Course, a: int, b: int) -> None:
+    course.sim.disconnect(_any(course, a), arriving=b % 20)
+
+
+def connect(course: Course, a: int, b: int) -> None:
+    course.sim.features = (FEATURES, SwitchFeatures(max_groups=0xFFFFFF00))[b % 8 == 0]
+    course.sim.connect(_any(course, a))
+    course.sim.features = FEATURES
+
+
+def wipe(course: Course, a: int, _: int) -> None:
+    course.sim.wipe(_any(course, a))
+
+
+def forget(course: Course, a: int, _: int) -> None:
+    """The operator takes a switch away, which has been switched off for that."""
+    dpid = _any(course, a)
+    course.sim.disconnect(dpid)
+    course.sim.switches[dpid].__init__(dpid, course.sim.port_numbers)  # type: ignore[misc]
+    course.sim.forget(dpid)
+
+
+def restart(course: Course, _a: int, b: int) -> None:
+    course.restart()
+    for dpid in sorted(course.sim.switches)[b % 3 :]:
+        course.sim.connect(dpid)
+
+
+def refuse(course: Course, a: int, b: int) -> None:
+    course.sim.refuses = lambda dpid, mark: hash((dpid, mark.table, mark.key, a)) % (4 + b % 16) == 0
+
+
+def accept(course: Course, _a: int, _b: int) -> None:
+    course.sim.refuses = lambda dpid, mark: False
+    for dpid, channel in course.sim.channels.items():
+        if channel.is_read and not channel.steps and not channel.session.in_sync:
+            course.sim.retry(dpid)
+
+
+def turn(course: Course, a: int, b: int) -> None:
+    for _ in range(1 + b % 40):
+        course.sim.turn(_any(course, a))
+
+
+def run(course: Course, a: int, _: int) -> None:
+    course.sim.run(_any(course, a))
+
+
+def reconcile(course: Course, _a: int, _b: int) -> None:
+    course.sim.reconcile()
+
+
+def settle(course: Course, _a: int, _b: int) -> None:
+    course.sim.settle()
+
+
+def _any(course: Course, a: int) -> int:
+    return sorted(course.sim.switches)[a % len(course.sim.switches)]
+
+
+Act = Callable[[Course, int, int], None]
+ACTS: tuple[Act, ...] = (
+    put_port, put_port, put_port, delete_port, delete_port, detach_port, delete_tenant, renew_network, change_tenant,
+    lose_link, find_link, fail_port, mend_port, hear_host, declare_role, disconnect, connect, connect, wipe, forget,
+    restart, refuse, accept, turn, turn, turn, turn, run, run, reconcile, reconcile, settle,
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 255), st.integers(0, 255)), min_size=5, max_size=30))
+def test_incremental_equals_full_after_every_step(acts: list[tuple[Act, int, int]]) -> None:
+    """Over random commits, failures, connections, restarts, refusals and confirmations in any order.
+
+    On the way nobody hears a network that is not theirs and no frame circles; in the end every switch in reach holds
+    what a compile from scratch makes, and whoever the fabric joins reaches each other.
+    """
+    course = Course()
+    sim = course.sim
+    for act, a, b in acts:
+        try:
+            act(course, a, b)
+        except PliantError:
+            continue
+        course.turns += 1
+        check_isolation(sim, course.hosts, of=12, turn=course.turns)
+    accept(course, 0, 0)
+    sim.settle()
+    accept(course, 0, 0)
+    sim.settle()
+    sim.check_installed()
+    for dpid in sim.switches:
+        for at in [EndPoint(dpid, n) for n in sim.switches[dpid].down]:
+            sim.port_up(at)
+        sim.observe(RoleDeclared(dpid=dpid, interface="", role=None))
+        if dpid not in sim.channels:
+            sim.connect(dpid)
+    sim.settle()
+    sim.check_installed()
+    if not sim.reconciler.fabric.declared_roles:
+        for wire in sim.wires:
+            sim.link_seen(wire)
+        sim.settle()
+        sim.check_installed()
+        assert reach(sim) <= expected_reach(sim.placed)
