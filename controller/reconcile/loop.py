@@ -44,7 +44,7 @@ from controller.model.network import Attachment
 from controller.model.status import Status
 from controller.openflow import actions, messages
 from controller.reconcile.datapath import Datapath
-from controller.reconcile.driver import Confirmed, Mailbox, drive
+from controller.reconcile.driver import Confirmed, Mailbox, deliver, drive
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.reconciler import Outcome, Reconciler
 from controller.reconcile.status import View, Waiter
@@ -254,13 +254,13 @@ class Loop:
     def _hand_out(self, outcome: Outcome) -> None:
         if outcome.targets:
             self._handed_out_s[outcome.epoch] = self._clock()
-        for dpid, changes in outcome.targets.items():
-            connection = self._connections.get(dpid)
-            if connection and connection.mailbox:
-                connection.mailbox.put(outcome.epoch, changes)
+        mailboxes = {dpid: connection.mailbox for dpid, connection in self._connections.items()}
+        letters = [(box, changes) for dpid, changes in outcome.targets.items() if (box := mailboxes.get(dpid))]
+        if letters:
+            self._io_loop.call_soon_threadsafe(deliver, outcome.epoch, letters)
         for dpid, connection in self._connections.items():
             if connection.mailbox is None:
-                connection.mailbox = Mailbox(self._io_loop)
+                connection.mailbox = Mailbox()
                 connection.mailbox.put(outcome.epoch, self._reconciler.program(dpid))
                 self._drive(connection)
 
