@@ -35,7 +35,9 @@ class Labelling:
         """`kept`: what a former process knew, by edge (dpid)."""
         self.versions: dict[int, Versions] = {edge: labels.versions for edge, labels in (kept or {}).items()}
         self._edge_ids: dict[int, int] = {edge: labels.edge_id for edge, labels in (kept or {}).items()}
-        self._wanted: dict[int, Tree] = {}
+        self.trees: Map[int, Tree] = Map()
+        """edge -> the tree toward it as of now: whoever is not in it has no path there"""
+        self._rejoined: set[Pair] = set()
         self._edges: frozenset[int] = frozenset()
         self._due: dict[int, dict[Pair, int]] = {}
         """dpid -> {(edge, version): epoch that put this label into its target}, for hops not yet confirmed"""
@@ -56,10 +58,14 @@ class Labelling:
         for edge in list(self.versions):
             if edge not in self._edges or self._edge_ids[edge] != edge_ids[edge]:
                 self._set(edge, ())
+        for edge in set(self.trees) - self._edges:
+            self.trees = self.trees.delete(edge)
         for edge in sorted(self._edges):
             self._edge_ids[edge] = edge_ids[edge]
-            self._wanted[edge] = in_tree(fabric, edge)
-            self._set(edge, advance(self.versions.get(edge, ()), self._wanted[edge]))
+            before, tree = self.trees.get(edge, Map()), in_tree(fabric, edge)
+            self._rejoined |= {(dpid, edge) for dpid in self._edges if (dpid in before) != (dpid in tree)}
+            self.trees = self.trees.set(edge, tree)
+            self._set(edge, advance(self.versions.get(edge, ()), tree))
             if edge in self._restored:
                 # What the switches held before the restart is not known until each was read: any version may be in use.
                 versions = frozenset(tree.version for tree in self.versions.get(edge, ()))
@@ -96,6 +102,11 @@ class Labelling:
         for edge, writers in self._may_write.items():
             if writers.pop(dpid, None):
                 self._prune(edge)
+
+    def take_rejoined(self) -> set[Pair]:
+        """(edge, other edge) between which a path came or went since the last call."""
+        rejoined, self._rejoined = self._rejoined, set()
+        return rejoined
 
     def mark_all_changed(self) -> None:
         """Whoever keeps labels may not have kept the last changes."""
@@ -166,8 +177,8 @@ class Labelling:
         in_use: set[int] = set().union(*self._may_write.get(edge, {}).values())
         pruned = prune(versions, in_use)
         self._set(edge, pruned)
-        if pruned != versions and edge in self._wanted:
-            self._set(edge, advance(pruned, self._wanted[edge]))
+        if pruned != versions and edge in self.trees:
+            self._set(edge, advance(pruned, self.trees[edge]))
 
 
 def _hops(versions: Versions) -> dict[int, Map[int, int]]:

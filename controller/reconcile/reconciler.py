@@ -143,6 +143,7 @@ class Reconciler:
         closed = tuple(ledger.close())
         self.view = View(
             world=world, unbound=self.engine.unbound, changed=self._changed, refused=by_name(self._refused),
+            trees=self.engine.labelling.trees,
             confirmed=Map({dpid: ledger.covered(dpid) for dpid in world.fabric.switches}),
             reached=Map({dpid: ledger.reached(dpid) for dpid in world.fabric.switches}),
         )
