@@ -316,7 +316,6 @@ class Loop:
         self._connections[datapath.dpid] = _Connection(datapath)
         ports = datapath.switch_ports()
         self._reconciler.observe(SwitchConnected(dpid=datapath.dpid, features=datapath.features, ports=ports))
-        log.info("switch_connected", switch=format_dpid(datapath.dpid), ports=len(ports))
 
     def _on_disconnected(self, datapath: Datapath) -> None:
         connection = self._connections.get(datapath.dpid)
@@ -324,7 +323,6 @@ class Loop:
             return
         del self._connections[datapath.dpid]
         self._reconciler.observe(SwitchDisconnected(dpid=datapath.dpid))
-        log.info("switch_disconnected", switch=format_dpid(datapath.dpid))
 
     def _on_port(self, datapath: Datapath, port_no: int) -> None:
         if self.datapath(datapath.dpid) is not datapath:
