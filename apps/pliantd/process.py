@@ -50,6 +50,7 @@ class Process:
         controller.runtime.add(Packets, loop=controller.loop)
         controller.loop.start()
         controller.runtime.start()
+        controller.liveness.start()
         try:
             self._listen_for_switches()
             self._listen_for_clients()
@@ -60,6 +61,7 @@ class Process:
     def stop(self) -> bool:
         """True if everything ended in time."""
         controller = self._controller
+        controller.liveness.stop()
         stopped = {
             "northbound": controller.server.stop(),
             "service": controller.engine.close(),

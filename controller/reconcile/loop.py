@@ -26,6 +26,7 @@ from controller.fabric.discovery import Discovery
 from controller.fabric.events import (
     Event,
     HostHeard,
+    LinkLost,
     LinkSeen,
     PortObserved,
     PortRemoved,
@@ -35,6 +36,7 @@ from controller.fabric.events import (
 from controller.fabric.graph import Fabric
 from controller.fabric.hearing import shows_host
 from controller.fabric.labels import EdgeLabels
+from controller.fabric.liveness import is_refuted, lost_with
 from controller.fabric.observed import Alarm
 from controller.fabric.ports import EndPoint, PortRole
 from controller.intent.snapshot import Snapshot
@@ -91,19 +93,22 @@ class Loop:
         self._clock = clock
         self._drift_period_s = drift_period_s
         self._status_changed: Callable[[frozenset[str]], None] = lambda names: None
+        self._fabric_changed: Callable[[], None] = lambda: None
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._connections: dict[int, _Connection] = {}
         self._handed_out_s: dict[int, float] = {}
         """epoch -> when it went to the switches, until all of them confirmed it"""
+        self._dead: frozenset[EndPoint] = frozenset()
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._next_tick = 0.0
         self._next_try: float | None = None
         """when to repeat a step that failed"""
 
-    def load(self, intent: Snapshot, status_changed: Callable[[frozenset[str]], None]) -> None:
+    def load(self, intent: Snapshot, status_changed: Callable[[frozenset[str]], None],
+             fabric_changed: Callable[[], None] = lambda: None) -> None:
         """Compile what was stored.  Once, before `start`; `status_changed` is called with names, and must not block."""
-        self._status_changed = status_changed
+        self._status_changed, self._fabric_changed = status_changed, fabric_changed
         self._reconciler.load(intent)
         self._step()
 
@@ -135,6 +140,10 @@ class Loop:
     def punted(self, dpid: int, port_no: int, frame: bytes) -> None:
         """A frame that the program sends to the controller came in on a switch port."""
         self._inbox.put(lambda: self._on_punt(EndPoint(dpid, port_no), frame))
+
+    def wires_dead(self, dead: frozenset[EndPoint]) -> None:
+        """All switch ports that are up, but that nothing comes through any more, as a switch knows by itself."""
+        self._inbox.put(lambda: self._on_wires_dead(dead))
 
     def declare(self, events: Sequence[Event]) -> Future[None]:
         """The operator says something about the fabric; done when it is kept."""
@@ -234,6 +243,7 @@ class Loop:
 
     def _step(self) -> Exception | None:
         """Work in what happened, and let everybody know; the error if that failed and will be tried again."""
+        before = self.fabric()
         try:
             with COMPILE_SECONDS.time():
                 outcome = self._reconciler.step(self._connections.keys())
@@ -246,6 +256,8 @@ class Loop:
             log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)
         self._hand_out(outcome)
         self._release(outcome)
+        if self.fabric() is not before:
+            self._fabric_changed()
         if outcome.not_kept is not None:
             log.error("observed_not_kept", error=str(outcome.not_kept))
             self._next_try = self._clock() + STEP_RETRY_S
@@ -300,9 +312,7 @@ class Loop:
             if connection:
                 connection.datapath.send(messages.packet_out(frame, actions.output(at.port_no)))
         lost = self._discovery.lost(fabric)
-        for event in lost:
-            log.warning("link_lost", link=str(fabric.links[event.src]))
-            self._reconciler.observe(event)
+        self._lose(lost, "probes unanswered")
         if lost or (self._next_try is not None and self._next_try <= now):
             self._step()
 
@@ -340,10 +350,19 @@ class Loop:
                 self._reconciler.observe(HostHeard(at=at))
             return
         match self._discovery.received(self._clock(), at, frame):
-            case LinkSeen() as seen:
+            case LinkSeen() as seen if not is_refuted(self._reconciler.fabric, seen, self._dead):
                 self._reconciler.observe(seen)
             case Alarm() as alarm:
                 log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)
+
+    def _on_wires_dead(self, dead: frozenset[EndPoint]) -> None:
+        self._dead = dead
+        self._lose(lost_with(self._reconciler.fabric, dead), "dead wire")
+
+    def _lose(self, lost: Sequence[LinkLost], cause: str) -> None:
+        for event in lost:
+            log.warning("link_lost", link=str(self._reconciler.fabric.links[event.src]), cause=cause)
+            self._reconciler.observe(event)
 
     def _on_declared(self, events: Sequence[Event], done: Future[None]) -> None:
         for event in events:
