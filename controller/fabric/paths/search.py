@@ -56,12 +56,18 @@ def cheapest(
             return _walked(came, dst)
         spent = estimate - rest
         for x, head in out[at]:
-            if usable[x] and head not in done and head not in closed:
-                ahead = toward[head]
-                if ahead != infinite:
-                    # The narrowest link so far, negated, as the heap wants the least first; none so far is 0.
-                    narrower = 0 if width is None else -width[x] if at == src else max(narrow, -width[x])
-                    heappush(heap, (spent + weight[x] + ahead, narrower, ahead, head, x, at))
+            if not usable[x] or head in done or head in closed:
+                continue
+            ahead = toward[head]
+            if ahead == infinite:
+                continue
+            if width is None:
+                narrower = 0
+            else:  # the narrowest link so far, negated, as the heap wants the least first
+                narrower = -width[x]
+                if narrower < narrow and at != src:
+                    narrower = narrow
+            heappush(heap, (spent + weight[x] + ahead, narrower, ahead, head, x, at))
     return None
 
 
