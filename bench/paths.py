@@ -28,7 +28,7 @@ from controller.fabric.paths.shortest import Routes, all_pairs, recompute
 from tests.support.graphs import fat_tree, wan
 
 K = 4
-NARROW = 0.3
+NARROW = 0.1
 """Share of the links that have not the bandwidth a constrained path asks for."""
 
 
