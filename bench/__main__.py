@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import time
@@ -33,7 +34,8 @@ def main(names: tuple[str, ...], quick: bool) -> None:
     if unknown := set(names) - set(BENCHES):
         raise click.UsageError(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
     console = Console(width=None if sys.stdout.isatty() else 130)
-    console.print(f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {platform.platform()}")
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores before the start"
+    console.print(f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {platform.platform()}, {load}")
     for name in names or BENCHES:
         console.print()
         try:

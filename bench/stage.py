@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pliant.v1 import network_pb2, tenant_pb2
 
+from apps.lab.openvswitch import RUN_DIR
+from controller.openflow import messages
+from controller.openflow.entries import Flow
+from controller.openflow.match import match
 from tests.support.eventually import eventually
+from tests.support.of_client import OpenFlowClient
 from tests.support.pliantd import CONTROLLER, Pliantd
 from tests.support.rig import Rig
 
 METRICS = "127.0.0.1:9100"
 SPINES = 2
+_UNUSED_TABLE = 250
 FIRST_FABRIC_PORT = 20_001
 _FETCH = f"import urllib.request as u; print(u.urlopen('http://{METRICS}/metrics').read().decode())"
 _SUM = re.compile(r"^pliant_(commit|compile|apply)_seconds_sum (\S+)$", re.MULTILINE)
@@ -74,6 +82,20 @@ class Stage:
             return True
 
         eventually(settled, timeout_s=120, what="the fabric is known and in sync")
+
+    def switches_alone_s(self, times: int) -> list[float]:
+        """What the switches take by themselves, without pliantd: two flow-mods and a barrier on every leaf at once."""
+        frames = [messages.flow_add(Flow(_UNUSED_TABLE, 1, match(eth_dst=number), b"", 0)) for number in range(2)]
+        with ExitStack() as stack:
+            paths = [self.ovs.sandbox.path(f"{RUN_DIR}/leaf{leaf}.mgmt") for leaf in range(1, self.leaves + 1)]
+            clients = [stack.enter_context(OpenFlowClient(path)) for path in paths]
+            threads = stack.enter_context(ThreadPoolExecutor(self.leaves))
+            seconds = []
+            for _ in range(times):
+                began_s = time.perf_counter()
+                list(threads.map(lambda client: client.submit(frames), clients))
+                seconds.append(time.perf_counter() - began_s)
+        return seconds
 
     def flow_count(self, bridge: str) -> int:
         """How many flows the bridge holds, by its own account."""
