@@ -61,7 +61,6 @@ class Process:
     def stop(self) -> bool:
         """True if everything ended in time."""
         controller = self._controller
-        controller.liveness.stop()
         stopped = {
             "northbound": controller.server.stop(),
             "service": controller.engine.close(),

@@ -51,7 +51,7 @@ class Runtime:
         self.timing = timing
         self.ownership = ownership
         self.loop = asyncio.new_event_loop()
-        """Runs in the thread 'of-io'.  Other tasks of the process may run on it too, if they never block."""
+        """Runs in the thread 'of-io'.  Other tasks may run on it too, if they never block; `stop` cancels them."""
         self.loop.set_exception_handler(self._loop_failed)
         self.complaints = Complaints(self.loop.time)
         self._manager = app_manager.AppManager()
@@ -170,8 +170,6 @@ class Runtime:
         return not self._thread.is_alive()
 
     async def _close(self) -> None:
-        if self._ticker is not None:
-            self._ticker.cancel()
         for server in self._servers:
             server.close()
         for path in self._paths:
@@ -183,6 +181,11 @@ class Runtime:
             datapath.end("Pliant stops")
         if ended:
             await asyncio.wait(ended, timeout=1.0)
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(_CALL_S)

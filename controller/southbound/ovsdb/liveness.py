@@ -30,7 +30,7 @@ Operations = list[dict[str, Any]]
 
 
 class Liveness:
-    """Start it once the loop runs."""
+    """Start it once the loop runs; it ends with the loop's tasks.  What the interfaces were told then stays."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, databases: Sequence[Database], complaints: Complaints, *,
@@ -52,11 +52,6 @@ class Liveness:
     def start(self) -> None:
         self._loop.call_soon_threadsafe(self._start)
 
-    def stop(self) -> None:
-        """End the connections; what the interfaces were told stays."""
-        with contextlib.suppress(RuntimeError):  # the loop ended before
-            self._loop.call_soon_threadsafe(self._stop)
-
     def wake(self) -> None:
         """The fabric is another one."""
         if self._databases:
@@ -69,10 +64,6 @@ class Liveness:
         for database in self._databases:
             database.changed = self._changed
             self._spawn(database.run())
-
-    def _stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
