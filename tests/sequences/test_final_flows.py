@@ -211,7 +211,6 @@ def test_same_final_flows_whatever_the_way(
 ) -> None:
     """Events reversed, split, squashed, duplicated; controller restarted, switch reconnected, wiped, out of reach."""
     sim = start()
-    sim.after_step = lambda outcome: sim.check_programs()
     way(sim, pause)
     sim.settle()
     sim.check_programs()

@@ -185,7 +185,7 @@ ACTS: tuple[Act, ...] = (
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 255), st.integers(0, 255)), min_size=5, max_size=30))
 def test_incremental_equals_full_after_every_step(acts: list[tuple[Act, int, int]]) -> None:
     """Over random commits, failures, connections, restarts, refusals and confirmations in any order.
