@@ -19,8 +19,19 @@ from typing import TypeVar
 from immutables import Map
 
 from controller.fabric.graph import Fabric
-from controller.fabric.labels import EdgeLabels, Versions, advance, choice, confirmed, prune
-from controller.fabric.paths import Tree, in_tree
+from controller.fabric.labels import (
+    Choice,
+    EdgeLabels,
+    LabelHop,
+    Versions,
+    advance,
+    choice,
+    confirmed,
+    label_hops,
+    prune,
+)
+from controller.fabric.paths.arrays import Topology
+from controller.fabric.paths.plan import Plan, Planner
 
 V = TypeVar("V")
 N = TypeVar("N")
@@ -35,7 +46,7 @@ class Labelling:
         """`kept`: what a former process knew, by edge (dpid)."""
         self.versions: dict[int, Versions] = {edge: labels.versions for edge, labels in (kept or {}).items()}
         self._edge_ids: dict[int, int] = {edge: labels.edge_id for edge, labels in (kept or {}).items()}
-        self._wanted: dict[int, Tree] = {}
+        self._wanted: dict[int, Plan] = {}
         self._edges: frozenset[int] = frozenset()
         self._due: dict[int, dict[Pair, int]] = {}
         """dpid -> {(edge, version): epoch that put this label into its target}, for hops not yet confirmed"""
@@ -43,8 +54,8 @@ class Labelling:
         """dpid -> {edge: epoch that last changed its choice}, until it is confirmed"""
         self._may_write: dict[int, dict[int, frozenset[int]]] = {}
         """edge -> {dpid: label versions it may be writing}"""
-        self._hops: dict[int, dict[int, Map[int, int]]] = {}
-        self._choices: dict[int, dict[int, int]] = {}
+        self._hops: dict[int, dict[int, Map[int, LabelHop]]] = {}
+        self._choices: dict[int, dict[int, Choice]] = {}
         """edge -> {dpid: ...}, as last mapped"""
         self._restored = set(self.versions)
         self._changed: set[int] = set()
@@ -56,9 +67,11 @@ class Labelling:
         for edge in list(self.versions):
             if edge not in self._edges or self._edge_ids[edge] != edge_ids[edge]:
                 self._set(edge, ())
+        planner = Planner(Topology.of(fabric)) if self._edges else None
         for edge in sorted(self._edges):
+            assert planner is not None
             self._edge_ids[edge] = edge_ids[edge]
-            self._wanted[edge] = in_tree(fabric, edge)
+            self._wanted[edge] = planner.toward(edge)
             self._set(edge, advance(self.versions.get(edge, ()), self._wanted[edge]))
             if edge in self._restored:
                 # What the switches held before the restart is not known until each was read: any version may be in use.
@@ -85,7 +98,7 @@ class Labelling:
         for edge in flipped:
             del flips[edge]
             chosen = self._choices.get(edge, {}).get(dpid)
-            self._may_write.setdefault(edge, {})[dpid] = frozenset() if chosen is None else frozenset((chosen,))
+            self._may_write.setdefault(edge, {})[dpid] = frozenset() if chosen is None else frozenset((chosen.version,))
         for edge in sorted({*flipped, *(edge for edge, _ in held)}):
             self._prune(edge)
 
@@ -107,31 +120,38 @@ class Labelling:
         versions = ((edge, self.versions.get(edge, ())) for edge in changed)
         return {edge: EdgeLabels(edge_id=self._edge_ids[edge], versions=trees) for edge, trees in versions}
 
-    def map(self, epoch: int) -> tuple[dict[Pair, Map[int, int]], dict[Pair, int | None]]:
-        """What differs, since the last call, of the labels {version: port_no} and the choice of each (dpid, edge).
+    def map(self, epoch: int) -> tuple[dict[Pair, Map[int, LabelHop]], dict[Pair, Choice | None]]:
+        """What differs, since the last call, of the labels (by number) and the choice of each (dpid, edge).
 
         An empty map or None: there is none any more.  `epoch` is the step that will hand this to the switches.
         """
-        labels: dict[Pair, Map[int, int]] = {}
-        choices: dict[Pair, int | None] = {}
+        labels: dict[Pair, Map[int, LabelHop]] = {}
+        choices: dict[Pair, Choice | None] = {}
         unmapped, self._unmapped = self._unmapped, set()
         for edge in sorted(unmapped):
             versions = self.versions.get(edge, ())
-            none: Map[int, int] = Map()
-            for dpid, hops in self._differing(self._hops.setdefault(edge, {}), _hops(versions), none):
-                labels[dpid, edge] = hops
-            wanted = {dpid: choice(versions, dpid) for dpid in self._edges if dpid != edge and edge in self._edges}
-            usable = {dpid: version for dpid, version in wanted.items() if version is not None}
-            for dpid, version in self._differing(self._choices.setdefault(edge, {}), usable, None):
-                choices[dpid, edge] = version
-                if version is not None:
+            none: Map[int, LabelHop] = Map()
+            hops = {dpid: Map(by_number) for dpid, by_number in label_hops(versions).items()}
+            for dpid, by_number in self._differing(self._hops.setdefault(edge, {}), hops, none):
+                labels[dpid, edge] = by_number
+            for dpid, chosen in self._differing(self._choices.setdefault(edge, {}), self._chosen(edge), None):
+                choices[dpid, edge] = chosen
+                if chosen is not None:
                     writers = self._may_write.setdefault(edge, {})
-                    writers[dpid] = writers.get(dpid, frozenset()) | {version}
+                    writers[dpid] = writers.get(dpid, frozenset()) | {chosen.version}
                 self._flips.setdefault(dpid, {})[edge] = epoch
             for tree in versions:
                 for dpid in tree.pending:
                     self._due.setdefault(dpid, {}).setdefault((edge, tree.version), epoch)
         return labels, choices
+
+    def _chosen(self, edge: int) -> dict[int, Choice]:
+        """What each other edge can write toward this one."""
+        versions = self.versions.get(edge, ())
+        n_trees = {v.version: len(v.hops[edge].working) for v in versions}
+        writers = self._edges - {edge} if edge in self._edges else ()
+        chosen = {dpid: choice(versions, dpid) for dpid in writers}
+        return {dpid: Choice(version, n_trees[version]) for dpid, version in chosen.items() if version is not None}
 
     @staticmethod
     def _differing(held: dict[int, V], wanted: dict[int, V], nothing: N) -> list[tuple[int, V | N]]:
@@ -168,12 +188,3 @@ class Labelling:
         self._set(edge, pruned)
         if pruned != versions and edge in self._wanted:
             self._set(edge, advance(pruned, self._wanted[edge]))
-
-
-def _hops(versions: Versions) -> dict[int, Map[int, int]]:
-    """dpid -> {version: port_no} of one edge."""
-    hops: dict[int, dict[int, int]] = {}
-    for tree in versions:
-        for dpid, hop in tree.hops.items():
-            hops.setdefault(dpid, {})[tree.version] = hop.port_no
-    return {dpid: Map(by_version) for dpid, by_version in hops.items()}
