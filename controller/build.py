@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from controller.config import Config, Listener, split_address
+from controller.config import Config, Listener, Ovsdb, split_address
 from controller.fabric.discovery import Discovery
 from controller.northbound.auth import ensure_token
 from controller.northbound.calls import Backend
@@ -25,6 +25,9 @@ from controller.reconcile.keeper import Keeper
 from controller.reconcile.loop import Loop
 from controller.reconcile.operator import Operator
 from controller.service.engine import Engine
+from controller.southbound.ovsdb.database import Database
+from controller.southbound.ovsdb.liveness import Liveness
+from controller.southbound.ovsdb.remote import Remote
 from controller.southbound.readback import Ownership
 from controller.southbound.runtime import Runtime
 from controller.southbound.timing import Timing
@@ -48,6 +51,7 @@ class Controller:
     loop: Loop
     engine: Engine
     server: Server
+    liveness: Liveness
 
 
 def build(config: Config) -> Controller:
@@ -81,12 +85,37 @@ def build(config: Config) -> Controller:
     engine = Engine(
         store, clock=time.time, fabric=loop, status=loop, on_commit=loop.committed, new_uid=lambda: uuid.uuid4().hex,
     )
-    loop.load(engine.snapshot(), status_changed=engine.status_changed)
+    liveness = _liveness(config, runtime, loop)
+    loop.load(engine.snapshot(), status_changed=engine.status_changed, fabric_changed=liveness.wake)
     backend = Backend(
         engine=engine, confirmations=loop, operator=Operator(loop), version=version("pliant"), started_s=time.time())
     host, port = split_address(config.grpc.listen) if config.grpc.listen else ("", 0)
     server = Server(backend, Listen(host=host, port=port, unix=config.grpc_unix, tls=tls), token=token)
-    return Controller(config=config, store=store, runtime=runtime, loop=loop, engine=engine, server=server)
+    return Controller(config=config, store=store, runtime=runtime, loop=loop, engine=engine, server=server,
+                      liveness=liveness)
+
+
+def _liveness(config: Config, runtime: Runtime, loop: Loop) -> Liveness:
+    databases = [
+        Database(Remote.parse(settings.remote), runtime.complaints, tls=_ovsdb_tls(settings))
+        for settings in config.ovsdb]
+    return Liveness(
+        runtime.loop, databases, runtime.complaints, interval_ms=config.fabric.bfd_interval_ms,
+        fabric=loop.fabric, report=loop.wires_dead)
+
+
+def _ovsdb_tls(settings: Ovsdb) -> ssl.SSLContext | None:
+    if not settings.ca:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.ca)
+        # As Open vSwitch does: its certificates name switches, not hosts, so the authority has to be one of one's own.
+        context.check_hostname = False
+        if settings.certificate:
+            context.load_cert_chain(settings.certificate, settings.key)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotBuild(f"cannot use the certificate, key or ca of {settings.remote}: {error}") from error
+    return context
 
 
 def openflow_tls(listener: Listener) -> ssl.SSLContext | None:

@@ -3,7 +3,11 @@
     [openflow]                      [grpc]                          [fabric]                       [reconcile]
     listen = "127.0.0.1:6653"       listen = "127.0.0.1:50051"      default_port_role = "AUTO"     drift_period_s = 15.0
     unix = ""                       unix = "" (state dir)           probe_period_s = 2.0
-    certificate/key/ca = ""         certificate/key/ca = ""
+    certificate/key/ca = ""         certificate/key/ca = ""         bfd_interval_ms = 100
+
+    [[ovsdb]]                       once for each server
+    remote = "unix:/var/run/openvswitch/db.sock"
+    certificate/key/ca = ""
 
 An unknown key is an error that suggests the nearest known one.  In the environment a key is PLIANT_<SECTION>__<KEY>,
 and PLIANT_<KEY> for those outside of sections.
@@ -16,13 +20,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from controller.fabric.ports import PortRole
+from controller.southbound.ovsdb.remote import Remote
 
-OUTSIDE_SECTIONS = ("state_dir", "metrics_listen")
+OUTSIDE_SECTIONS = ("state_dir", "metrics_listen", "ovsdb")
 
 
 class ConfigError(Exception):
@@ -82,11 +87,35 @@ class Grpc(Listener):
     listen: str = "127.0.0.1:50051"
 
 
+class Ovsdb(_Section):
+    """A database of Open vSwitch.  It may hold many bridges; which of them are our switches, their datapath ids say."""
+
+    remote: str
+    certificate: str = ""
+    key: str = ""
+    ca: str = ""
+
+    @field_validator("remote")
+    @classmethod
+    def _remote(cls, value: str) -> str:
+        return str(Remote.parse(value))
+
+    @model_validator(mode="after")
+    def _tls(self) -> Ovsdb:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("certificate and key go together: give both or neither")
+        if Remote.parse(self.remote).tls and not self.ca:
+            raise ValueError("ssl needs ca, the file of the authority that signed the server's certificate")
+        return self
+
+
 class FabricSection(_Section):
     default_port_role: PortRole = PortRole.AUTO
     """What a switch port is taken for that nobody declared: AUTO for labs, EDGE where every wire is declared."""
     probe_period_s: float = Field(default=2.0, gt=0)
     lost_after_probes: int = Field(default=3, ge=1)
+    bfd_interval_ms: int = Field(default=100, ge=0, le=10_000)
+    """Between the frames by which switches of a known database watch the links between them; 0: they do not."""
 
 
 class Reconcile(_Section):
@@ -124,6 +153,16 @@ class Config(_Section):
     fabric: FabricSection = FabricSection()
     reconcile: Reconcile = Reconcile()
     log: Log = Log()
+    ovsdb: tuple[Ovsdb, ...] = ()
+
+    @field_validator("ovsdb", mode="before")
+    @classmethod
+    def _remotes(cls, value: object) -> object:
+        """The environment gives remotes with spaces between them, the command line a list of them."""
+        servers = value.split() if isinstance(value, str) else value
+        if not isinstance(servers, list | tuple):
+            return servers
+        return tuple({"remote": server} if isinstance(server, str) else server for server in servers)
 
     @property
     def database(self) -> Path:
@@ -184,5 +223,7 @@ def _explain(error: ValidationError, source: str) -> str:
 def _known(place: list[str]) -> list[str]:
     model: Any = Config
     for part in place:
-        model = model.model_fields[part].annotation
+        if not part.isdecimal():  # the place in a list
+            model = model.model_fields[part].annotation
+            model = next(iter(get_args(model)), model)
     return sorted(model.model_fields)

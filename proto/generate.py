@@ -1,7 +1,7 @@
-"""Write the Python stubs of proto/pliant/v1, or check them and lint the contract.
+"""Write the Python stubs of proto/pliant/v1 and its reference, docs/api.md, or check them and lint the contract.
 
-    python proto/generate.py             write pliant/v1/*_pb2.py, *_pb2.pyi, *_pb2_grpc.py, *_pb2_grpc.pyi
-    python proto/generate.py --check     exit 1 if a stub is stale or buf lint complains
+    python proto/generate.py             write pliant/v1/*_pb2.py, *_pb2.pyi, *_pb2_grpc.py, *_pb2_grpc.pyi, docs/api.md
+    python proto/generate.py --check     exit 1 if one of them is stale or buf lint complains
 
 The compiler is that of grpcio-tools, pinned in pyproject.toml: the oldest whose stubs every claimed protobuf
 runtime reads.  google/api comes from the googleapis-common-protos wheel, so nothing is downloaded.
@@ -17,8 +17,10 @@ from pathlib import Path
 
 import grpc_tools  # type: ignore[import-untyped]
 from grpc_tools import protoc
+from reference import render_reference
 
 ROOT = Path(__file__).resolve().parent
+REFERENCE = ROOT.parent / "docs/api.md"
 TOOLS = Path(sys.executable).parent
 LANGUAGES = ("python", "grpc_python", "mypy", "mypy_grpc")
 STUBS = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
@@ -38,6 +40,19 @@ def write_stubs(directory: Path) -> None:
     compile_protos(*(f"--{language}_out={directory}" for language in LANGUAGES))
 
 
+def write_image(file: Path) -> None:
+    """The descriptors, with the comments of their sources."""
+    compile_protos(f"--descriptor_set_out={file}", "--include_imports", "--include_source_info")
+
+
+def write_all() -> None:
+    write_stubs(ROOT)
+    with tempfile.TemporaryDirectory() as scratch:
+        image = Path(scratch) / "image.binpb"
+        write_image(image)
+        REFERENCE.write_text(render_reference(image.read_bytes()))
+
+
 def stubs_of(directory: Path) -> dict[str, bytes]:
     stubs = directory / "pliant/v1"
     return {path.name: path.read_bytes() for pattern in STUBS for path in stubs.glob(pattern)}
@@ -50,14 +65,16 @@ def check() -> int:
         wanted, found = stubs_of(Path(scratch)), stubs_of(ROOT)
         stale = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
         image = Path(scratch) / "image.binpb"
-        compile_protos(f"--descriptor_set_out={image}", "--include_imports", "--include_source_info")
+        write_image(image)
+        if not REFERENCE.exists() or REFERENCE.read_text() != render_reference(image.read_bytes()):
+            stale.append(REFERENCE.name)
         lint = subprocess.run([TOOLS / "buf", "lint", image, "--config", ROOT / "buf.yaml"], check=False)
     if stale:
-        print(f"stale stubs, run `make proto`: {', '.join(stale)}", file=sys.stderr)
+        print(f"stale, run `make proto`: {', '.join(stale)}", file=sys.stderr)
     return 1 if stale else lint.returncode
 
 
 if __name__ == "__main__":
     if "--check" in sys.argv[1:]:
         raise SystemExit(check())
-    write_stubs(ROOT)
+    write_all()

@@ -39,7 +39,8 @@ class Steps:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
 
     def __call__(self, step: str, done: int, of: int) -> None:
         """Show it; a step that is new becomes the next line."""

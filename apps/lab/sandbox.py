@@ -21,6 +21,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -58,10 +59,10 @@ class Process(subprocess.Popen[str]):
         if self.poll() is not None:
             return
         for pid in _children(self.pid) or (self.pid,):
-            try:
-                os.kill(pid, sig)
-            except ProcessLookupError:
-                continue  # it ended by itself in the meantime
+            _kill(pid, sig)
+        if sig != signal.SIGSTOP:
+            # nsenter stops itself when its command is stopped; it has to wake to see what becomes of it.
+            _kill(self.pid, signal.SIGCONT)
 
     @property
     def command_pid(self) -> int:
@@ -188,6 +189,11 @@ class Sandbox:
             how = f"exit status {status}" if status > 0 else f"ended by {signal.Signals(-status).name}"
             raise SandboxError(f"{' '.join(argv)}: {how}\n{said.strip()}\n{output.strip()}".rstrip())
         return output
+
+
+def _kill(pid: int, sig: int) -> None:
+    with suppress(ProcessLookupError):  # it ended by itself in the meantime
+        os.kill(pid, sig)
 
 
 def _children(pid: int) -> tuple[int, ...]:

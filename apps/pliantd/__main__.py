@@ -37,8 +37,9 @@ def _overrides(**options: Any) -> dict[str, Any]:
         "state_dir": "state_dir", "openflow": "openflow.listen", "openflow_unix": "openflow.unix",
         "grpc": "grpc.listen", "grpc_unix": "grpc.unix", "metrics": "metrics_listen",
         "log_level": "log.level", "log_format": "log.format", "default_port_role": "fabric.default_port_role",
+        "ovsdb": "ovsdb",
     }
-    return {dotted: options[option] for option, dotted in names.items() if options[option] is not None}
+    return {dotted: options[option] for option, dotted in names.items() if options[option] not in (None, ())}
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,6 +50,8 @@ def _overrides(**options: Any) -> dict[str, Any]:
               help="where the database, token and socket live")
 @click.option("--openflow", metavar="HOST:PORT", help="where switches connect [127.0.0.1:6653]; '' for no TCP listener")
 @click.option("--openflow-unix", metavar="PATH", help="a unix socket where switches on this machine connect")
+@click.option("--ovsdb", metavar="REMOTE", multiple=True,
+              help="a database of Open vSwitch, as ovs-vsctl names it (unix:/PATH, tcp:HOST:PORT); may be repeated")
 @click.option("--grpc", metavar="HOST:PORT", help="where clients connect [127.0.0.1:50051]; '' for no TCP listener")
 @click.option("--grpc-unix", metavar="PATH",
               help="the unix socket where clients connect [pliantd.sock in the state directory]")

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import structlog
 from prometheus_client import start_http_server
 
@@ -42,10 +44,13 @@ class Process:
         """Returns when switches and clients can connect.  StartFailed if an address cannot be listened on."""
         controller = self._controller
         set_aside()
+        # A change passes through four threads; with Python's 5 ms each may wait that long for one that computes.
+        sys.setswitchinterval(0.0005)
         controller.runtime.add(Datapaths, loop=controller.loop)
         controller.runtime.add(Packets, loop=controller.loop)
         controller.loop.start()
         controller.runtime.start()
+        controller.liveness.start()
         try:
             self._listen_for_switches()
             self._listen_for_clients()
@@ -56,6 +61,7 @@ class Process:
     def stop(self) -> bool:
         """True if everything ended in time."""
         controller = self._controller
+        controller.liveness.stop()
         stopped = {
             "northbound": controller.server.stop(),
             "service": controller.engine.close(),

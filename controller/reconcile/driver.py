@@ -1,7 +1,7 @@
 """Performs one switch session: the only task that touches it, on the I/O loop, from connection to disconnection.
 
-    reconcile thread --put--> Mailbox --take--> drive() --submit--> switch
-                     <------------ Confirmed -------------'
+    reconcile thread --deliver--> Mailbox --take--> drive() --submit--> switch
+                     <-------------- Confirmed ---------------'
 
 One task per connected switch, never a thread.  The mailbox holds one merged change: the newest wins, and nothing queues
 up behind a slow switch.
@@ -10,8 +10,7 @@ up behind a slow switch.
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -21,6 +20,8 @@ from controller.reconcile.datapath import Datapath, Disconnected
 from controller.reconcile.session import Session
 
 log = structlog.get_logger()
+
+Changes = Mapping[FragmentKey, Fragment | None]
 
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0
@@ -43,45 +44,40 @@ class Confirmed:
 
 
 class Mailbox:
-    """The one pending change of a switch's target, handed from the reconcile thread to the session's task."""
+    """The one pending change of a switch's target.  Belongs to the I/O loop, so it needs no lock."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._lock = threading.Lock()
+    def __init__(self) -> None:
         self._epoch = 0
         self._changes: dict[FragmentKey, Fragment | None] = {}
-        self._full = False
-        self._wake = asyncio.Event()
+        self._full = asyncio.Event()
 
-    def put(self, epoch: int, changes: Mapping[FragmentKey, Fragment | None]) -> None:
-        """Merge a change in;
-
-        a later value for the same fragment replaces the earlier one.  Called from the reconcile thread.
-        """
-        with self._lock:
-            self._epoch = epoch
-            self._changes.update(changes)
-            wake, self._full = not self._full, True
-        if wake:
-            self._loop.call_soon_threadsafe(self._wake.set)
+    def put(self, epoch: int, changes: Changes) -> None:
+        """Merge a change in; a later value for the same fragment replaces the earlier one."""
+        self._epoch = epoch
+        self._changes.update(changes)
+        self._full.set()
 
     def take(self) -> tuple[int, dict[FragmentKey, Fragment | None]] | None:
-        with self._lock:
-            # Also when there is nothing: the wake-up for what was taken before it came must not be left set.
-            self._wake.clear()
-            if not self._full:
-                return None
-            taken = self._epoch, self._changes
-            self._changes, self._full = {}, False
-            return taken
+        if not self._full.is_set():
+            return None
+        taken = self._epoch, self._changes
+        self._changes = {}
+        self._full.clear()
+        return taken
 
     async def wait(self, timeout_s: float) -> None:
         """Return when something was put, or after `timeout_s` seconds."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._wake.wait()
+                await self._full.wait()
         except TimeoutError:
             return
+
+
+def deliver(epoch: int, letters: Sequence[tuple[Mailbox, Changes]]) -> None:
+    """On the I/O loop.  One call for all switches of a step: to wake the loop for each costs more than the delivery."""
+    for mailbox, changes in letters:
+        mailbox.put(epoch, changes)
 
 
 async def drive(

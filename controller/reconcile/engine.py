@@ -25,7 +25,7 @@ from controller.intent.snapshot import Snapshot
 from controller.pipeline.affected import Changed, affected
 from controller.pipeline.compiler import compile_fragment, fragments_on
 from controller.pipeline.world import Fragment, FragmentKey, Placement, World
-from controller.reconcile.labelling import Labelling
+from controller.reconcile.labelling import Labelling, Pair
 from controller.reconcile.placing import displace, place
 
 Program = Map[FragmentKey, Fragment]
@@ -118,7 +118,8 @@ class Engine:
         if self._retree:
             self._retree = False
             self.labelling.retree(self.world.fabric, self.world.intent.keys.edges())
-        labels, choices = self._map_labels(epoch)
+        labels, choices, joined = self._map_labels(epoch)
+        names |= self._between(joined | self.labelling.take_rejoined())
         before, self._compiled = self._compiled, self.world
         keys = affected(before, self.world, Changed(
             ports=frozenset(rebound), objects=frozenset(names), switch_ports=change.ports, switches=change.switches,
@@ -165,10 +166,23 @@ class Engine:
             self.observe(PortsBound(added=frozenset(taken - left), removed=frozenset(left - taken)))
         return set(rebound)
 
-    def _map_labels(self, epoch: int) -> tuple[frozenset[tuple[int, int]], frozenset[tuple[int, int]]]:
-        """Bring the world's labels and choices up to date; returns which pairs differ."""
+    def _between(self, pairs: set[Pair]) -> set[str]:
+        """The ports of networks that are on both switches of a pair: they can reach each other now, or no longer."""
+        placement, nothing = self.world.placement, Map[str, None]()
+        names: set[str] = set()
+        for one, other in pairs:
+            for network in placement.networks_at.get(one, nothing):
+                if other in (presence := placement.presence[network]):
+                    names.update(presence[one], presence[other])
+        return names
+
+    def _map_labels(self, epoch: int) -> tuple[frozenset[Pair], frozenset[Pair], set[Pair]]:
+        """Bring the world's labels and choices up to date; returns which pairs differ, and which got or lost a choice.
+        """
         changed_labels, changed_choices = self.labelling.map(epoch)
-        labels, choices = self.world.labels.mutate(), self.world.choices.mutate()
+        choices = self.world.choices.mutate()
+        joined = {pair for pair, version in changed_choices.items() if (version is None) == (pair in choices)}
+        labels = self.world.labels.mutate()
         for pair, hops in changed_labels.items():
             if hops:
                 labels[pair] = hops
@@ -180,7 +194,7 @@ class Engine:
             else:
                 del choices[pair]
         self.world = replace(self.world, labels=labels.finish(), choices=choices.finish())
-        return frozenset(changed_labels), frozenset(changed_choices)
+        return frozenset(changed_labels), frozenset(changed_choices), joined
 
     def _compile(self, keys: Iterable[FragmentKey], step: Step) -> None:
         """Compile these fragments; what differs from the programs goes into both them and the step's targets."""

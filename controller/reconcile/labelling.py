@@ -20,6 +20,7 @@ from immutables import Map
 
 from controller.fabric.graph import Fabric
 from controller.fabric.labels import (
+    N_VERSIONS,
     Choice,
     EdgeLabels,
     LabelHop,
@@ -33,6 +34,8 @@ from controller.fabric.labels import (
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Plan, Planner
 
+DRAINED_AGES = 2
+"""Frames may still be under way with a label that nobody writes any more: it stays for more than one whole age."""
 V = TypeVar("V")
 N = TypeVar("N")
 Pair = tuple[int, int]
@@ -46,7 +49,9 @@ class Labelling:
         """`kept`: what a former process knew, by edge (dpid)."""
         self.versions: dict[int, Versions] = {edge: labels.versions for edge, labels in (kept or {}).items()}
         self._edge_ids: dict[int, int] = {edge: labels.edge_id for edge, labels in (kept or {}).items()}
-        self._wanted: dict[int, Plan] = {}
+        self.plans: Map[int, Plan] = Map()
+        """edge -> the plan toward it as of now: whoever is not in it has no path there"""
+        self._rejoined: set[Pair] = set()
         self._edges: frozenset[int] = frozenset()
         self._due: dict[int, dict[Pair, int]] = {}
         """dpid -> {(edge, version): epoch that put this label into its target}, for hops not yet confirmed"""
@@ -57,6 +62,9 @@ class Labelling:
         self._hops: dict[int, dict[int, Map[int, LabelHop]]] = {}
         self._choices: dict[int, dict[int, Choice]] = {}
         """edge -> {dpid: ...}, as last mapped"""
+        self._draining: dict[int, dict[int, int]] = {}
+        """edge -> {version that nobody writes any more: age at which that was known}"""
+        self._age = 0
         self._restored = set(self.versions)
         self._changed: set[int] = set()
         self._unmapped: set[int] = set(self.versions)
@@ -67,12 +75,15 @@ class Labelling:
         for edge in list(self.versions):
             if edge not in self._edges or self._edge_ids[edge] != edge_ids[edge]:
                 self._set(edge, ())
-        planner = Planner(Topology.of(fabric)) if self._edges else None
+        for edge in set(self.plans) - self._edges:
+            self.plans = self.plans.delete(edge)
+        planner = Planner(Topology.of(fabric))
         for edge in sorted(self._edges):
-            assert planner is not None
             self._edge_ids[edge] = edge_ids[edge]
-            self._wanted[edge] = planner.toward(edge)
-            self._set(edge, advance(self.versions.get(edge, ()), self._wanted[edge]))
+            before, plan = self.plans.get(edge, Map()), planner.toward(edge)
+            self._rejoined |= {(dpid, edge) for dpid in self._edges if (dpid in before) != (dpid in plan)}
+            self.plans = self.plans.set(edge, plan)
+            self._set(edge, advance(self.versions.get(edge, ()), plan))
             if edge in self._restored:
                 # What the switches held before the restart is not known until each was read: any version may be in use.
                 versions = frozenset(tree.version for tree in self.versions.get(edge, ()))
@@ -102,6 +113,17 @@ class Labelling:
         for edge in sorted({*flipped, *(edge for edge, _ in held)}):
             self._prune(edge)
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether `age` has something to wait for."""
+        return bool(self._draining)
+
+    def age(self) -> None:
+        """Called regularly, further apart than a frame takes to cross the fabric: drops what has drained."""
+        self._age += 1
+        for edge in sorted(self._draining):
+            self._prune(edge)
+
     def forget(self, dpid: int) -> None:
         """The operator removed the switch: what it may be writing counts no longer."""
         self._due.pop(dpid, None)
@@ -109,6 +131,11 @@ class Labelling:
         for edge, writers in self._may_write.items():
             if writers.pop(dpid, None):
                 self._prune(edge)
+
+    def take_rejoined(self) -> set[Pair]:
+        """(edge, other edge) between which a path came or went since the last call."""
+        rejoined, self._rejoined = self._rejoined, set()
+        return rejoined
 
     def mark_all_changed(self) -> None:
         """Whoever keeps labels may not have kept the last changes."""
@@ -177,14 +204,26 @@ class Labelling:
         self._unmapped.add(edge)
 
     def _prune(self, edge: int) -> None:
-        """Drop the versions that nobody can be writing any more; a tree that waited for a free number then moves up.
+        """Drop the versions that nobody can be writing any more and that have drained; a plan that waited for a free
+        number then moves up.
 
         In two steps: whoever still owes the confirmation of a dropped version must not owe it to the next one that
         gets its number.
         """
         versions = self.versions.get(edge, ())
         in_use: set[int] = set().union(*self._may_write.get(edge, {}).values())
-        pruned = prune(versions, in_use)
-        self._set(edge, pruned)
-        if pruned != versions and edge in self._wanted:
-            self._set(edge, advance(pruned, self._wanted[edge]))
+        unused = set(versions).difference(prune(versions, in_use))
+        dropped = {v for v in unused if self._has_drained(edge, v.version) or len(versions) == N_VERSIONS}
+        draining = {v.version: self._draining.get(edge, {}).get(v.version, self._age) for v in unused - dropped}
+        if draining:
+            self._draining[edge] = draining
+        else:
+            self._draining.pop(edge, None)
+        if dropped:
+            self._set(edge, tuple(v for v in versions if v not in dropped))
+            if edge in self.plans:
+                self._set(edge, advance(self.versions.get(edge, ()), self.plans[edge]))
+
+    def _has_drained(self, edge: int, version: int) -> bool:
+        since = self._draining.get(edge, {}).get(version)
+        return since is not None and self._age - since >= DRAINED_AGES

@@ -26,6 +26,7 @@ from controller.fabric.discovery import Discovery
 from controller.fabric.events import (
     Event,
     HostHeard,
+    LinkLost,
     LinkSeen,
     PortObserved,
     PortRemoved,
@@ -35,6 +36,7 @@ from controller.fabric.events import (
 from controller.fabric.graph import Fabric
 from controller.fabric.hearing import shows_host
 from controller.fabric.labels import EdgeLabels
+from controller.fabric.liveness import is_refuted, lost_with
 from controller.fabric.observed import Alarm
 from controller.fabric.ports import EndPoint, PortRole
 from controller.intent.snapshot import Snapshot
@@ -44,7 +46,7 @@ from controller.model.network import Attachment
 from controller.model.status import Status
 from controller.openflow import actions, messages
 from controller.reconcile.datapath import Datapath
-from controller.reconcile.driver import Confirmed, Mailbox, drive
+from controller.reconcile.driver import Confirmed, Mailbox, deliver, drive
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.reconciler import Outcome, Reconciler
 from controller.reconcile.status import View, Waiter
@@ -58,6 +60,8 @@ APPLY_SECONDS = Histogram(
     buckets=BUCKETS_S,
 )
 TICK_S = 0.1
+AGE_S = 0.5
+"""Longer than any frame takes to cross the fabric: a label that nobody writes any more goes after two to three."""
 STEP_RETRY_S = 1.0
 LLDP_ETHERTYPE = b"\x88\xcc"
 
@@ -91,19 +95,23 @@ class Loop:
         self._clock = clock
         self._drift_period_s = drift_period_s
         self._status_changed: Callable[[frozenset[str]], None] = lambda names: None
+        self._fabric_changed: Callable[[], None] = lambda: None
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._connections: dict[int, _Connection] = {}
         self._handed_out_s: dict[int, float] = {}
         """epoch -> when it went to the switches, until all of them confirmed it"""
+        self._dead: frozenset[EndPoint] = frozenset()
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._next_tick = 0.0
+        self._next_age = 0.0
         self._next_try: float | None = None
         """when to repeat a step that failed"""
 
-    def load(self, intent: Snapshot, status_changed: Callable[[frozenset[str]], None]) -> None:
+    def load(self, intent: Snapshot, status_changed: Callable[[frozenset[str]], None],
+             fabric_changed: Callable[[], None] = lambda: None) -> None:
         """Compile what was stored.  Once, before `start`; `status_changed` is called with names, and must not block."""
-        self._status_changed = status_changed
+        self._status_changed, self._fabric_changed = status_changed, fabric_changed
         self._reconciler.load(intent)
         self._step()
 
@@ -135,6 +143,10 @@ class Loop:
     def punted(self, dpid: int, port_no: int, frame: bytes) -> None:
         """A frame that the program sends to the controller came in on a switch port."""
         self._inbox.put(lambda: self._on_punt(EndPoint(dpid, port_no), frame))
+
+    def wires_dead(self, dead: frozenset[EndPoint]) -> None:
+        """All switch ports that are up, but that nothing comes through any more, as a switch knows by itself."""
+        self._inbox.put(lambda: self._on_wires_dead(dead))
 
     def declare(self, events: Sequence[Event]) -> Future[None]:
         """The operator says something about the fabric; done when it is kept."""
@@ -234,6 +246,7 @@ class Loop:
 
     def _step(self) -> Exception | None:
         """Work in what happened, and let everybody know; the error if that failed and will be tried again."""
+        before = self.fabric()
         try:
             with COMPILE_SECONDS.time():
                 outcome = self._reconciler.step(self._connections.keys())
@@ -246,6 +259,8 @@ class Loop:
             log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)
         self._hand_out(outcome)
         self._release(outcome)
+        if self.fabric() is not before:
+            self._fabric_changed()
         if outcome.not_kept is not None:
             log.error("observed_not_kept", error=str(outcome.not_kept))
             self._next_try = self._clock() + STEP_RETRY_S
@@ -254,13 +269,13 @@ class Loop:
     def _hand_out(self, outcome: Outcome) -> None:
         if outcome.targets:
             self._handed_out_s[outcome.epoch] = self._clock()
-        for dpid, changes in outcome.targets.items():
-            connection = self._connections.get(dpid)
-            if connection and connection.mailbox:
-                connection.mailbox.put(outcome.epoch, changes)
+        mailboxes = {dpid: connection.mailbox for dpid, connection in self._connections.items()}
+        letters = [(box, changes) for dpid, changes in outcome.targets.items() if (box := mailboxes.get(dpid))]
+        if letters:
+            self._io_loop.call_soon_threadsafe(deliver, outcome.epoch, letters)
         for dpid, connection in self._connections.items():
             if connection.mailbox is None:
-                connection.mailbox = Mailbox(self._io_loop)
+                connection.mailbox = Mailbox()
                 connection.mailbox.put(outcome.epoch, self._reconciler.program(dpid))
                 self._drive(connection)
 
@@ -300,10 +315,13 @@ class Loop:
             if connection:
                 connection.datapath.send(messages.packet_out(frame, actions.output(at.port_no)))
         lost = self._discovery.lost(fabric)
-        for event in lost:
-            log.warning("link_lost", link=str(fabric.links[event.src]))
-            self._reconciler.observe(event)
-        if lost or (self._next_try is not None and self._next_try <= now):
+        self._lose(lost, "probes unanswered")
+        if self._next_age <= now:
+            self._next_age = now + AGE_S
+            aged = self._reconciler.age()
+        else:
+            aged = False
+        if lost or aged or (self._next_try is not None and self._next_try <= now):
             self._step()
 
     def _confirmed(self, confirmed: Confirmed) -> None:
@@ -316,7 +334,6 @@ class Loop:
         self._connections[datapath.dpid] = _Connection(datapath)
         ports = datapath.switch_ports()
         self._reconciler.observe(SwitchConnected(dpid=datapath.dpid, features=datapath.features, ports=ports))
-        log.info("switch_connected", switch=format_dpid(datapath.dpid), ports=len(ports))
 
     def _on_disconnected(self, datapath: Datapath) -> None:
         connection = self._connections.get(datapath.dpid)
@@ -324,7 +341,6 @@ class Loop:
             return
         del self._connections[datapath.dpid]
         self._reconciler.observe(SwitchDisconnected(dpid=datapath.dpid))
-        log.info("switch_disconnected", switch=format_dpid(datapath.dpid))
 
     def _on_port(self, datapath: Datapath, port_no: int) -> None:
         if self.datapath(datapath.dpid) is not datapath:
@@ -342,10 +358,19 @@ class Loop:
                 self._reconciler.observe(HostHeard(at=at))
             return
         match self._discovery.received(self._clock(), at, frame):
-            case LinkSeen() as seen:
+            case LinkSeen() as seen if not is_refuted(self._reconciler.fabric, seen, self._dead):
                 self._reconciler.observe(seen)
             case Alarm() as alarm:
                 log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)
+
+    def _on_wires_dead(self, dead: frozenset[EndPoint]) -> None:
+        self._dead = dead
+        self._lose(lost_with(self._reconciler.fabric, dead), "dead wire")
+
+    def _lose(self, lost: Sequence[LinkLost], cause: str) -> None:
+        for event in lost:
+            log.warning("link_lost", link=str(self._reconciler.fabric.links[event.src]), cause=cause)
+            self._reconciler.observe(event)
 
     def _on_declared(self, events: Sequence[Event], done: Future[None]) -> None:
         for event in events:

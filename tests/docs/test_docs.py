@@ -46,6 +46,16 @@ def _id(page: Path) -> str:
 
 # -- pages that are followed
 
+_MACHINE = f"""
+mkdir {DIRECTORY} {HOME} /run/checkout
+ln -s {ROOT}/topologies {ROOT}/.venv {DIRECTORY}
+# Mininet empties parts of /tmp, so it gets one of its own; the checkout may be in there, so it is kept.
+mount --rbind {ROOT} /run/checkout
+mount -t tmpfs tmpfs /tmp
+mkdir -p {ROOT}
+mount --rbind /run/checkout {ROOT}
+"""
+
 
 class Reader:
     """Follows a page: types its commands into its terminals and looks at what they say."""
@@ -54,7 +64,7 @@ class Reader:
         self._sandbox = rig.sandbox
         self._terminals: dict[str, Terminal] = {}
         self._said = ""
-        self._sandbox.run("sh", "-ec", f"mkdir {DIRECTORY} {HOME}; ln -s {ROOT}/topologies {ROOT}/.venv {DIRECTORY}")
+        self._sandbox.run("sh", "-ec", _MACHINE)
 
     def follow(self, block: Block) -> None:
         if "file" in block.words:
@@ -69,6 +79,10 @@ class Reader:
                 eventually(lambda: self._type(block) or True, 30, f"the output of {block}")
             else:
                 self._type(block)
+
+    def left_unread(self) -> str:
+        """What the terminals said since their last commands: of a failed page, the controller's log."""
+        return "\n".join(f"--- terminal {name}\n{terminal.unread}" for name, terminal in self._terminals.items())
 
     def _type(self, block: Block) -> None:
         terminal = self._terminal(block.words.get("terminal", "1"))
@@ -127,8 +141,12 @@ def _compare(said: str, expected: list[str], block: Block) -> None:
 def test_page_works_when_followed_word_by_word(page: Path, ovs: Rig) -> None:
     """Every block of the page runs, in order, and says what the page says."""
     reader = Reader(ovs)
-    for block in BLOCKS[page]:
-        reader.follow(block)
+    try:
+        for block in BLOCKS[page]:
+            reader.follow(block)
+    except AssertionError:
+        print(reader.left_unread())
+        raise
 
 
 def test_every_command_block_is_run_or_says_why_not() -> None:

@@ -33,6 +33,14 @@ def _mn(ovs: OpenVSwitch, topology: str, *options: str, commands: str = "") -> s
             {"spine1": 0x101, "spine2": 0x102, "leaf1": 0x201, "leaf2": 0x202, "leaf3": 0x203},
             6,
         ),
+        (
+            "fat_tree,k=2",
+            {"core1": 0x1001, "agg1": 0x2001, "agg2": 0x2002, "edge1": 0x3001, "edge2": 0x3002},
+            2,
+        ),
+        ("ring,switches=3,hosts=2", {"s1": 1, "s2": 2, "s3": 3}, 6),
+        ("dumbbell,hosts=1,mbps=10", {"left": 1, "right": 2}, 2),
+        ("wan,name=abilene", {f"s{site}": site for site in range(1, 12)}, 11),
     ],
 )
 def test_topology_starts_under_plain_mn_without_a_controller(
@@ -52,7 +60,7 @@ def test_topology_starts_under_plain_mn_without_a_controller(
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize("topology", ["single", "linear", "leaf_spine,spines=1"])
+@pytest.mark.parametrize("topology", ["single", "linear", "leaf_spine,spines=1", "fat_tree,k=2", "dumbbell"])
 def test_topology_carries_traffic_when_its_switches_forward(ovs: OpenVSwitch, topology: str) -> None:
     """Wires and hosts are right: with a forwarding flow in each switch, and no loop, every host reaches every other.
 
@@ -66,12 +74,35 @@ def test_topology_carries_traffic_when_its_switches_forward(ovs: OpenVSwitch, to
 
 
 @pytest.mark.lab
+def test_dumbbell_wire_carries_its_rate_and_spares_the_neighbours(ovs: OpenVSwitch) -> None:
+    """10 Mbit/s across, by a queue of 20 frames; while a flood fills it, hosts on one side lose nothing."""
+    commands = [
+        "sh for s in left right; do ovs-ofctl -O OpenFlow13 add-flow $s actions=NORMAL; done",
+        "pingall",
+        "h4 iperf3 -s -D",
+        "h1 iperf3 -c 10.0.0.4 -t 3 -C cubic",
+        "sh tc qdisc show dev left-eth1",
+        "h1 iperf3 -u -b 60M -c 10.0.0.4 -t 5 > /dev/null 2>&1 &",
+        "h3 ping -c 200 -i 0.01 -s 1400 -q 10.0.0.2",
+        "exit",
+    ]
+    said = _mn(ovs, "dumbbell,hosts=3,mbps=10", "--controller", "remote", commands="\n".join(commands))
+    rate = re.search(r"([\d.]+) Mbits/sec +receiver", said)
+    assert rate and 8.5 <= float(rate[1]) <= 10, said
+    assert "direct_qlen 20" in said, said
+    assert "200 packets transmitted, 200 received" in said, said
+
+
+@pytest.mark.lab
 @pytest.mark.parametrize(
     ("topology", "says"),
     [
         ("single,hosts=0", "hosts=0: must be a whole number from 1 to 254"),
         ("linear,switches=many", "switches=many: must be a whole number from 1 to 254"),
         ("leaf_spine,spines=2,leaves=100,hosts=3", "hosts=3: must be a whole number from 1 to 2"),
+        ("ring,switches=2", "switches=2: must be a whole number from 3 to 254"),
+        ("fat_tree,k=3", "k=3: must be even"),
+        ("wan,name=polska", "abilene and b4 are built in; others are in the package topohub"),
         ("leaf_spine,spine=2", "unexpected keyword argument 'spine'"),
     ],
 )

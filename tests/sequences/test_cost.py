@@ -15,7 +15,8 @@ from controller.reconcile import engine as engine_module
 from tests.sequences.simulation import Simulation
 
 SPINE, EDGES = 1, range(11, 21)
-SWITCH_PORTS = range(1, 520)
+SWITCH_PORTS = range(1, 600)
+LAST_PLACE = 5_600
 BATCH = 1_000
 
 
@@ -25,8 +26,8 @@ class Cost:
     frames: int
 
 
-def ports(network: str, first: int, n: int, start: int) -> list[Resource]:
-    """`n` ports, numbered from `first` in their network, spread over all edges; `start` numbers them in the fabric."""
+def ports(network: str, first: int, places: range) -> list[Resource]:
+    """Ports, numbered from `first` in their network, at these places; places go round the edges."""
     return [
         Port(
             name=f"{network}/ports/p{i}", subnet=f"{network}/subnets/sub",
@@ -34,7 +35,7 @@ def ports(network: str, first: int, n: int, start: int) -> list[Resource]:
             addresses=(IPv4Address(0x0A000100 + i),),
             attachment=Attachment(dpid=EDGES[at % len(EDGES)], port_no=12 + at // len(EDGES)),
         )
-        for i, at in zip(range(first, first + n), range(start, start + n), strict=True)
+        for i, at in enumerate(places, start=first)
     ]
 
 
@@ -57,7 +58,11 @@ def cost_of_one_more(monkeypatch: pytest.MonkeyPatch, *, n_networks: int, n_port
     sim = Simulation(spines=(SPINE,), leaves=EDGES, ports=SWITCH_PORTS)
     objects = networks(n_networks)
     for i in range(n_networks):
-        objects += ports(network_name(i), 0, n_ports, i * n_ports)
+        # The first network is on every edge; each of the others on one.
+        row, edge = divmod(i - 1, len(EDGES))
+        start = (row + 1) * n_ports * len(EDGES) + edge
+        spread = range(n_ports) if i == 0 else range(start, start + n_ports * len(EDGES), len(EDGES))
+        objects += ports(network_name(i), 0, spread)
     for start in range(0, len(objects), BATCH):
         sim.apply(objects[start : start + BATCH])
     sim.reconcile()
@@ -70,7 +75,7 @@ def cost_of_one_more(monkeypatch: pytest.MonkeyPatch, *, n_networks: int, n_port
     monkeypatch.setattr(
         engine_module, "compile_fragment", lambda world, key: (compiled.append(key), compile_fragment(world, key))[1])
     sim.frames = 0
-    sim.apply(ports(network_name(0), n_ports, 1, n_networks * n_ports))
+    sim.apply(ports(network_name(0), n_ports, range(LAST_PLACE, LAST_PLACE + 1)))
     sim.settle()
     monkeypatch.undo()
     assert sim.reconciler.view.floor == sim.intent.generation

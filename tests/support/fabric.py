@@ -107,7 +107,12 @@ class Fabric:
         """Until the controller knows that it reaches, or no longer reaches, this switch."""
         name = f"switches/{number:016x}"
         wanted = f"{name} connected: {connected}"
-        eventually(lambda: self.client.switches.get(name).connected is connected, timeout_s, wanted)
+
+        def reached() -> bool:
+            known = {switch.name: switch.connected for switch in self.client.switches.list()}
+            return known.get(name, False) is connected
+
+        eventually(reached, timeout_s, wanted)
 
 
 def at(switch: int, where: int | str) -> network_pb2.Attachment:

@@ -86,6 +86,11 @@ class Terminal:
         self._type(f"printf '\\n{_END} %d\\n' $?")
         return self._ended(timeout_s)[1]
 
+    @property
+    def unread(self) -> str:
+        """What it said since the last command was done."""
+        return self._said
+
     def _ended(self, timeout_s: float) -> tuple[int, str]:
         said, match = self._take(_ENDED, timeout_s)
         return int(match[1]), said[: -len(match[0])]

@@ -124,7 +124,7 @@ class Topology:
         index, dsts = self.wiring.link_index, self.wiring.dsts
         now = {src: fabric.links.get(src) for src in change.links}
         known = all(link is None or (src in index and dsts[index[src]] == link.dst) for src, link in now.items())
-        if not known or (change.topology and fabric.switches.keys() != self.wiring.switch_index.keys()):
+        if not known or (change.topology and set(fabric.switches) != self.wiring.switch_index.keys()):
             latency_us = dict(zip(self.wiring.srcs, self.latency_us.tolist(), strict=True))
             zones = dict(zip(self.wiring.dpids, self.zones, strict=True))
             return Topology.of(fabric, latency_us=latency_us, zones=zones)

@@ -2,8 +2,8 @@
 
     least z  such that  every demand is split completely over its paths,  and on each link  carried <= z x capacity
 
-z below 1 means that everything fits.  Among splits with the same z, short paths are preferred, by a term so small that
-it costs z less than one part in 100,000.
+z of at most 1 means that everything fits.  Among splits of the same z short paths are preferred, by a term so
+small that it costs z less than a 100,000th of what the first path of each demand alone would give.
 """
 
 from __future__ import annotations
@@ -108,5 +108,6 @@ def _solved(over: csr_array, capacity: Ints, rate: Floats, owner: Ints) -> Float
     if answer.x is None:
         raise ArithmeticError(f"HiGHS found no split: {answer.message}")
     shares = np.maximum(answer.x[:n], 0.0)
-    total: Floats = np.bincount(owner, weights=shares, minlength=len(rate))
-    return shares / total[owner]
+    total = np.bincount(owner, weights=shares, minlength=len(rate))
+    whole_shares: Floats = shares / total[owner]
+    return whole_shares

@@ -509,7 +509,7 @@ class DropCount(_message.Message):
     tenant: _builtins.str
     """Empty for what belongs to no tenant."""
     reason: _builtins.str
-    """UPPER_SNAKE and stable: SPOOFED_MAC, SPOOFED_ADDRESS, UNKNOWN_DESTINATION, ..."""
+    """UPPER_SNAKE and stable: SPOOFED_IPV4, UNKNOWN_DESTINATION, ...  docs/pipeline.md has all."""
     packets: _builtins.int
     bytes: _builtins.int
     def __init__(

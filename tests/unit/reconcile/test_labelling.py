@@ -26,7 +26,7 @@ def test_number_given_on_is_not_confirmed_by_its_former_tree() -> None:
         TreeVersion(version=n, hops=tree_by(n + 1), pending=frozenset({2} if n == 1 else ())) for n in range(N_VERSIONS)
     )
     labelling = Labelling({EDGE: EdgeLabels(edge_id=1, versions=versions)})
-    labelling._wanted[EDGE] = tree_by(99)
+    labelling.plans = Map({EDGE: tree_by(99)})
     labelling._due = {2: {(EDGE, 1): 5}}
     labelling._may_write = {EDGE: {3: frozenset(range(N_VERSIONS)) - {1}}}
     labelling._prune(EDGE)

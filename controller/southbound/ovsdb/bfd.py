@@ -1,0 +1,101 @@
+"""Which interfaces are to watch their wire by BFD, and what they found.  Pure.
+
+BFD finds the failures that show no loss of carrier: both ends send small frames all the time, and one that hears none
+for three intervals says so to the other.  Open vSwitch does it below OpenFlow, and its fast-failover groups heed it.
+
+- Both ends of a link are told, or none: an end alone would wait for ever.
+- What we set carries our mark.  BFD that somebody else configured, or switched off, stays as it is.
+- Told no longer is an end of no link.  A database out of reach says nothing about links: then all stays.
+- Dead is a wire that was alive: a session that never came up says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from controller.fabric.observed import Observed
+from controller.fabric.ports import EndPoint
+from controller.southbound.ovsdb.database import Database
+from controller.southbound.ovsdb.rows import Row, Uuid, encode_map
+
+MARK = "pliant-bfd"
+"""in the external_ids of an interface: its BFD is ours"""
+
+
+class Place(NamedTuple):
+    """The interface that is a switch port."""
+
+    database: Database
+    uuid: Uuid
+    interface: Row
+
+
+def find_places(databases: Iterable[Database]) -> dict[EndPoint, Place]:
+    """Every switch port that a database in reach knows; if two know one, the first."""
+    places: dict[EndPoint, Place] = {}
+    for database in databases:
+        ports, interfaces = database.rows("Port"), database.rows("Interface")
+        for bridge in database.rows("Bridge").values():
+            dpid = _dpid(bridge)
+            members = (uuid for port in bridge["ports"] if port in ports for uuid in ports[port]["interfaces"])
+            for uuid in members:
+                interface = interfaces.get(uuid)
+                if dpid and interface is not None and interface["ofport"]:
+                    places.setdefault(EndPoint(dpid, interface["ofport"]), Place(database, uuid, interface))
+    return places
+
+
+def wanted_settings(interval_ms: int) -> dict[str, str]:
+    return {"enable": "true", "min_tx": str(interval_ms), "min_rx": str(interval_ms)}
+
+
+def operations(
+    places: Mapping[EndPoint, Place], fabric: Observed, interval_ms: int,
+) -> dict[Database, list[dict[str, Any]]]:
+    """What is to be changed so that all links are watched, and nothing else is.  Interval 0: no link is."""
+    settings = wanted_settings(interval_ms)
+    links = fabric.links.values() if interval_ms else ()
+    ends = {end for link in links for end in (link.src, link.dst)}
+    told = {end for link in links if link.src in places and link.dst in places for end in (link.src, link.dst)}
+    changes: dict[Database, list[dict[str, Any]]] = {}
+    for at, place in places.items():
+        bfd, ours = place.interface["bfd"], MARK in place.interface["external_ids"]
+        if at in told and (ours or "enable" not in bfd):
+            if not ours or any(bfd.get(key) != value for key, value in settings.items()):
+                changes.setdefault(place.database, []).append(_tell(place.uuid, settings))
+        elif ours and at not in ends:
+            changes.setdefault(place.database, []).append(_tell(place.uuid, {}))
+    return changes
+
+
+def find_dead(places: Mapping[EndPoint, Place]) -> frozenset[EndPoint]:
+    """The switch ports whose wires carry nothing any more, in one direction at least."""
+    return frozenset(at for at, place in places.items() if _is_dead(place.interface["bfd_status"]))
+
+
+def _is_dead(status: Mapping[str, str]) -> bool:
+    """`forwarding` is what failover groups heed; each change of it counts as a flap, so 0 means it never came up."""
+    return status.get("forwarding") == "false" and status.get("flap_count", "0") != "0"
+
+
+def _tell(uuid: Uuid, settings: Mapping[str, str]) -> dict[str, Any]:
+    """Set BFD and our mark, or remove both.  An insertion leaves what is there, hence the deletions."""
+    mutations: list[list[Any]] = [
+        ["bfd", "delete", ["set", list(wanted_settings(0))]],
+        ["external_ids", "delete", ["set", [MARK]]],
+    ]
+    if settings:
+        mutations += [
+            ["bfd", "insert", encode_map(settings)],
+            ["external_ids", "insert", encode_map({MARK: "true"})],
+        ]
+    where = [["_uuid", "==", ["uuid", str(uuid)]]]
+    return {"op": "mutate", "table": "Interface", "where": where, "mutations": mutations}
+
+
+def _dpid(bridge: Row) -> int:
+    try:
+        return int(bridge["datapath_id"] or "", 16)
+    except ValueError:
+        return 0  # not given one yet

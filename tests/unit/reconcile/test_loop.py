@@ -1,0 +1,325 @@
+"""The reconcile thread and its sessions, for real, on switches in memory: an I/O loop in a thread, and short times."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+
+import pytest
+
+from controller.fabric.discovery import Discovery
+from controller.fabric.events import RoleDeclared
+from controller.fabric.ports import PortRole, SwitchFeatures, SwitchPort
+from controller.intent import edits
+from controller.intent.snapshot import EMPTY, Resource, Snapshot
+from controller.model.errors import FailedPrecondition, NotFound
+from controller.model.status import State as Is
+from controller.reconcile import driver
+from controller.reconcile.datapath import Disconnected, FrameError, ReadBack
+from controller.reconcile.keeper import Keeper
+from controller.reconcile.loop import Loop
+from controller.service.interfaces import StoreFailed
+from tests.fakes.data_plane import FakeSwitch, Refused
+from tests.sequences.simulation import FEATURES, MemoryCache
+from tests.sequences.states import port, port_name, tenant
+from tests.support.eventually import eventually
+
+WAIT_S = 10.0
+PORTS = range(1, 5)
+
+
+class Wire:
+    """A connection to a switch in memory.  Answers at once, or, once `gate` is closed, when it is opened."""
+
+    def __init__(self, switch: FakeSwitch, io: asyncio.AbstractEventLoop) -> None:
+        self.switch, self.io = switch, io
+        self.features: SwitchFeatures = FEATURES
+        self.submitted: queue.SimpleQueue[int] = queue.SimpleQueue()
+        """number of frames of each submit, as they come"""
+        self.refuses: Callable[[bytes], bool] = lambda frame: False
+        self._is_open = True
+        self.reads = 0
+        self.reason: str | None = None
+        self._pending: list[tuple[Future[list[FrameError]], Sequence[bytes]]] = []
+
+    @property
+    def dpid(self) -> int:
+        return self.switch.dpid
+
+    def switch_ports(self) -> tuple[SwitchPort, ...]:
+        return tuple(self._port(n) for n in PORTS)
+
+    def switch_port(self, port_no: int) -> SwitchPort | None:
+        return self._port(port_no) if port_no in PORTS else None
+
+    def _port(self, n: int) -> SwitchPort:
+        return SwitchPort(port_no=n, name=f"s{self.dpid}-{n}", mac=f"0e:00:00:00:{self.dpid:02x}:{n:02x}", up=True)
+
+    def submit(self, frames: Sequence[bytes]) -> Future[list[FrameError]]:
+        done: Future[list[FrameError]] = Future()
+        if self.reason is not None:
+            done.set_exception(Disconnected(self.reason))
+            return done
+        self.submitted.put(len(frames))
+        if self._is_open:
+            done.set_result(self._apply(frames))
+        else:
+            self._pending.append((done, frames))
+        return done
+
+    def _apply(self, frames: Sequence[bytes]) -> list[FrameError]:
+        errors = []
+        for index, frame in enumerate(frames):
+            try:
+                if self.refuses(frame):
+                    raise Refused("FLOW_MOD_FAILED/TABLE_FULL")
+                self.switch.apply([frame])
+            except Refused as refused:
+                errors.append(FrameError(index, 5, 1, str(refused)))
+        return errors
+
+    def read_back(self) -> Future[ReadBack]:
+        self.reads += 1
+        done: Future[ReadBack] = Future()
+        s = self.switch
+        done.set_result(ReadBack(tuple(s.flows.values()), tuple(s.groups.values()), tuple(s.meters.values())))
+        return done
+
+    def request(self, frame: bytes) -> Future[list[bytes]]:
+        raise NotImplementedError
+
+    def send(self, frame: bytes) -> bool:
+        return self.reason is None
+
+    def disconnect(self, reason: str) -> None:
+        self.reason = reason
+        for done, _ in self._pending:
+            done.set_exception(Disconnected(reason))
+
+    def close_gate(self) -> None:
+        self._is_open = False
+
+    def open_gate(self) -> None:
+        self._is_open = True
+        while self._pending:
+            done, frames = self._pending.pop(0)
+            done.set_result(self._apply(frames))
+
+
+@dataclass(frozen=True)
+class Commit:
+    snapshot: Snapshot
+    changed: frozenset[str]
+
+
+class Rig:
+    def __init__(self, *, drift_period_s: float = 60.0) -> None:
+        self.io = asyncio.new_event_loop()
+        self.io_thread = threading.Thread(target=self.io.run_forever, daemon=True)
+        self.io_thread.start()
+        self.intent = EMPTY
+        self.cache = MemoryCache()
+        self.told: list[frozenset[str]] = []
+        keeper = Keeper(self.cache)  # type: ignore[arg-type]
+        self.loop = Loop(
+            *keeper.restore(PortRole.AUTO), keeper, discovery=Discovery(b"k" * 32, lambda: b"n" * 8),
+            io_loop=self.io, clock=time.monotonic, drift_period_s=drift_period_s)
+        self.loop.load(self.intent, self.told.append)
+        self.loop.start()
+
+    def close(self) -> None:
+        assert self.loop.stop()
+        self.io.call_soon_threadsafe(self.io.stop)
+        self.io_thread.join()
+
+    def apply(self, *puts: Resource, deletes: Sequence[str] = ()) -> int:
+        generation = self.intent.generation + 1
+        applied = edits.apply(
+            self.intent, puts, deletes, floor=self.loop.floor(), generation=generation, now_s=0.0,
+            new_uid=lambda: "uid")
+        self.intent = applied.snapshot.at_generation(generation)
+        names = {obj.name for obj in applied.objects} | set(applied.deleted)
+        self.loop.committed(Commit(self.intent, frozenset(names)))
+        return generation
+
+    def wire(self, dpid: int, switch: FakeSwitch | None = None) -> Wire:
+        return Wire(switch or FakeSwitch(dpid, PORTS), self.io)
+
+    def wait(self, generation: int, timeout_s: float = WAIT_S) -> tuple[int, ...]:
+        return self.loop.wait(generation, timeout_s).result(WAIT_S)
+
+    def in_sync(self, *dpids: int) -> None:
+        eventually(lambda: all(self.loop.view().sync(dpid).in_sync for dpid in dpids), what="switches in sync")
+
+
+@pytest.fixture
+def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    monkeypatch.setattr(driver, "FIRST_RETRY_S", 0.01)
+    rig = Rig()
+    yield rig
+    rig.close()
+
+
+RED = tuple(tenant("red", {"a": (11, 3)}).values())
+
+
+def test_loop_brings_a_switch_in_line_and_says_so(rig: Rig) -> None:
+    """A port is created before its switch connects; the wait is over when the switch confirmed it, and it is ACTIVE."""
+    generation = rig.apply(*RED)
+    waiting = rig.wire(11)
+    assert rig.wait(generation) == ()
+    assert rig.loop.status(port_name("red", "a")).conditions[0].reason == "SWITCH_UNKNOWN"
+    rig.loop.connected(waiting)
+    rig.in_sync(11)
+    assert rig.loop.status(port_name("red", "a")).state is Is.ACTIVE
+    assert waiting.switch.flows
+    assert any(port_name("red", "a") in names for names in rig.told)
+
+
+def test_newest_target_wins_while_a_switch_is_slow(rig: Rig) -> None:
+    """Ten commits while the switch works on one: they reach it as a single further change."""
+    wire = rig.wire(11)
+    rig.loop.connected(wire)
+    rig.wait(rig.apply(*RED))
+    rig.in_sync(11)
+    while not wire.submitted.empty():
+        wire.submitted.get()
+    wire.close_gate()
+    rig.apply(port("red", "b", (11, 4)))
+    wire.submitted.get(timeout=WAIT_S)
+    for i in range(10):
+        rig.apply(replace(port("red", "b", (11, 4)), mac=f"02:00:00:00:01:{i:02x}"))
+    last = rig.intent.generation
+    eventually(lambda: rig.loop.view().world.intent.generation == last)
+    wire.open_gate()
+    assert rig.wait(last) == ()
+    assert wire.submitted.qsize() <= 3, "the rest of the first change, then one step to build up and one to clear away"
+
+
+def test_refused_flow_degrades_its_object_and_is_offered_again(rig: Rig) -> None:
+    """DEGRADED with the switch's words; the back-off passes, the switch has room, and it is ACTIVE."""
+    wire = rig.wire(11)
+    wire.refuses = lambda frame: len(frame) > 150
+    rig.loop.connected(wire)
+    rig.wait(rig.apply(*RED))
+    status = eventually(lambda: (s := rig.loop.status(port_name("red", "a"))).state is Is.DEGRADED and s)
+    refusal = next(c for c in status.conditions if c.reason == "FLOW_REFUSED")
+    assert "TABLE_FULL" in refusal.message and refusal.switches == (11,)
+    wire.refuses = lambda frame: False
+    eventually(lambda: rig.loop.status(port_name("red", "a")).state is Is.ACTIVE)
+
+
+def test_drift_is_repaired_when_the_switch_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flows that somebody deleted come back with the next re-read."""
+    rig = Rig(drift_period_s=0.05)
+    wire = rig.wire(11)
+    rig.loop.connected(wire)
+    rig.wait(rig.apply(*RED))
+    rig.in_sync(11)
+    wanted = dict(wire.switch.flows)
+    for key in list(wanted)[:5]:
+        wire.switch.delete_flow(key)
+    eventually(lambda: wire.switch.flows == wanted)
+    rig.close()
+
+
+def test_new_connection_of_a_switch_replaces_the_old(rig: Rig) -> None:
+    """The end of the old one, seen late, does not take the new one away."""
+    old = rig.wire(11)
+    rig.loop.connected(old)
+    rig.wait(rig.apply(*RED))
+    rig.in_sync(11)
+    new = rig.wire(11, old.switch)
+    rig.loop.connected(new)
+    old.disconnect("replaced")
+    rig.loop.disconnected(old)
+    assert rig.wait(rig.apply(port("red", "b", (11, 4)))) == ()
+    assert rig.loop.datapath(11) is new
+    assert new.submitted.qsize() > 0
+
+
+def test_wait_ends_in_time_with_the_switches_that_lag(rig: Rig) -> None:
+    """A switch that drops off in the middle of a step is named; when it is back, the same wait succeeds."""
+    wire = rig.wire(11)
+    rig.loop.connected(wire)
+    rig.wait(rig.apply(*RED))
+    rig.in_sync(11)
+    wire.close_gate()
+    generation = rig.apply(port("red", "b", (11, 4)))
+    assert rig.wait(generation, timeout_s=0.2) == (11,)
+    wire.disconnect("pulled")
+    rig.loop.disconnected(wire)
+    assert rig.wait(generation, timeout_s=0.2) == (11,)
+    status = rig.loop.status(port_name("red", "b"))
+    assert (status.state, status.conditions[0].reason) == (Is.PENDING, "SWITCH_NOT_CONFIRMED")
+    rig.loop.connected(rig.wire(11, wire.switch))
+    assert rig.wait(generation) == ()
+    assert rig.loop.status(port_name("red", "b")).state is Is.ACTIVE
+
+
+def test_declared_role_is_kept_and_obeyed(rig: Rig) -> None:
+    """A port on an interface declared fabric is not bound, and says why."""
+    rig.loop.connected(rig.wire(11))
+    event = RoleDeclared(dpid=11, interface="s11-3", role=PortRole.FABRIC)
+    rig.loop.declare([event]).result(WAIT_S)
+    assert any(key.startswith("declared/") for key in rig.cache.records)
+    rig.wait(rig.apply(*RED))
+    assert rig.loop.status(port_name("red", "a")).conditions[0].reason == "ATTACHMENT_IS_FABRIC"
+
+
+def test_forgotten_switch_is_gone_and_nobody_waits_for_it(rig: Rig) -> None:
+    """Not while it is connected, not if it never was; afterwards its ports say that their switch is unknown."""
+    wire = rig.wire(11)
+    rig.loop.connected(wire)
+    rig.wait(rig.apply(*RED))
+    rig.in_sync(11)
+    with pytest.raises(FailedPrecondition):
+        rig.loop.forget(11).result(WAIT_S)
+    with pytest.raises(NotFound):
+        rig.loop.forget(99).result(WAIT_S)
+    wire.disconnect("off")
+    rig.loop.disconnected(wire)
+    generation = rig.apply(port("red", "b", (11, 4)))
+    rig.loop.forget(11).result(WAIT_S)
+    assert rig.wait(generation) == ()
+    assert rig.loop.status(port_name("red", "a")).conditions[0].reason == "SWITCH_UNKNOWN"
+    assert rig.loop.floor() == generation
+
+
+def test_broken_store_stops_no_forwarding_and_loses_nothing_to_keep(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing can be kept, switches are programmed all the same; once it can, everything is kept."""
+
+    def broken(records: object) -> None:
+        raise StoreFailed("disk full")
+
+    monkeypatch.setattr("controller.reconcile.loop.STEP_RETRY_S", 0.01)
+    keep, rig.cache.save_cache = rig.cache.save_cache, broken  # type: ignore[method-assign]
+    rig.loop.connected(rig.wire(11))
+    assert rig.wait(rig.apply(*RED)) == ()
+    rig.in_sync(11)
+    assert rig.cache.records == {}
+    rig.cache.save_cache = keep  # type: ignore[method-assign]
+    eventually(lambda: {key.partition("/")[0] for key in rig.cache.records} >= {"switch", "labels"})
+
+
+def test_mailbox_emptied_before_its_wake_up_does_not_spin() -> None:
+    """The wake-up may come after what it was for has been taken: one idle turn, then sleep."""
+
+    async def scene() -> int:
+        loop, turns = asyncio.get_running_loop(), 0
+        mailbox = driver.Mailbox()
+        mailbox.put(1, {})
+        assert mailbox.take() is not None
+        for _ in range(5):
+            started = loop.time()
+            await mailbox.wait(0.02)
+            turns += loop.time() - started < 0.01
+            assert mailbox.take() is None
+        return turns
+
+    assert asyncio.run(scene()) <= 1

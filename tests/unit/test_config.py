@@ -1,0 +1,72 @@
+"""The configuration: where values come from, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from controller.config import Config, ConfigError, load
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("PLIANT_")]:
+        monkeypatch.delenv(name)
+
+
+def test_config_without_anything_is_the_defaults() -> None:
+    """Neither file nor environment is needed."""
+    assert load(None) == Config()
+
+
+def test_config_prefers_the_command_line_to_the_environment_to_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each source overrides key by key, and leaves what it does not name."""
+    file = tmp_path / "pliantd.toml"
+    text = 'state_dir = "/file"\n[openflow]\nlisten = "127.0.0.1:1"\nunix = "/file.sock"\n[grpc]\nlisten = ""\n'
+    file.write_text(text)
+    monkeypatch.setenv("PLIANT_STATE_DIR", "/environment")
+    monkeypatch.setenv("PLIANT_OPENFLOW__LISTEN", "127.0.0.1:2")
+    monkeypatch.setenv("PLIANT_GRPC__LISTEN", "127.0.0.1:3")
+    config = load(file, {"grpc.listen": "127.0.0.1:4"})
+    assert config.state_dir == Path("/environment")
+    assert (config.openflow.listen, config.openflow.unix, config.grpc.listen) == (
+        "127.0.0.1:2", "/file.sock", "127.0.0.1:4")
+
+
+def test_config_ignores_the_clients_part_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PLIANT_TOKEN and the like are the client's, and no keys of the controller."""
+    monkeypatch.setenv("PLIANT_TOKEN", "secret")
+    monkeypatch.setenv("PLIANT_SERVER", "192.0.2.1:50051")
+    assert load(None) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[openflow]\nlistne = ""', "unknown key 'openflow.listne'; did you mean 'listen'?"),
+        ('[openflwo]\nlisten = ""', "unknown key 'openflwo'; did you mean 'openflow'?"),
+        ('[grpc]\nlisten = "50051"', "grpc.listen: Value error, '50051' is not HOST:PORT"),
+        ('[grpc]\nkey = "key.pem"', "certificate and key go together"),
+        ("[reconcile]\ndrift_period_s = 0", "reconcile.drift_period_s"),
+        ('[log]\nlevel = "loud"', "'loud' is not a level"),
+        ("listen = ", "is not valid TOML"),
+    ],
+)
+def test_config_names_the_wrong_key_and_what_would_do(tmp_path: Path, text: str, says: str) -> None:
+    """One line for each problem."""
+    file = tmp_path / "pliantd.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load(file)
+    assert says in str(refused.value)
+    assert str(file) in str(refused.value)
+
+
+def test_config_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Not a traceback."""
+    with pytest.raises(ConfigError, match=r"cannot read .*nothing.toml"):
+        load(tmp_path / "nothing.toml")
