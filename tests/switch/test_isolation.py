@@ -21,7 +21,8 @@ from tests.support.storm import send_frames, storm
 TENANTS = ("red", "blue")
 PLACES = {1: 1, 2: 2, 3: 3, 4: 1}
 """host number -> leaf; two hosts of each tenant are on the same leaf"""
-MLD = mac_bytes("33:33:00:00:00:16")
+KERNELS_OWN = (mac_bytes("33:33:00:00:00:16"), mac_bytes("33:33:00:00:00:02"))
+"""Where hosts' kernels report multicast groups and look for routers, all by themselves."""
 BROADCAST, ALL_NODES, MDNS = "ff:ff:ff:ff:ff:ff", "33:33:00:00:00:01", "01:00:5e:00:00:fb"
 
 
@@ -68,8 +69,7 @@ def test_every_pair_inside_reaches_each_other_and_no_frame_crosses(shared_fabric
         ]
         assert [ping.finish().lost for ping in pings] == [0] * len(pings)
         for capture in captures:
-            # Blue's own kernels join multicast groups now and then; they say nothing else by themselves.
-            assert [frame for frame in capture.finish() if frame[:6] != MLD] == []
+            assert [frame for frame in capture.finish() if frame[:6] not in KERNELS_OWN] == []
     for one, other in ((1, 2), (2, 3), (3, 4), (4, 1)):
         assert tenants.hosts["blue"][one].ping(tenants.hosts["blue"][other], count=1).lost == 0
     assert tenants.hosts["red"][1].ping("10.0.0.1").lost == 0
@@ -192,8 +192,8 @@ def _frames_sent(host: Host) -> int:
 
 
 def _arp_median_ms(asker: Host, target: Host) -> float:
-    answers = measure.arping(asker, target.ip, count=40, interval_s=0.025)
-    assert answers.received >= 38, answers
+    answers = measure.arping(asker, target.ip, count=30, interval_s=0.04)
+    assert answers.received >= 25, answers
     return statistics.median(answers.rtts_ms)
 
 
@@ -216,7 +216,7 @@ def test_hosts_whose_macs_look_like_labels_reach_only_their_own_network(
             send_frames(one, [udp_frame(
                 src_mac=one.mac, dst_mac=other.mac, src_ip=one.ip, dst_ip=other.ip, payload=b"looks like a label")])
             assert one.ping(other, count=2).lost == 0
-        heard = {name: [f for f in capture.finish() if f[:6] != MLD] for name, capture in captures.items()}
+        heard = {name: [f for f in capture.finish() if f[:6] not in KERNELS_OWN] for name, capture in captures.items()}
     assert {name: frames for name, frames in heard.items() if frames} == {}
     for one, other in permutations(hosts["grey"], 2):
         assert one.ping(other, count=1).lost == 0

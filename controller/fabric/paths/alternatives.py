@@ -2,7 +2,8 @@
 
 Each path found splits those not found yet into sets: "begins like it up to here, and then leaves by none of these
 links".  A set enters the queue with a lower bound, which the distances give, and is searched only when the bound comes
-up; most never do.  Parallel links make different paths.
+up; most never do.  Where there are k equally short paths, as in a fat-tree, they are simply counted off, and so that
+they part as early as they can.  Parallel links make different paths.
 """
 
 from __future__ import annotations
@@ -26,8 +27,38 @@ def alternatives(routes: Routes, src: int, dst: int, k: int, *, usable: Flags | 
     index = topology.wiring.switch_index
     if src not in index or dst not in index:
         return ()
-    found = ordered_paths(routes, index[src], index[dst], usable=usable)
-    return tuple(path_of(topology, index[src], links) for links in islice(found, k))
+    found = _shortest_paths(routes, index[src], index[dst], k) if usable is None else []
+    if len(found) < k:
+        found = list(islice(ordered_paths(routes, index[src], index[dst], usable=usable), k))
+    return tuple([path_of(topology, index[src], links) for links in found])
+
+
+def _shortest_paths(routes: Routes, src: int, dst: int, k: int) -> list[list[int]]:
+    """Up to k of the paths that are as short as any.
+
+    Each has a number, of which a remainder decides at each switch where to go on, so the first paths part at the first
+    switch.  A number of which something is left at the end belongs to no path.
+    """
+    out, weight = routes.topology.wiring.out, routes.topology.weights
+    toward = routes.distance[:, dst].tolist()
+    exits: dict[int, list[tuple[int, int]]] = {}
+    paths: list[list[int]] = []
+    if toward[src] == float("inf"):
+        return paths
+    for number in range(4 * k):
+        at, rest, links, forks = src, number, [], False
+        while at != dst:
+            if at not in exits:
+                exits[at] = [(x, head) for x, head in out[at] if weight[x] + toward[head] == toward[at]]
+            rest, choice = divmod(rest, len(exits[at]))
+            forks |= len(exits[at]) > 1
+            link, at = exits[at][choice]
+            links.append(link)
+        if not rest:
+            paths.append(links)
+        if len(paths) == k or not forks:
+            break
+    return paths
 
 
 def ordered_paths(routes: Routes, src: int, dst: int, *, usable: Flags | None = None) -> Iterator[list[int]]:

@@ -61,8 +61,7 @@ def find_path(
         if dpid not in index:
             return NoPath(reason="UNKNOWN", message=f"there is no switch {format_dpid(dpid)}")
     query = _Query(routes=routes, src=index[src], dst=index[dst], left_kbps=left_kbps)
-    missing = _missing(routes.topology, constraints.include)
-    if missing:
+    if missing := constraints.include and _missing(routes.topology, constraints.include):
         return NoPath(reason="UNKNOWN", message=f"the path shall pass what does not exist: {missing}")
     try:
         links = query.best(constraints)
@@ -78,9 +77,9 @@ def usable_links(topology: Topology, constraints: Constraints, left_kbps: Ints |
     wiring, exclude = topology.wiring, constraints.exclude
     left = topology.capacity_kbps if left_kbps is None else left_kbps
     usable = topology.up & (left >= constraints.bandwidth_kbps)
-    usable[[wiring.link_index[src] for src in exclude.links if src in wiring.link_index]] = False
-    shut = _shut(topology, exclude)
-    if shut.any():
+    if exclude:
+        usable[[wiring.link_index[src] for src in exclude.links if src in wiring.link_index]] = False
+        shut = _shut(topology, exclude)
         usable &= ~(shut[wiring.tail] | shut[wiring.head])
     return usable
 
@@ -95,11 +94,10 @@ class _Query:
     def best(self, constraints: Constraints, weight: Floats | None = None) -> list[int] | None:
         """The links of the path that is least by weight (else cost, then hops), and then widest."""
         topology = self.routes.topology
-        shut = _shut(topology, constraints.exclude)
-        if shut[self.src] or shut[self.dst]:
+        if constraints.exclude and _shut(topology, constraints.exclude)[[self.src, self.dst]].any():
             return None
         usable = usable_links(topology, constraints, self.left_kbps).tobytes()
-        width = (topology.capacity_kbps if self.left_kbps is None else self.left_kbps).tolist()
+        width = (topology.capacity_kbps if self.left_kbps is None else self.left_kbps).data  # indexed: Python's numbers
         if weight is None:
             weights, toward = topology.weights, self.routes.distance[:, self.dst].tolist()
         else:
@@ -124,6 +122,8 @@ class _Query:
 
 def meets(topology: Topology, src: int, links: list[int], constraints: Constraints) -> bool:
     """Whether a path (by index) keeps to the constraints that usable_links says nothing about."""
+    if not constraints.include and constraints.max_latency_us is None and constraints.max_hops is None:
+        return True
     bounds = _bounds(topology, constraints)
     passed = bounds.passes_at[src]
     for x in links:

@@ -9,7 +9,7 @@ exact, too, but may take exponentially many labels, so their number is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
@@ -19,6 +19,8 @@ Out = Sequence[Sequence[tuple[int, int]]]
 """switch -> its (link, head)s"""
 
 MAX_LABELS = 200_000
+_WIDEST = 1 << 63
+"""wider than any link"""
 
 
 class TooManyLabels(Exception):
@@ -34,34 +36,36 @@ def cheapest(
     dst: int,
     *,
     width: Sequence[int] | None = None,
-    closed: Container[int] = (),
+    closed: Iterable[int] = (),
 ) -> list[int] | None:
     """The links of the least path over usable links and around closed switches; among equals the widest, if given.
 
     `toward` never overestimates the weight from a switch to dst, nor falls by more than a link's weight across it.
     """
     infinite = float("inf")
-    if toward[src] == infinite:
-        return None
+    widths = bytes(len(weight)) if width is None else width
     came: dict[int, tuple[int, int]] = {}
-    done: set[int] = set()
-    heap = [(toward[src], 0, toward[src], src, -1, -1)]
+    done = set(closed)
+    # What a path is at least, its narrowest link negated (the heap wants the least first), what is to come of it.
+    heap = [(toward[src], -_WIDEST, toward[src], src, -1, -1)]
     while heap:
         estimate, narrow, rest, at, link, before = heappop(heap)
         if at in done:
             continue
+        if estimate == infinite:
+            break
         done.add(at)
         came[at] = (link, before)
         if at == dst:
             return _walked(came, dst)
         spent = estimate - rest
         for x, head in out[at]:
-            if usable[x] and head not in done and head not in closed:
+            if usable[x] and head not in done:
                 ahead = toward[head]
-                if ahead != infinite:
-                    # The narrowest link so far, negated, as the heap wants the least first; none so far is 0.
-                    narrower = 0 if width is None else -width[x] if at == src else max(narrow, -width[x])
-                    heappush(heap, (spent + weight[x] + ahead, narrower, ahead, head, x, at))
+                narrower = -widths[x]
+                if narrower < narrow:
+                    narrower = narrow
+                heappush(heap, (spent + weight[x] + ahead, narrower, ahead, head, x, at))
     return None
 
 
@@ -136,7 +140,7 @@ def _labelled(
 ) -> _Label | None:
     to_go, latency_to_go, hops_to_go = toward
     numbers = count()
-    heap = [_Label(to_go[src], 0, next(numbers), src, 0.0, 0, 0, bounds.passes_at[src], 1 << src, -1, None)]
+    heap = [_Label(to_go[src], -_WIDEST, next(numbers), src, 0.0, 0, 0, bounds.passes_at[src], 1 << src, -1, None)]
     kept: list[list[_Label]] = [[] for _ in out]
     while heap:
         label = heappop(heap)
@@ -155,7 +159,7 @@ def _labelled(
             if ahead == float("inf"):
                 continue
             spent = label.spent + weight[x]
-            narrow = -width[x] if at == src and not label.hops else max(label.narrow, -width[x])
+            narrow = max(label.narrow, -width[x])
             passed = label.passed | bounds.passes_over[x] | bounds.passes_at[head]
             order = next(numbers)
             if order > MAX_LABELS:

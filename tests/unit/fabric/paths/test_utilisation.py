@@ -11,9 +11,9 @@ from controller.fabric.graph import EndPoint
 from controller.fabric.paths.alternatives import alternatives
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.shortest import all_pairs
-from controller.fabric.paths.utilisation import Demand, Splits, least_utilisation
+from controller.fabric.paths.utilisation import Demand, Splits, chosen_paths, least_utilisation
 from tests.support.flows import least_flow_utilisation
-from tests.support.graphs import graphs, ring
+from tests.support.graphs import graphs, ring, wan
 
 
 def _busiest(topology: Topology, demands: list[Demand], splits: Splits) -> float:
@@ -88,3 +88,43 @@ def test_splits_of_nothing_use_nothing() -> None:
         Demand(rate_kbps=5, paths=alternatives(routes, 0, 0, 1)),
     ):
         assert least_utilisation(topology, [demand]) == Splits(utilisation=0.0, busiest=None, shares=((1.0,),))
+
+
+@settings(deadline=None)
+@given(graph=graphs(6), data=st.data())
+def test_chosen_paths_nearly_reach_the_optimum(graph: nx.MultiGraph[int], data: st.DataObject) -> None:
+    """With as many paths as links (more a split never needs) what they carry is within a few parts in 1,000."""
+    topology = Topology.from_graph(graph)
+    routes = all_pairs(topology)
+    pairs = [(src, dst) for src in graph for dst in graph if src != dst and routes.hops(src, dst)]
+    if not pairs:
+        return
+    chosen = data.draw(st.lists(st.sampled_from(pairs), min_size=1, max_size=4, unique=True))
+    rates = {pair: float(data.draw(st.integers(1, 500))) for pair in chosen}
+    demands = chosen_paths(routes, rates, topology.n_links + 1)
+    assert [(d.paths[0].switches[0], d.paths[0].switches[-1]) for d in demands] == chosen
+    assert all(len(set(demand.paths)) == len(demand.paths) for demand in demands)
+    best = least_flow_utilisation(topology, rates)
+    assert least_utilisation(topology, demands).utilisation <= best * 1.003
+
+
+def test_chosen_paths_are_few_and_better_than_the_shortest() -> None:
+    """Two paths for each demand, chosen together, leave the busiest link less busy than the two shortest."""
+    topology = Topology.from_graph(wan(30))
+    routes = all_pairs(topology)
+    rates = {(src, dst): 1_000.0 for src in range(0, 30, 3) for dst in range(1, 30, 3)}
+    chosen = chosen_paths(routes, rates, 2)
+    assert chosen == chosen_paths(routes, rates, 2)
+    assert max(len(demand.paths) for demand in chosen) == 2
+    shortest = [Demand(rate_kbps=rate, paths=alternatives(routes, *ends, 2)) for ends, rate in rates.items()]
+    best = least_flow_utilisation(topology, rates)
+    used = [least_utilisation(topology, demands).utilisation for demands in (chosen, shortest)]
+    assert best * 0.999 <= used[0] < used[1]
+
+
+def test_chosen_paths_of_nothing_and_of_the_impossible() -> None:
+    """No demands need no paths; one between parts that no link joins is refused."""
+    routes = all_pairs(Topology.from_graph(nx.Graph([(1, 2), (3, 4)])))
+    assert chosen_paths(routes, {}, 4) == ()
+    with pytest.raises(ValueError, match="demand 0 has no path"):
+        chosen_paths(routes, {(1, 4): 1.0}, 4)
