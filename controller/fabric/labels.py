@@ -9,11 +9,11 @@ A label is (edge id, version, tree), and the forwarding of one version never cha
 
 A version holds one plan (paths/plan.py): up to four working trees, and a pair of backup trees to fail over to.
 
-Why no frame loops: a frame keeps its version from edge to edge, and its tree, but that it changes once from a working to
-a backup tree where a link is dead.  Why no frame is lost on the way over: a switch writes a version only after all hops
-hold it, and it leaves them only when no switch can still be writing it; one out of reach counts with all it may hold, so
-it keeps what it writes.  A version number that is used again is no danger either: nobody writes it before each switch on
-the way has confirmed its new meaning.
+Why no frame loops: a frame keeps its version from edge to edge, and its tree, but that it changes once from a working
+to a backup tree where a link is dead.  Why no frame is lost on the way over: a switch writes a version only after all
+hops hold it, and it leaves them only when no switch can still be writing it; one out of reach counts with all it may
+hold, so it keeps what it writes.  A version number that is used again is no danger either: nobody writes it before each
+switch on the way has confirmed its new meaning.
 
 Versions stand in order of preference, best last.  Knows no switch, no clock and no program: what a switch confirmed,
 or may be writing, is told.  When the edge's id changes or it is no edge any more, its versions are simply dropped.

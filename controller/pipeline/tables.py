@@ -107,7 +107,8 @@ TX_TENANT = Table(22, "tx_tenant", "the tenant's ceiling out on this edge (meter
 FDB = Table(40, "fdb", "network and MAC -> destination key and edge, 44; BUM -> the network's meter here, then a copy "
             "to each member", Reason.UNKNOWN_DESTINATION)
 PLACE = Table(44, "place", "destination on this switch -> 72, else 50", 50)
-PATH = Table(50, "path", "destination edge -> label, of one of its trees by a hash of the connection, 52", Reason.NO_PATH)
+PATH = Table(50, "path", "destination edge -> label, one of its trees by a hash of the connection, 52",
+             Reason.NO_PATH)
 LABEL = Table(52, "label", "write class, label and key into eth_dst, back to 2")
 UNLABEL = Table(56, "unlabel", "key -> the port's network and real MAC, 72", Reason.STALE_KEY)
 UNLABEL_BUM = Table(57, "unlabel_bum", "key -> the network; broadcast or multicast MAC restored from the packet, "
@@ -253,7 +254,8 @@ def leaf_of(key24: int) -> int:
     return (key24 & INDEX_MASK) >> LEAF_BITS
 
 
-# -- groups:  kind 4 | network key 24 | leaf 4, or label 16.  Ascending ids are bottom-up, so a group is added after those it names.
+# -- groups:  kind 4 | network key 24 | leaf 4, or label 16.  Ascending ids are bottom-up: a group comes after those it
+# names.
 
 
 class GroupKind(IntEnum):

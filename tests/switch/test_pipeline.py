@@ -96,6 +96,7 @@ def _bridge(ovs: Rig) -> OpenFlowClient:
             "add-port", "leaf", f"p{port_no}", "--",
             "set", "interface", f"p{port_no}", "type=internal", f"ofport_request={port_no}",
         )
+        ovs.sandbox.run("ip", "link", "set", f"p{port_no}", "up")  # a failover group skips ports that are down
     return OpenFlowClient(ovs.sandbox.path("/run/openvswitch/leaf.mgmt"))
 
 

@@ -1,7 +1,7 @@
 """How every switch forwards toward one edge: over all shortest paths, and around any one failure.
 
     working   up to four in-trees of shortest paths, which differ wherever a switch has several equal next hops
-    backup    a pair of redundant in-trees (redundant.py): at every switch the two leave by different links, if it can be
+    backup    a pair of redundant in-trees (redundant.py): every switch sends by two different links, if it can be
     failover  for each working tree, which backup takes over at this switch when the link of its own hop fails
 
 Why a failover never loops: the frame changes to a backup tree once and keeps it; a backup tree is a tree; and its path
@@ -94,7 +94,8 @@ def _protect(dpid: int, edge: int, working: tuple[Hop, ...], backups: tuple[Tree
     def failover(hop: Hop) -> int:
         others = [i for i, tree in enumerate(backups) if tree[dpid].port_no != hop.port_no]
         # Best one that avoids the next switch too, for it may be the switch that failed; then the shorter.
-        return min(others, key=lambda i: (hop.dpid != edge and hop.dpid in ways[i], len(ways[i]), i), default=NO_FAILOVER)
+        order = [(hop.dpid != edge and hop.dpid in ways[i], len(ways[i]), i) for i in others]
+        return min(order)[-1] if order else NO_FAILOVER
 
     return Hops(working, tuple(tree[dpid] for tree in backups), tuple(failover(hop) for hop in working))
 
