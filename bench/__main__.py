@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from apps.lab.sandbox import SandboxError
-from bench import flowmods, ports, provision, reconnect
+from bench import demands, flowmods, paths, ports, provision, reconnect
 from bench.figures import Report
 
 BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
@@ -19,6 +19,8 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
     "flowmods": flowmods.run,
     "provision": provision.run,
     "reconnect": reconnect.run,
+    "paths": paths.run,
+    "demands": demands.run,
 }
 
 
@@ -26,7 +28,8 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--quick", is_flag=True, help="A tenth of the scale: whether it runs, not how fast.")
 def main(names: tuple[str, ...], quick: bool) -> None:
-    """Measure on real Open vSwitch and print the tables.  NAME: ports, flowmods, provision, reconnect; none is all."""
+    """Measure on real Open vSwitch and print the tables.  NAME: ports, flowmods, provision, reconnect, and of
+    the path engine alone: paths, demands; none is all."""
     if unknown := set(names) - set(BENCHES):
         raise click.UsageError(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
     console = Console(width=None if sys.stdout.isatty() else 130)

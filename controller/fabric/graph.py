@@ -1,6 +1,6 @@
 """The fabric: what was observed, as a value that events turn into the next value, and as a networkx graph.
 
-Probes are discovery.py's, paths are paths.py's; what an event changes, and by which rules, is edit.py's.
+Probes are discovery.py's, paths are those of paths/; what an event changes, and by which rules, is edit.py's.
 """
 
 from __future__ import annotations

@@ -190,3 +190,11 @@ def test_path_on_large_fabrics_costs_as_networkx_says(graph: nx.Graph[int]) -> N
             assert not nx.has_path(open_graph, src, dst)
         else:
             assert found.cost == nx.shortest_path_length(open_graph, src, dst, weight="cost")
+
+
+def test_path_search_is_given_up_rather_than_endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passing many parts can take exponential time; the answer then says that the search was given up."""
+    monkeypatch.setattr("controller.fabric.paths.search.MAX_LABELS", 50)
+    routes = all_pairs(Topology.from_graph(wan(40)))
+    answer = find_path(routes, 0, 1, Constraints(include=Parts(switches=frozenset(range(2, 12)))))
+    assert isinstance(answer, NoPath) and answer.reason == "SEARCH_LIMIT"

@@ -108,3 +108,12 @@ def test_pair_to_strangers_and_to_itself() -> None:
     assert isinstance(answer, NoPath) and answer.reason == "UNKNOWN"
     with pytest.raises(ValueError, match="no path to itself"):
         disjoint_pair(routes, 1, 1)
+
+
+def test_pair_without_shared_risk_is_given_up_after_so_many_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the tries end before the paths do, the answer is not that there is no pair."""
+    monkeypatch.setattr("controller.fabric.paths.disjoint.MAX_TRIED", 1)
+    topology = Topology.from_graph(ring(4))
+    one_trench = frozenset(topology.wiring.srcs)
+    answer = disjoint_pair(all_pairs(topology), 0, 2, risk_groups=[one_trench])
+    assert isinstance(answer, NoPath) and answer.reason == "SEARCH_LIMIT"
