@@ -1,6 +1,6 @@
 """pliant decode: the fabric label in eth_dst, explained offline.
 
-    eth_dst   CCC TTT 10 | edge 12 . backup 1 . version 3 | slice 14 . index 10
+    eth_dst   CCC TTT 10 | edge 11 . backup 1 . version 2 . tree 2 | slice 14 . index 10
               class, type   label: to which edge, on which tree    key: whose, and which port or network
 
 docs/pipeline.md has the layout, controller/pipeline/tables.py the source of truth; a test holds the two together.
@@ -26,7 +26,7 @@ GATEWAY_LABEL = 0x005E
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """What the 48 bits say.  Of an explicit path's label edge, backup and version mean nothing and are None."""
+    """What the 48 bits say.  Of an explicit path's label edge, backup, version and tree mean nothing: None."""
 
     mac: str
     traffic_class: str
@@ -35,6 +35,7 @@ class Label:
     edge_id: int | None
     backup: bool | None
     version: int | None
+    tree: int | None
     slice: int
     index: int
 
@@ -59,9 +60,10 @@ def decode_label(text: str) -> Label:
         traffic_class=CLASSES.get(head >> 5, str(head >> 5)),
         type=TYPES.get(head >> 2 & 0b111, str(head >> 2 & 0b111)),
         label=label,
-        edge_id=label >> 4 if tree else None,
-        backup=bool(label >> 3 & 1) if tree else None,
-        version=label & 0b111 if tree else None,
+        edge_id=label >> 5 if tree else None,
+        backup=bool(label >> 4 & 1) if tree else None,
+        version=label >> 2 & 0b11 if tree else None,
+        tree=label & 0b11 if tree else None,
         slice=key >> 10,
         index=key & 0x3FF,
     )
@@ -95,7 +97,7 @@ def _explained(label: Label) -> list[tuple[str, str]]:
     if label.edge_id is None:
         rows.append(("label", f"0x{label.label:04x}, an explicit path"))
     else:
-        tree = f"{'backup of ' if label.backup else ''}tree version {label.version}"
+        tree = f"version {label.version}, {'backup ' if label.backup else ''}tree {label.tree}"
         rows.append(("label", f"0x{label.label:04x}: edge {label.edge_id}, {tree}"))
     rows += [("slice", f"{label.slice} (the tenant)"), ("index", f"{label.index} (its {label.index_of})")]
     if label.label == GATEWAY_LABEL and label.mac.startswith("02:"):

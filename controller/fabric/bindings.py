@@ -24,6 +24,8 @@ class Unbound:
 
     reason: str
     message: str
+    at: EndPoint | None = None
+    """the switch port that it leads to all the same, if it is there"""
 
 
 Binding = EndPoint | Unbound
@@ -48,7 +50,7 @@ def locate(fabric: Observed, attachment: Attachment) -> Binding:
         link = fabric.link_at(at)
         why = "is declared fabric" if link is None else f"carries the link {link}"
         text = f"{port.name} of switch {switch} {why}: attach elsewhere, or declare its role EDGE"
-        return Unbound(reason="ATTACHMENT_IS_FABRIC", message=text)
+        return Unbound(reason="ATTACHMENT_IS_FABRIC", message=text, at=at)
     return at
 
 
@@ -66,6 +68,8 @@ class Bindings:
         """port name -> where its attachment leads, whoever else points there"""
         self._pointing_at: dict[EndPoint, set[str]] = {}
         """the same, by switch port"""
+        self._leading_to: dict[EndPoint, set[str]] = {}
+        """the same, and with those that lead to a switch port where they cannot be bound"""
         self._attached: dict[tuple[int, str | int | None], set[str]] = {}
         """(dpid, interface name or port number as spelled; None: any) -> names of the ports attached there"""
         self._known: frozenset[int] = frozenset()
@@ -91,7 +95,7 @@ class Bindings:
         """The ports that may stand elsewhere after this change of the fabric."""
         names: set[str] = set()
         for at in change.ports:
-            names |= self._pointing_at.get(at, set())
+            names |= self._leading_to.get(at, set())
             names |= self._attached.get((at.dpid, at.port_no), set())
             if (port := fabric.port(at)) is not None:
                 names |= self._attached.get((at.dpid, port.name), set())
@@ -120,12 +124,15 @@ class Bindings:
 
     def _point(self, name: str, place: Binding | None) -> None:
         old = self._places.pop(name, None)
-        if isinstance(old, EndPoint):
-            self._pointing_at[old].discard(name)
-            if not self._pointing_at[old]:
-                del self._pointing_at[old]
-        if isinstance(place, EndPoint):
-            self._pointing_at.setdefault(place, set()).add(name)
+        for index, before, now in (
+            (self._pointing_at, _bound_at(old), _bound_at(place)), (self._leading_to, _leads_to(old), _leads_to(place)),
+        ):
+            if before is not None:
+                index[before].discard(name)
+                if not index[before]:
+                    del index[before]
+            if now is not None:
+                index.setdefault(now, set()).add(name)
         if place is not None:
             self._places[name] = place
 
@@ -157,3 +164,11 @@ def _spellings(port: Port | None) -> list[tuple[int, str | int | None]]:
         return []
     attachment = port.attachment
     return [(attachment.dpid, None), (attachment.dpid, attachment.interface or attachment.port_no)]
+
+
+def _bound_at(place: Binding | None) -> EndPoint | None:
+    return place if isinstance(place, EndPoint) else None
+
+
+def _leads_to(place: Binding | None) -> EndPoint | None:
+    return place.at if isinstance(place, Unbound) else place

@@ -15,6 +15,7 @@ from immutables import Map
 from controller.fabric.graph import Change, EndPoint, Fabric, Link, PortRole, Switch, SwitchFeatures, SwitchPort
 from controller.fabric.labels import EdgeLabels, TreeVersion
 from controller.fabric.paths import Hop
+from controller.fabric.paths.plan import Hops
 
 Json = Any
 Records = dict[str, Json]
@@ -48,7 +49,7 @@ def label_records(edge_dpid: int, labels: EdgeLabels) -> Records:
     trees = [
         {
             "version": v.version,
-            "hops": [[dpid, *hop] for dpid, hop in sorted(v.hops.items())],
+            "hops": [[dpid, *map(list, hops)] for dpid, hops in sorted(v.hops.items())],
             "pending": sorted(v.pending),
         }
         for v in labels.versions
@@ -131,5 +132,8 @@ def _from_declared(fabric: Fabric, dpid: int) -> Json:
 
 
 def _to_tree_version(record: Json) -> TreeVersion:
-    hops = {dpid: Hop(port_no, next_dpid) for dpid, port_no, next_dpid in record["hops"]}
+    hops = {
+        dpid: Hops(tuple(Hop(*hop) for hop in working), tuple(Hop(*hop) for hop in backup), tuple(failover))
+        for dpid, working, backup, failover in record["hops"]
+    }
     return TreeVersion(version=record["version"], hops=Map(hops), pending=frozenset(record["pending"]))

@@ -1,16 +1,19 @@
-"""The versions of one edge's label: how traffic moves from one tree to the next without a loop and without a gap.
+"""The versions of one edge's labels: how traffic moves from one plan to the next without a loop and without a gap.
 
-A label is (edge id, version), and the forwarding of one version never changes under it:
+A label is (edge id, version, tree), and the forwarding of one version never changes under it:
 
-    the wanted tree changes  --advance-->    a new version, pending on every switch; or the same, if only switches join
+    the wanted plan changes  --advance-->    a new version, pending on every switch; or the same, if only switches join
     a switch holds it        --confirmed-->  no longer pending there, for good
-    a switch asks            --choice-->     the best version that every switch from there to the edge confirmed
+    a switch asks            --choice-->     the best version that every switch its frames may come to confirmed
     nobody writes it         --prune-->      gone, and its number is free
 
-Why no frame loops: within a version the hops are a tree, and a frame keeps its version from edge to edge.  Why no frame
-is lost on the way over: a switch writes a version only after all hops hold it, and it leaves them only when no switch
-can still be writing it; one out of reach counts with all it may hold, so it keeps what it writes.  A number that is
-used again is no danger either: nobody writes it before each switch on the way has confirmed its new meaning.
+A version holds one plan (paths/plan.py): up to four working trees, and a pair of backup trees to fail over to.
+
+Why no frame loops: a frame keeps its version from edge to edge, and its tree, but that it changes once from a working
+to a backup tree where a link is dead.  Why no frame is lost on the way over: a switch writes a version only after all
+hops hold it, and it leaves them only when no switch can still be writing it; one out of reach counts with all it may
+hold, so it keeps what it writes.  A version number that is used again is no danger either: nobody writes it before each
+switch on the way has confirmed its new meaning.
 
 Versions stand in order of preference, best last.  Knows no switch, no clock and no program: what a switch confirmed,
 or may be writing, is told.  When the edge's id changes or it is no edge any more, its versions are simply dropped.
@@ -20,21 +23,22 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from controller.fabric.paths import Tree
+from controller.fabric.paths.plan import NO_FAILOVER, Plan
 
-N_VERSIONS = 8
+N_VERSIONS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeVersion:
-    """One tree toward the edge as it is, or is being, installed under one version number."""
+    """One plan toward the edge as it is, or is being, installed under one version number."""
 
     version: int
-    hops: Tree
+    hops: Plan
     """closed and without loops; may still hold switches that have lost their way to the edge since"""
     pending: frozenset[int]
-    """switches that have not confirmed to hold this version's flow with exactly this hop"""
+    """switches that have not confirmed to hold this version's flows with exactly these hops"""
 
 
 Versions = tuple[TreeVersion, ...]
@@ -48,15 +52,59 @@ class EdgeLabels:
     versions: Versions
 
 
-def label16(edge_id: int, version: int) -> int:
-    """The label as frames carry it: edge id (12 bits) . 0 (working tree) . version (3 bits)."""
-    return edge_id << 4 | version
+def label_number(version: int, tree: int, *, backup: bool = False) -> int:
+    """Which of an edge's labels: backup (1 bit) . version (2 bits) . tree (2 bits)."""
+    return backup << 4 | version << 2 | tree
 
 
-def advance(versions: Versions, wanted: Tree) -> Versions:
-    """Make a version of the wanted tree the best one; the same object if it is already.
+def version_of(number: int) -> int:
+    """The version that a label number belongs to."""
+    return number >> 2 & N_VERSIONS - 1
 
-    A version fits if it differs from the wanted tree only in switches that the tree has not; the tree's further
+
+class LabelHop(NamedTuple):
+    """What a switch does with frames under one label."""
+
+    port_no: int
+    """where they leave; 0 at the edge, where the label ends"""
+    failover_port_no: int = 0
+    """where they leave while the link of `port_no` is dead; 0: nowhere"""
+    failover_number: int = 0
+    """the label number they then go on with"""
+
+
+class Choice(NamedTuple):
+    """What a switch writes toward an edge: the labels of one version, spread over its working trees."""
+
+    version: int
+    n_trees: int
+
+
+def label_hops(versions: Versions) -> dict[int, dict[int, LabelHop]]:
+    """dpid -> {label number: what to do with it}."""
+    hops: dict[int, dict[int, LabelHop]] = {}
+    for v in versions:
+        for dpid, at in v.hops.items():
+            here = hops.setdefault(dpid, {})
+            for tree, hop in enumerate(at.backup):
+                here[label_number(v.version, tree, backup=True)] = LabelHop(hop.port_no)
+            for tree, hop in enumerate(at.working):
+                other = at.failover[tree] if at.failover else NO_FAILOVER
+                protected = () if other == NO_FAILOVER else (
+                    at.backup[other].port_no, label_number(v.version, other, backup=True))
+                here[label_number(v.version, tree)] = LabelHop(hop.port_no, *protected)
+    return hops
+
+
+def label16(edge_id: int, number: int) -> int:
+    """The label as frames carry it: edge id (11 bits) . label number (5 bits)."""
+    return edge_id << 5 | number
+
+
+def advance(versions: Versions, wanted: Plan) -> Versions:
+    """Make a version of the wanted plan the best one; the same object if it is already.
+
+    A version fits if it differs from the wanted plan only in switches that the plan has not; the plan's further
     switches are added to it as pending.  So a switch that joins or drops out renumbers nothing, and a link that flaps
     goes back and forth between two versions that are both installed.  Without a fitting one a new version is made;
     if all numbers are taken, nothing happens until prune has freed one: call again then.
@@ -85,7 +133,7 @@ def confirmed(versions: Versions, dpid: int, version: int) -> Versions:
 
 
 def choice(versions: Versions, dpid: int) -> int | None:
-    """The version this switch should write: the best that it and every switch from there to the edge confirmed."""
+    """The version this switch should write: the best that it, and all switches its frames may come to, confirmed."""
     return next((v.version for v in reversed(versions) if _is_complete(v, dpid)), None)
 
 
@@ -108,11 +156,17 @@ def prune(versions: Versions, in_use: Set[int]) -> Versions:
 
 def _is_complete(version: TreeVersion, dpid: int) -> bool:
     hops, pending = version.hops, version.pending
-    while dpid in hops and dpid not in pending:
-        if hops[dpid].dpid == dpid:
-            return True
-        dpid = hops[dpid].dpid
-    return False
+    if not pending:
+        return dpid in hops
+    todo, seen = [dpid], {dpid}
+    while todo:
+        at = todo.pop()
+        if at not in hops or at in pending:
+            return False
+        further = hops[at].onward - seen
+        seen |= further
+        todo += further
+    return True
 
 
 def _free_number(versions: Versions) -> int | None:

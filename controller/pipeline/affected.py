@@ -3,7 +3,7 @@
 What each kind reads, beside the features of its switch:
 
     switch_port  the switch port, its role, whether it is bound
-    label        hops of that label version, edge id                  reach    the choice, edge id
+    label        hops of that label, edge id                          reach    the choice, edge id
     tenant       the tenant, its slot here, whether it is present here
     network      its subnets, slot and presence anywhere, edge ids, local port keys
     flood        local port keys of the network
@@ -82,8 +82,8 @@ class _Search:
 
     def label(self, dpid: int, edge: int) -> None:
         for world in self.worlds:
-            for version in world.labels.get((dpid, edge), ()):
-                self.add(Kind.LABEL, dpid, edge, version)
+            for number in world.labels.get((dpid, edge), ()):
+                self.add(Kind.LABEL, dpid, edge, number)
 
     def named(self, name: str) -> None:
         """An object of intent, by the form of its name: tenants/t[/networks/n[/subnets/s | /ports/p]]."""

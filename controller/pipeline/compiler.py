@@ -52,8 +52,8 @@ def fragments_on(world: World, dpid: int) -> Iterator[FragmentKey]:
     for port_no in switch.ports:
         yield fragment_key(Kind.SWITCH_PORT, dpid, port_no)
     for edge in world.intent.keys.edges():
-        for version in world.labels.get((dpid, edge), ()):
-            yield fragment_key(Kind.LABEL, dpid, edge, version)
+        for number in world.labels.get((dpid, edge), ()):
+            yield fragment_key(Kind.LABEL, dpid, edge, number)
         yield fragment_key(Kind.REACH, dpid, edge)
     yield from _of_tenants(world, dpid)
 

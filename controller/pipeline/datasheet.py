@@ -35,7 +35,7 @@ reads it.
 | 47..45 | class: 0 best effort |
 | 44..42 | type: 0 unicast, 1 BUM |
 | 41..40 | `10`: locally administered, unicast |
-| 39..24 | edge id (12), backup (1, 0 in this version), tree version (3) |
+| 39..24 | edge id (11), backup (1), version (2), tree (2) |
 | 23..0 | key: slice (14), index (10) of the port on that edge; BUM: of the network |
 
 A tenant's own MACs may look like labels and do no harm: frames of tenant ports reach table {fabric} only through

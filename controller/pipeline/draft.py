@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from controller.fabric.graph import SwitchFeatures
 from controller.openflow import actions, instructions
-from controller.openflow.entries import GROUP_ALL, Bucket, Flow, Group, Meter, MeterUnit, flow
+from controller.openflow.entries import GROUP_ALL, GROUP_FAST_FAILOVER, Bucket, Flow, Group, Meter, MeterUnit, flow
 from controller.pipeline import tables
 from controller.pipeline.tables import Kind, Priority, Reason, Table
 from controller.pipeline.world import Fragment
@@ -47,6 +47,15 @@ class Draft:
     def copy_to_all(self, group_id: int, buckets: Iterable[tuple[bytes, ...]]) -> None:
         """A group that hands a copy of the frame to each bucket."""
         self._groups.append(Group(group_id, GROUP_ALL, tuple(Bucket(b"".join(parts)) for parts in buckets)))
+
+    def first_alive(self, group_id: int, buckets: tuple[Bucket, ...]) -> bytes:
+        """A group that hands the frame to the first bucket whose watched port is alive; the action that uses it."""
+        self._groups.append(Group(group_id, GROUP_FAST_FAILOVER, buckets))
+        return actions.group(group_id)
+
+    @property
+    def has_groups(self) -> bool:
+        return self._features.max_groups > 0
 
     def meter(self, meter_id: int, rate: int, burst: int, unit: MeterUnit) -> int | None:
         """The meter's id; None where the switch cannot have it, and frames pass unmetered."""

@@ -95,7 +95,7 @@ class Table:
 
 CLASSIFY = Table(0, "classify", "who is behind the switch port: fabric -> 2; tenant port -> its keys in registers, 4; "
                  "LLDP of candidates -> controller under the port's own meter", Reason.UNBOUND_PORT)
-FABRIC = Table(2, "fabric", "where the label leads: to a switch port, or it ends here -> 56, BUM 57",
+FABRIC = Table(2, "fabric", "where the label leads: to a switch port, around a dead one, or it ends here -> 56, BUM 57",
                Reason.UNKNOWN_LABEL)
 PORT_SECURITY = Table(4, "port_security", "the source must be the port's: MAC, IPv4, IPv6, ARP sender, ND options -> 8",
                       Reason.ETHERTYPE)
@@ -107,7 +107,8 @@ TX_TENANT = Table(22, "tx_tenant", "the tenant's ceiling out on this edge (meter
 FDB = Table(40, "fdb", "network and MAC -> destination key and edge, 44; BUM -> the network's meter here, then a copy "
             "to each member", Reason.UNKNOWN_DESTINATION)
 PLACE = Table(44, "place", "destination on this switch -> 72, else 50", 50)
-PATH = Table(50, "path", "destination edge -> label, 52", Reason.NO_PATH)
+PATH = Table(50, "path", "destination edge -> label, one of its trees by a hash of the connection, 52",
+             Reason.NO_PATH)
 LABEL = Table(52, "label", "write class, label and key into eth_dst, back to 2")
 UNLABEL = Table(56, "unlabel", "key -> the port's network and real MAC, 72", Reason.STALE_KEY)
 UNLABEL_BUM = Table(57, "unlabel_bum", "key -> the network; broadcast or multicast MAC restored from the packet, "
@@ -176,6 +177,10 @@ class BitField:
         """The action that sets it."""
         return actions.load(self.register, value, self.first_bit, self.bits)
 
+    def spread(self, n: int) -> bytes:
+        """The action that sets it to 0..n-1 by a hash of the connection."""
+        return actions.spread(self.register, n, self.first_bit, self.bits)
+
     def move_to(self, field: str, first_bit: int) -> bytes:
         """The action that copies it into a packet field."""
         return actions.move(self.register, field, src_bit=self.first_bit, dst_bit=first_bit, bits=self.bits)
@@ -186,12 +191,13 @@ BUM = BitField("bum", "reg0", 2, 1, "broadcast or multicast, being copied")
 REASON = BitField("reason", "reg1", 0, 16, "drop reason")
 EDGE = BitField("edge", "reg4", 0, 12, "destination edge id; 0: this switch")
 LABEL16 = BitField("label16", "reg4", 16, 16, "label to write")
+TREE = BitField("tree", "reg4", 16, 2, "the label's lowest bits: which of the working trees")
 SOURCE = BitField("source", "reg6", 0, 24, "source port key")
 DESTINATION = BitField("destination", "reg7", 0, 24, "destination port key; BUM toward an edge: network key")
 NETWORK = BitField("network", "metadata", 0, 24, "network key")
 SLICE = BitField("slice", "metadata", 24, 24, "tenant slice")
 
-BIT_FIELDS: tuple[BitField, ...] = (FROM_FABRIC, BUM, REASON, EDGE, LABEL16, SOURCE, DESTINATION, NETWORK, SLICE)
+BIT_FIELDS: tuple[BitField, ...] = (FROM_FABRIC, BUM, REASON, EDGE, LABEL16, TREE, SOURCE, DESTINATION, NETWORK, SLICE)
 
 
 Condition = tuple[BitField, int]
@@ -248,7 +254,8 @@ def leaf_of(key24: int) -> int:
     return (key24 & INDEX_MASK) >> LEAF_BITS
 
 
-# -- groups:  kind 4 | network key 24 | leaf 4.  Ascending ids are bottom-up, so a group is added after those it names.
+# -- groups:  kind 4 | network key 24 | leaf 4, or label 16.  Ascending ids are bottom-up: a group comes after those it
+# names.
 
 
 class GroupKind(IntEnum):
@@ -258,13 +265,19 @@ class GroupKind(IntEnum):
     """all leaves: every local port of a network"""
     ALL = 3
     """LOCAL, and one labelled copy to each other edge where the network is present"""
+    FAILOVER = 4
+    """the first of two ways that is alive, for one working label"""
 
 
 def group_id(kind: GroupKind, network_key: int, leaf: int = 0) -> int:
     return kind << 28 | network_key << 4 | leaf
 
 
-OWNED_GROUPS = range(1 << 28, 4 << 28)
+def failover_group_id(label: int) -> int:
+    return GroupKind.FAILOVER << 28 | label
+
+
+OWNED_GROUPS = range(1 << 28, 5 << 28)
 
 
 # -- meters:  1..4095 LLDP by port_no; above, slot * 4 + kind, with slots from intent/keys.py (1024..50000)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from immutables import Map
 
 from controller.fabric.graph import EndPoint, Fabric
+from controller.fabric.labels import Choice, LabelHop
 from controller.intent.snapshot import Snapshot
 from controller.openflow.entries import Flow, Group, Meter
 
@@ -22,8 +23,8 @@ class FragmentKey(NamedTuple):
     kind         subject            what it holds
     switch       ()                 table misses, drop counters, canary: what every switch has
     switch_port  (port_no,)         how frames of a switch port that is no tenant port are classified, its LLDP punt
-    label        (edge, version)    forwarding of one label version toward edge `edge` (a dpid); there: unlabel
-    reach        (edge,)            which label version this switch puts on frames toward `edge`
+    label        (edge, number)     forwarding of one label toward edge `edge` (a dpid); there: unlabel
+    reach        (edge,)            which labels this switch spreads over the frames toward `edge`
     tenant       (tenant,)          the tenant's meters and drop counters on this edge
     network      (network,)         BUM: root groups, meter, and the answers for the gateways of its subnets
     flood        (network, leaf)    one leaf of the local replication tree: at most 64 ports
@@ -66,7 +67,7 @@ class World:
     intent: Snapshot
     fabric: Fabric
     placement: Placement = Placement()
-    labels: Map[tuple[int, int], Map[int, int]] = Map()
-    """(dpid, edge dpid) -> {label version: port_no to leave by; 0 on the edge itself}"""
-    choices: Map[tuple[int, int], int] = Map()
-    """(dpid, edge dpid) -> label version written toward the edge; absent: none usable, frames are dropped"""
+    labels: Map[tuple[int, int], Map[int, LabelHop]] = Map()
+    """(dpid, edge dpid) -> {label number: what to do with it}"""
+    choices: Map[tuple[int, int], Choice] = Map()
+    """(dpid, edge dpid) -> labels written toward the edge; absent: none usable, frames are dropped"""

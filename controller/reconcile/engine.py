@@ -18,7 +18,7 @@ from immutables import Map
 from controller.fabric.bindings import Bindings, Unbound
 from controller.fabric.events import Event, PortsBound
 from controller.fabric.graph import Fabric
-from controller.fabric.labels import EdgeLabels
+from controller.fabric.labels import EdgeLabels, version_of
 from controller.fabric.observed import NO_CHANGE, Change
 from controller.fabric.ports import EndPoint
 from controller.intent.snapshot import Snapshot
@@ -104,7 +104,7 @@ class Engine:
     def confirm(self, dpid: int, epoch: int, refused: Iterable[FragmentKey], *, clean: bool) -> None:
         """A switch confirmed its target of `epoch`, except these fragments; `clean`: nothing old is left on it."""
         labels = (key.subject for key in refused if key.kind == "label")
-        refused_labels = frozenset((int(edge), int(version)) for edge, version in labels)
+        refused_labels = frozenset((int(edge), version_of(int(number))) for edge, number in labels)
         self.labelling.confirm(dpid, epoch, refused_labels, clean=clean)
 
     # -- what follows
@@ -188,9 +188,9 @@ class Engine:
                 labels[pair] = hops
             else:
                 del labels[pair]
-        for pair, version in changed_choices.items():
-            if version is not None:
-                choices[pair] = version
+        for pair, chosen in changed_choices.items():
+            if chosen is not None:
+                choices[pair] = chosen
             else:
                 del choices[pair]
         self.world = replace(self.world, labels=labels.finish(), choices=choices.finish())

@@ -19,9 +19,23 @@ from typing import TypeVar
 from immutables import Map
 
 from controller.fabric.graph import Fabric
-from controller.fabric.labels import EdgeLabels, Versions, advance, choice, confirmed, prune
-from controller.fabric.paths import Tree, in_tree
+from controller.fabric.labels import (
+    N_VERSIONS,
+    Choice,
+    EdgeLabels,
+    LabelHop,
+    Versions,
+    advance,
+    choice,
+    confirmed,
+    label_hops,
+    prune,
+)
+from controller.fabric.paths.arrays import Topology
+from controller.fabric.paths.plan import Plan, Planner
 
+DRAINED_AGES = 2
+"""Frames may still be under way with a label that nobody writes any more: it stays for more than one whole age."""
 V = TypeVar("V")
 N = TypeVar("N")
 Pair = tuple[int, int]
@@ -35,8 +49,8 @@ class Labelling:
         """`kept`: what a former process knew, by edge (dpid)."""
         self.versions: dict[int, Versions] = {edge: labels.versions for edge, labels in (kept or {}).items()}
         self._edge_ids: dict[int, int] = {edge: labels.edge_id for edge, labels in (kept or {}).items()}
-        self.trees: Map[int, Tree] = Map()
-        """edge -> the tree toward it as of now: whoever is not in it has no path there"""
+        self.plans: Map[int, Plan] = Map()
+        """edge -> the plan toward it as of now: whoever is not in it has no path there"""
         self._rejoined: set[Pair] = set()
         self._edges: frozenset[int] = frozenset()
         self._due: dict[int, dict[Pair, int]] = {}
@@ -45,9 +59,12 @@ class Labelling:
         """dpid -> {edge: epoch that last changed its choice}, until it is confirmed"""
         self._may_write: dict[int, dict[int, frozenset[int]]] = {}
         """edge -> {dpid: label versions it may be writing}"""
-        self._hops: dict[int, dict[int, Map[int, int]]] = {}
-        self._choices: dict[int, dict[int, int]] = {}
+        self._hops: dict[int, dict[int, Map[int, LabelHop]]] = {}
+        self._choices: dict[int, dict[int, Choice]] = {}
         """edge -> {dpid: ...}, as last mapped"""
+        self._draining: dict[int, dict[int, int]] = {}
+        """edge -> {version that nobody writes any more: age at which that was known}"""
+        self._age = 0
         self._restored = set(self.versions)
         self._changed: set[int] = set()
         self._unmapped: set[int] = set(self.versions)
@@ -58,14 +75,15 @@ class Labelling:
         for edge in list(self.versions):
             if edge not in self._edges or self._edge_ids[edge] != edge_ids[edge]:
                 self._set(edge, ())
-        for edge in set(self.trees) - self._edges:
-            self.trees = self.trees.delete(edge)
+        for edge in set(self.plans) - self._edges:
+            self.plans = self.plans.delete(edge)
+        planner = Planner(Topology.of(fabric))
         for edge in sorted(self._edges):
             self._edge_ids[edge] = edge_ids[edge]
-            before, tree = self.trees.get(edge, Map()), in_tree(fabric, edge)
-            self._rejoined |= {(dpid, edge) for dpid in self._edges if (dpid in before) != (dpid in tree)}
-            self.trees = self.trees.set(edge, tree)
-            self._set(edge, advance(self.versions.get(edge, ()), tree))
+            before, plan = self.plans.get(edge, Map()), planner.toward(edge)
+            self._rejoined |= {(dpid, edge) for dpid in self._edges if (dpid in before) != (dpid in plan)}
+            self.plans = self.plans.set(edge, plan)
+            self._set(edge, advance(self.versions.get(edge, ()), plan))
             if edge in self._restored:
                 # What the switches held before the restart is not known until each was read: any version may be in use.
                 versions = frozenset(tree.version for tree in self.versions.get(edge, ()))
@@ -91,8 +109,19 @@ class Labelling:
         for edge in flipped:
             del flips[edge]
             chosen = self._choices.get(edge, {}).get(dpid)
-            self._may_write.setdefault(edge, {})[dpid] = frozenset() if chosen is None else frozenset((chosen,))
+            self._may_write.setdefault(edge, {})[dpid] = frozenset() if chosen is None else frozenset((chosen.version,))
         for edge in sorted({*flipped, *(edge for edge, _ in held)}):
+            self._prune(edge)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether `age` has something to wait for."""
+        return bool(self._draining)
+
+    def age(self) -> None:
+        """Called regularly, further apart than a frame takes to cross the fabric: drops what has drained."""
+        self._age += 1
+        for edge in sorted(self._draining):
             self._prune(edge)
 
     def forget(self, dpid: int) -> None:
@@ -118,31 +147,38 @@ class Labelling:
         versions = ((edge, self.versions.get(edge, ())) for edge in changed)
         return {edge: EdgeLabels(edge_id=self._edge_ids[edge], versions=trees) for edge, trees in versions}
 
-    def map(self, epoch: int) -> tuple[dict[Pair, Map[int, int]], dict[Pair, int | None]]:
-        """What differs, since the last call, of the labels {version: port_no} and the choice of each (dpid, edge).
+    def map(self, epoch: int) -> tuple[dict[Pair, Map[int, LabelHop]], dict[Pair, Choice | None]]:
+        """What differs, since the last call, of the labels (by number) and the choice of each (dpid, edge).
 
         An empty map or None: there is none any more.  `epoch` is the step that will hand this to the switches.
         """
-        labels: dict[Pair, Map[int, int]] = {}
-        choices: dict[Pair, int | None] = {}
+        labels: dict[Pair, Map[int, LabelHop]] = {}
+        choices: dict[Pair, Choice | None] = {}
         unmapped, self._unmapped = self._unmapped, set()
         for edge in sorted(unmapped):
             versions = self.versions.get(edge, ())
-            none: Map[int, int] = Map()
-            for dpid, hops in self._differing(self._hops.setdefault(edge, {}), _hops(versions), none):
-                labels[dpid, edge] = hops
-            wanted = {dpid: choice(versions, dpid) for dpid in self._edges if dpid != edge and edge in self._edges}
-            usable = {dpid: version for dpid, version in wanted.items() if version is not None}
-            for dpid, version in self._differing(self._choices.setdefault(edge, {}), usable, None):
-                choices[dpid, edge] = version
-                if version is not None:
+            none: Map[int, LabelHop] = Map()
+            hops = {dpid: Map(by_number) for dpid, by_number in label_hops(versions).items()}
+            for dpid, by_number in self._differing(self._hops.setdefault(edge, {}), hops, none):
+                labels[dpid, edge] = by_number
+            for dpid, chosen in self._differing(self._choices.setdefault(edge, {}), self._chosen(edge), None):
+                choices[dpid, edge] = chosen
+                if chosen is not None:
                     writers = self._may_write.setdefault(edge, {})
-                    writers[dpid] = writers.get(dpid, frozenset()) | {version}
+                    writers[dpid] = writers.get(dpid, frozenset()) | {chosen.version}
                 self._flips.setdefault(dpid, {})[edge] = epoch
             for tree in versions:
                 for dpid in tree.pending:
                     self._due.setdefault(dpid, {}).setdefault((edge, tree.version), epoch)
         return labels, choices
+
+    def _chosen(self, edge: int) -> dict[int, Choice]:
+        """What each other edge can write toward this one."""
+        versions = self.versions.get(edge, ())
+        n_trees = {v.version: len(v.hops[edge].working) for v in versions}
+        writers = self._edges - {edge} if edge in self._edges else ()
+        chosen = {dpid: choice(versions, dpid) for dpid in writers}
+        return {dpid: Choice(version, n_trees[version]) for dpid, version in chosen.items() if version is not None}
 
     @staticmethod
     def _differing(held: dict[int, V], wanted: dict[int, V], nothing: N) -> list[tuple[int, V | N]]:
@@ -168,23 +204,26 @@ class Labelling:
         self._unmapped.add(edge)
 
     def _prune(self, edge: int) -> None:
-        """Drop the versions that nobody can be writing any more; a tree that waited for a free number then moves up.
+        """Drop the versions that nobody can be writing any more and that have drained; a plan that waited for a free
+        number then moves up.
 
         In two steps: whoever still owes the confirmation of a dropped version must not owe it to the next one that
         gets its number.
         """
         versions = self.versions.get(edge, ())
         in_use: set[int] = set().union(*self._may_write.get(edge, {}).values())
-        pruned = prune(versions, in_use)
-        self._set(edge, pruned)
-        if pruned != versions and edge in self.trees:
-            self._set(edge, advance(pruned, self.trees[edge]))
+        unused = set(versions).difference(prune(versions, in_use))
+        dropped = {v for v in unused if self._has_drained(edge, v.version) or len(versions) == N_VERSIONS}
+        draining = {v.version: self._draining.get(edge, {}).get(v.version, self._age) for v in unused - dropped}
+        if draining:
+            self._draining[edge] = draining
+        else:
+            self._draining.pop(edge, None)
+        if dropped:
+            self._set(edge, tuple(v for v in versions if v not in dropped))
+            if edge in self.plans:
+                self._set(edge, advance(self.versions.get(edge, ()), self.plans[edge]))
 
-
-def _hops(versions: Versions) -> dict[int, Map[int, int]]:
-    """dpid -> {version: port_no} of one edge."""
-    hops: dict[int, dict[int, int]] = {}
-    for tree in versions:
-        for dpid, hop in tree.hops.items():
-            hops.setdefault(dpid, {})[tree.version] = hop.port_no
-    return {dpid: Map(by_version) for dpid, by_version in hops.items()}
+    def _has_drained(self, edge: int, version: int) -> bool:
+        since = self._draining.get(edge, {}).get(version)
+        return since is not None and self._age - since >= DRAINED_AGES

@@ -60,6 +60,8 @@ APPLY_SECONDS = Histogram(
     buckets=BUCKETS_S,
 )
 TICK_S = 0.1
+AGE_S = 0.5
+"""Longer than any frame takes to cross the fabric: a label that nobody writes any more goes after two to three."""
 STEP_RETRY_S = 1.0
 LLDP_ETHERTYPE = b"\x88\xcc"
 
@@ -102,6 +104,7 @@ class Loop:
         self._dead: frozenset[EndPoint] = frozenset()
         self._deadlines: list[tuple[float, int, Waiter]] = []
         self._next_tick = 0.0
+        self._next_age = 0.0
         self._next_try: float | None = None
         """when to repeat a step that failed"""
 
@@ -313,7 +316,12 @@ class Loop:
                 connection.datapath.send(messages.packet_out(frame, actions.output(at.port_no)))
         lost = self._discovery.lost(fabric)
         self._lose(lost, "probes unanswered")
-        if lost or (self._next_try is not None and self._next_try <= now):
+        if self._next_age <= now:
+            self._next_age = now + AGE_S
+            aged = self._reconciler.age()
+        else:
+            aged = False
+        if lost or aged or (self._next_try is not None and self._next_try <= now):
             self._step()
 
     def _confirmed(self, confirmed: Confirmed) -> None:

@@ -88,6 +88,13 @@ class Reconciler:
             self._refused[dpid] = texts
         self._to_tell |= self.ledger.confirm(dpid, epoch, clean=clean) | before.keys() | texts.keys()
 
+    def age(self) -> bool:
+        """Time passed: labels that nobody writes any more may go.  True if a step would change something."""
+        if not self.engine.labelling.is_draining:
+            return False
+        self.engine.labelling.age()
+        return True
+
     def forget(self, dpid: int) -> None:
         """The operator removed a switch that is out of reach: nothing waits for it, nothing is kept for it."""
         self.ledger.forget(dpid)
@@ -143,7 +150,7 @@ class Reconciler:
         closed = tuple(ledger.close())
         self.view = View(
             world=world, unbound=self.engine.unbound, changed=self._changed, refused=by_name(self._refused),
-            trees=self.engine.labelling.trees,
+            plans=self.engine.labelling.plans,
             confirmed=Map({dpid: ledger.covered(dpid) for dpid in world.fabric.switches}),
             reached=Map({dpid: ledger.reached(dpid) for dpid in world.fabric.switches}),
         )

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from immutables import Map
 
 from controller.fabric.bindings import Unbound
-from controller.fabric.paths import Tree
+from controller.fabric.paths.plan import Plan
 from controller.model.ids import format_dpid, kind_of, network_of, parent_of
 from controller.model.network import Port
 from controller.model.status import Condition, State, Status, SwitchSync
@@ -37,7 +37,7 @@ class View:
     """object name -> epoch that last changed it in some switch's target"""
     confirmed: Map[int, int] = Map()
     """dpid -> the newest epoch of whose changes the switch has confirmed all that concern it"""
-    trees: Map[int, Tree] = Map()
+    plans: Map[int, Plan] = Map()
     """edge (dpid) -> the tree toward it: whoever is not in it has no path there, whatever label it still writes"""
     refused: Map[str, Map[int, str]] = Map()
     """object name -> {dpid: what the switch refused}"""
@@ -104,7 +104,7 @@ class View:
         ))
 
     def _joined(self, here: int, there: int) -> bool:
-        return (here, there) in self.world.choices and here in self.trees.get(there, Map())
+        return (here, there) in self.world.choices and here in self.plans.get(there, Map())
 
     def _limits(self, obj: object) -> list[Condition]:
         """What an enforced policy does not cover, said as a condition so that nobody is surprised."""

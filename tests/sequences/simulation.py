@@ -312,8 +312,9 @@ class Simulation:
                 self.reconcile()
             for dpid in tuple(self.channels):
                 self.run(dpid)
-            if not self.dirty:
+            if not self.dirty and not self.reconciler.age():
                 return
+            self.dirty = True
         raise AssertionError("it never comes to rest")
 
     # -- what must hold

@@ -28,7 +28,9 @@ from controller.fabric.graph import (
     SwitchFeatures,
     SwitchPort,
 )
-from controller.fabric.paths import in_tree
+from controller.fabric.labels import Choice, LabelHop, TreeVersion, label_hops
+from controller.fabric.paths.arrays import Topology
+from controller.fabric.paths.plan import Planner
 from controller.intent import edits
 from controller.intent.snapshot import EMPTY, Resource, Snapshot
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
@@ -172,13 +174,16 @@ class Lab:
 
     @property
     def world(self) -> World:
-        labels: dict[tuple[int, int], Map[int, int]] = {}
-        choices: dict[tuple[int, int], int] = {}
+        labels: dict[tuple[int, int], Map[int, LabelHop]] = {}
+        choices: dict[tuple[int, int], Choice] = {}
+        planner = Planner(Topology.of(self.fabric))
         for edge in self.intent.keys.edges():
-            for dpid, hop in in_tree(self.fabric, edge).items():
-                labels[dpid, edge] = Map({self.version: hop.port_no})
+            plan = planner.toward(edge)
+            version = TreeVersion(version=self.version, hops=plan, pending=frozenset())
+            for dpid, hops in label_hops((version,)).items():
+                labels[dpid, edge] = Map(hops)
                 if dpid != edge and (dpid, edge) not in self.unreachable:
-                    choices[dpid, edge] = self.version
+                    choices[dpid, edge] = Choice(self.version, len(plan[edge].working))
         return World(
             intent=self.intent, fabric=self.fabric, placement=self.placement, labels=Map(labels), choices=Map(choices)
         )

@@ -23,6 +23,11 @@ class Hop(NamedTuple):
     port_no: int
     dpid: int
 
+    @property
+    def onward(self) -> set[int]:
+        """The switches that frames may go to from here."""
+        return {self.dpid}
+
 
 Tree = Map[int, Hop]
 """dpid -> its hop toward one edge.  Closed (each hop's switch is in it, too) and without loops."""

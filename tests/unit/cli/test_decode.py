@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from apps.cli.__main__ import cli
 from apps.cli.decode import decode_label
-from controller.fabric.labels import N_VERSIONS, label16
+from controller.fabric.labels import N_VERSIONS, label16, label_number
+from controller.fabric.paths.plan import MAX_WORKING
 from controller.intent.addresses import gateway_mac
 from controller.pipeline import tables
 
@@ -21,14 +22,18 @@ def mac(value: int) -> str:
 
 
 @given(
-    st.sampled_from([tables.LABEL_UNICAST, tables.LABEL_BUM]), st.integers(1, 0xEFF), st.integers(0, N_VERSIONS - 1),
+    st.sampled_from([tables.LABEL_UNICAST, tables.LABEL_BUM]), st.integers(1, 0x77F), st.integers(0, N_VERSIONS - 1),
+    st.integers(0, MAX_WORKING - 1), st.booleans(),
     st.integers(1, 16_383), st.integers(0, 1_023),
 )
-def test_decode_undoes_what_the_pipeline_writes(kind: int, edge: int, version: int, slice_: int, index: int) -> None:
+def test_decode_undoes_what_the_pipeline_writes(
+    kind: int, edge: int, version: int, tree: int, backup: bool, slice_: int, index: int
+) -> None:
     """For every label that this version of the controller makes."""
-    label = tables.label_head(kind) | label16(edge, version) << tables.LABEL_BIT | slice_ << 10 | index
+    number = label_number(version, tree, backup=backup)
+    label = tables.label_head(kind) | label16(edge, number) << tables.LABEL_BIT | slice_ << 10 | index
     decoded = decode_label(mac(label))
-    assert (decoded.edge_id, decoded.version, decoded.backup) == (edge, version, False)
+    assert (decoded.edge_id, decoded.version, decoded.tree, decoded.backup) == (edge, version, tree, backup)
     assert (decoded.slice, decoded.index, decoded.traffic_class) == (slice_, index, "best effort")
     assert decoded.index_of == ("port" if kind == tables.LABEL_UNICAST else "network")
 
@@ -59,18 +64,18 @@ def test_decode_tells_classes_and_explicit_paths() -> None:
     """Of versions to come, as the layout has them."""
     decoded = decode_label("62:f0:01:00:04:03")
     assert (decoded.traffic_class, decoded.label, decoded.edge_id) == ("low latency", 0xF001, None)
-    assert decode_label("02:00:1b:00:04:03").backup is True
+    assert decode_label("02:00:3b:00:04:03").backup is True
 
 
 def test_decode_prints_for_people_and_programs() -> None:
     """Without a controller."""
     run = CliRunner().invoke
-    text = run(cli, ["--server", "127.0.0.1:1", "decode", "02:00:12:00:04:03"]).stdout
-    assert "edge 1, tree version 2" in text
+    text = run(cli, ["--server", "127.0.0.1:1", "decode", "02:00:29:00:04:03"]).stdout
+    assert "edge 1, version 2, tree 1" in text
     assert "1 (the tenant)" in text
     assert "3 (its port)" in text
     assert "explicit path" in run(cli, ["decode", "02:f0:12:00:04:03"]).stdout
-    (label,) = json.loads(run(cli, ["decode", "-o", "json", "02:00:12:00:04:03"]).stdout)
+    (label,) = json.loads(run(cli, ["decode", "-o", "json", "02:00:29:00:04:03"]).stdout)
     assert (label["edge_id"], label["version"], label["slice"], label["index"]) == (1, 2, 1, 3)
     assert "gateway of network 3 of slice 1" in run(cli, ["decode", gateway_mac(1 << 10 | 3)]).stdout
     refused = run(cli, ["decode", "nonsense"])

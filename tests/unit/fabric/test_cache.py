@@ -14,6 +14,8 @@ from controller.fabric.cache import Json, everything, fabric_records, label_reco
 from controller.fabric.graph import EndPoint, Event, Fabric, HostHeard, PortRole, SwitchForgotten
 from controller.fabric.labels import EdgeLabels, advance, confirmed
 from controller.fabric.paths import in_tree
+from controller.fabric.paths.arrays import Topology
+from controller.fabric.paths.plan import Planner
 from tests.unit.fabric.fabrics import after, leaf_spine
 from tests.unit.fabric.test_graph import EVENTS
 
@@ -66,8 +68,9 @@ def test_change_writes_only_its_own_records() -> None:
 def test_label_versions_come_back() -> None:
     """Two versions, partly confirmed, read back as they were; an edge without versions has no record."""
     fabric = leaf_spine(2, 3)
-    versions = confirmed(advance((), in_tree(fabric, 101)), 102, 0)
-    moved = in_tree(fabric, 101).set(102, in_tree(fabric, 101)[102]._replace(port_no=9))
+    plan = Planner(Topology.of(fabric)).toward(101)
+    versions = confirmed(advance((), plan), 102, 0)
+    moved = plan.set(102, plan[102]._replace(failover=()))
     versions = advance(versions, moved)
     records = stored(label_records(101, EdgeLabels(edge_id=7, versions=versions)))
     assert restore(records, PortRole.AUTO)[1] == {101: EdgeLabels(edge_id=7, versions=versions)}

@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from immutables import Map
 
-from controller.fabric.labels import N_VERSIONS, Versions, advance, choice, confirmed, label16, prune
+from controller.fabric.labels import (
+    N_VERSIONS,
+    Versions,
+    advance,
+    choice,
+    confirmed,
+    label16,
+    label_number,
+    prune,
+    version_of,
+)
 from controller.fabric.paths import Hop, Tree
 from tests.unit.fabric.label_model import EDGE, Model, tree
 
@@ -29,10 +39,11 @@ def numbers(versions: Versions) -> list[int]:
     return [v.version for v in versions]
 
 
-def test_label_packs_edge_and_version() -> None:
-    """edge id in the high 12 bits, working tree, version in the low three."""
-    assert label16(0x001, 0) == 0x0010
-    assert label16(0xEFF, 7) == 0xEFF7
+def test_label_packs_edge_version_and_tree() -> None:
+    """edge id in the high 11 bits, backup, version, tree; below all explicit labels."""
+    assert label16(0x001, label_number(0, 0)) == 0x0020
+    assert label16(0x77F, label_number(3, 3, backup=True)) == 0xEFFF
+    assert version_of(label_number(2, 1, backup=True)) == 2
 
 
 def test_first_tree_is_chosen_only_when_the_whole_way_confirmed() -> None:
@@ -138,8 +149,8 @@ def test_when_all_numbers_are_taken_the_newest_tree_waits() -> None:
     last = trees_via(N_VERSIONS + 1)[-1]
     assert advance(versions, last) is versions
     assert prune(versions, set(range(N_VERSIONS))) is versions
-    versions = advance(prune(versions, set(range(N_VERSIONS)) - {3}), last)
-    assert versions[-1].version == 3
+    versions = advance(prune(versions, set(range(N_VERSIONS)) - {1}), last)
+    assert versions[-1].version == 1
     assert versions[-1].hops == last
 
 
