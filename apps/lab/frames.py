@@ -18,12 +18,12 @@ _QUIET_S = 0.1
 
 
 def udp_frame(
-    *, src_mac: str, dst_mac: str, src_ip: str, dst_ip: str, port: int = 9, payload: bytes = b"pliant"
+    *, src_mac: str, dst_mac: str, src_ip: str, dst_ip: str, port: int = 9, payload: bytes = b"pliant", ttl: int = 64
 ) -> bytes:
     """An IPv4 UDP datagram in an Ethernet frame, with right lengths and header checksum, for the given addresses."""
     udp = struct.pack("!HHHH", port, port, 8 + len(payload), 0) + payload  # 0: no UDP checksum
     source, target = ipaddress.IPv4Address(src_ip).packed, ipaddress.IPv4Address(dst_ip).packed
-    bare = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, _UDP, 0, source, target)
+    bare = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, ttl, _UDP, 0, source, target)
     header = bare[:10] + struct.pack("!H", _checksum(bare)) + bare[12:]
     return mac_bytes(dst_mac) + mac_bytes(src_mac) + b"\x08\x00" + header + udp
 

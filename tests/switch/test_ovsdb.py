@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from apps.lab.frames import udp_frame
 from apps.lab.openvswitch import SOCKET
 from controller.southbound.complaints import Complaints
 from controller.southbound.ovsdb.connection import RefusedError
@@ -22,6 +24,7 @@ from tests.support.pliantd import CONTROLLER, Pliantd
 from tests.support.rig import Host, Rig
 from tests.support.wire import Wire
 
+BROADCAST = "ff:ff:ff:ff:ff:ff"
 REMOTE = f"unix:{SOCKET}"
 
 
@@ -210,6 +213,26 @@ def test_watch_is_set_at_both_ends_and_ends_with_the_link(ovs: Rig) -> None:
         eventually(lambda: marked(rig) == ends - {"s2-s3-103", "s3-s2-102"}, what="bfd is removed")
         assert rig.vsctl("get", "interface", "s2-s3-103", "bfd") == "{}"
         assert rig.vsctl("get", "interface", "s1-h", "bfd:enable") == '"true"'
+
+
+def test_tenants_frames_are_no_bfd(ovs: Rig) -> None:
+    """A host sends another one forged BFD: it arrives like anything else, and no switch takes it for its own."""
+    with watched(ovs) as (fabric, _):
+        a, b = two_hosts(fabric)
+        session_down = struct.pack("!BBBBIIIII", 1 << 5 | 7, 1 << 6, 3, 24, 1, 0, 100_000, 100_000, 0)
+        forged = [
+            udp_frame(src_mac=a.mac, dst_mac=mac, src_ip=a.ip, dst_ip=ip, port=3784, payload=session_down, ttl=255)
+            for mac, ip in ((b.mac, b.ip), (b.mac, "169.254.1.0"), (b.mac, "169.254.1.1"), (BROADCAST, "169.254.1.0"))]
+        with b.capture() as capture:
+            for frame in forged:
+                a.send_frame(frame, count=5)
+            a.send_frame(udp_frame(
+                src_mac=a.mac, dst_mac="00:23:20:00:00:01", src_ip=a.ip, dst_ip="169.254.1.0", port=3784,
+                payload=session_down, ttl=255), count=5)
+            heard = capture.finish()
+        assert [heard.count(frame) for frame in forged] == [5, 5, 5, 5]
+        fabric.pliantd.wait_for_links(6)
+        assert "link_lost" not in fabric.pliantd.log()
 
 
 def test_database_out_of_reach_loses_no_link(ovs: Rig) -> None:

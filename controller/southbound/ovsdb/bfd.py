@@ -21,6 +21,8 @@ from controller.southbound.ovsdb.rows import Row, Uuid, encode_map
 
 MARK = "pliant-bfd"
 """in the external_ids of an interface: its BFD is ours"""
+BFD_ADDRESS = "00:23:20:00:00:01"
+"""Where Open vSwitch sends BFD to.  No label is like it, so no frame of a tenant comes across the fabric with it."""
 
 
 class Place(NamedTuple):
@@ -47,7 +49,9 @@ def find_places(databases: Iterable[Database]) -> dict[EndPoint, Place]:
 
 
 def wanted_settings(interval_ms: int) -> dict[str, str]:
-    return {"enable": "true", "min_tx": str(interval_ms), "min_rx": str(interval_ms)}
+    """The address matters: without it OVS takes every frame of UDP port 3784 for BFD, those of tenants as well."""
+    return {
+        "enable": "true", "min_tx": str(interval_ms), "min_rx": str(interval_ms), "bfd_remote_dst_mac": BFD_ADDRESS}
 
 
 def operations(

@@ -20,7 +20,7 @@ from controller.southbound.ovsdb.tables import TABLES
 from tests.unit.southbound.ovsdb.server import SCHEMA, Server
 
 OURS = {"pliant-bfd": "true"}
-ON = {"enable": "true", "min_tx": "100", "min_rx": "100"}
+ON = {"enable": "true", "min_tx": "100", "min_rx": "100", "bfd_remote_dst_mac": "00:23:20:00:00:01"}
 LINK = (EndPoint(1, 5), EndPoint(2, 5))
 
 
