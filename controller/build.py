@@ -97,14 +97,15 @@ def build(config: Config) -> Controller:
 
 def _liveness(config: Config, runtime: Runtime, loop: Loop) -> Liveness:
     databases = [
-        Database(Remote.parse(settings.remote), runtime.complaints, tls=_ovsdb_tls(settings))
+        Database(Remote.parse(settings.remote), runtime.complaints, tls=ovsdb_tls(settings))
         for settings in config.ovsdb]
     return Liveness(
         runtime.loop, databases, runtime.complaints, interval_ms=config.fabric.bfd_interval_ms,
         fabric=loop.fabric, report=loop.wires_dead)
 
 
-def _ovsdb_tls(settings: Ovsdb) -> ssl.SSLContext | None:
+def ovsdb_tls(settings: Ovsdb) -> ssl.SSLContext | None:
+    """The TLS context for a database that has a `ca`.  CannotBuild if a file cannot be used."""
     if not settings.ca:
         return None
     try:

@@ -54,6 +54,12 @@ def test_config_ignores_the_clients_part_of_the_environment(monkeypatch: pytest.
         ("[reconcile]\ndrift_period_s = 0", "reconcile.drift_period_s"),
         ('[log]\nlevel = "loud"', "'loud' is not a level"),
         ("listen = ", "is not valid TOML"),
+        ('[[ovsdb]]\nremote = "db.sock"', "ovsdb.0.remote: Value error, 'db.sock' is not unix:/PATH"),
+        ('[[ovsdb]]\nremot = "unix:/x"', "unknown key 'ovsdb.0.remot'; did you mean 'remote'?"),
+        ('[[ovsdb]]\nremote = "ssl:h:6640"', "ssl needs ca"),
+        ('[[ovsdb]]\nremote = "ssl:h:6640"\nca = "x"\nkey = "y"', "certificate and key go together"),
+        ("ovsdb = 5", "ovsdb: Input should be a valid tuple"),
+        ("[fabric]\nbfd_interval_ms = -1", "fabric.bfd_interval_ms"),
     ],
 )
 def test_config_names_the_wrong_key_and_what_would_do(tmp_path: Path, text: str, says: str) -> None:
@@ -64,6 +70,21 @@ def test_config_names_the_wrong_key_and_what_would_do(tmp_path: Path, text: str,
         load(file)
     assert says in str(refused.value)
     assert str(file) in str(refused.value)
+
+
+def test_config_takes_databases_from_every_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables or plain remotes in the file, words in the environment, a list from the command line."""
+    def remotes(overrides: dict[str, object] | None = None, text: str = "") -> list[str]:
+        file = tmp_path / "pliantd.toml"
+        file.write_text(text)
+        return [server.remote for server in load(file, overrides).ovsdb]
+
+    assert remotes() == []
+    assert remotes(text='[[ovsdb]]\nremote = "unix:/a"\n[[ovsdb]]\nremote = "tcp:h:1"') == ["unix:/a", "tcp:h:1"]
+    assert remotes(text='ovsdb = ["unix:/a"]') == ["unix:/a"]
+    monkeypatch.setenv("PLIANT_OVSDB", "unix:/b tcp:h:2")
+    assert remotes(text='ovsdb = ["unix:/a"]') == ["unix:/b", "tcp:h:2"]
+    assert remotes({"ovsdb": ("unix:/c",)}) == ["unix:/c"]
 
 
 def test_config_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ SILENT = {
     "duplicate address detection": ipv6(58, icmp(135), source=bytes(16)),
     "mld": ipv6(0, bytes([58, 0]) + bytes(6) + icmp(131)),
     "mldv2": ipv6(0, bytes([58, 0]) + bytes(6) + icmp(143)),
+    "bfd of open vswitch": bytes.fromhex("002320000001") + SRC + b"\x08\x00" + bytes(46),
     "nothing": b"",
 }
 TALKING = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,11 @@ class Server:
 
     async def start(self) -> None:
         self._server = await asyncio.start_unix_server(self._serve, self.remote.path)
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """On a port of the loopback instead."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
+        self.remote = Remote.parse(f"ssl:127.0.0.1:{self._server.sockets[0].getsockname()[1]}")
 
     async def stop(self) -> None:
         assert self._server is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,6 +15,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from controller.build import CannotBuild, ovsdb_tls
+from controller.config import Ovsdb
 from controller.southbound.complaints import Complaints
 from controller.southbound.ovsdb import connection
 from controller.southbound.ovsdb import database as databases
@@ -229,6 +233,48 @@ def test_echo_of_the_server_is_answered_and_strange_messages_are_ignored(tmp_pat
             assert run.server.connections == 1
 
     play(scene)
+
+
+def certificate(directory: Path, name: str) -> tuple[Path, Path]:
+    """A certificate that signs itself, and its key."""
+    files = directory / f"{name}.pem", directory / f"{name}-key.pem"
+    what = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name}"
+    subprocess.run(
+        ["openssl", *what.split(), "-out", str(files[0]), "-keyout", str(files[1])], check=True, capture_output=True)
+    return files
+
+
+def test_tls_needs_the_right_authority_at_both_ends(tmp_path: Path) -> None:
+    """Names do not matter, as with Open vSwitch itself; a server or a client of another authority gets no further."""
+    server_files, client_files, stranger = (certificate(tmp_path, name) for name in ("server", "client", "stranger"))
+
+    def settings(remote: Remote, ca: Path, shown: tuple[Path, Path]) -> Ovsdb:
+        return Ovsdb(remote=str(remote), ca=str(ca), certificate=str(shown[0]), key=str(shown[1]))
+
+    async def scene(ca: Path, shown: tuple[Path, Path]) -> tuple[bool, list[str]]:
+        server = Server(tmp_path / "unused")
+        server.answers["monitor_cond"] = BRIDGE
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(client_files[0]))
+        context.load_cert_chain(*server_files)
+        context.verify_mode = ssl.CERT_REQUIRED
+        await server.start_tls(context)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: None)  # the server's own words about who was refused
+        tls = ovsdb_tls(settings(server.remote, ca, shown))
+        with capture_logs() as logs:
+            held = Database(server.remote, Complaints(loop.time), tls=tls, patience=FAST)
+            task = loop.create_task(held.run())
+            run = Run(server, held, logs)
+            await run.until(lambda: held.live or len(run.reasons()) > 1)
+            task.cancel()
+            return held.live, run.reasons()
+
+    assert asyncio.run(scene(server_files[0], client_files)) == (True, [])
+    refused, reasons = asyncio.run(scene(stranger[0], client_files))
+    assert not refused and "CERTIFICATE_VERIFY_FAILED" in reasons[0]
+    assert not asyncio.run(scene(server_files[0], stranger))[0]
+    with pytest.raises(CannotBuild, match="cannot use the certificate, key or ca of ssl:h:1"):
+        ovsdb_tls(Ovsdb(remote="ssl:h:1", ca=str(tmp_path / "none.pem")))
 
 
 @pytest.mark.parametrize(
