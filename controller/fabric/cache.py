@@ -12,6 +12,7 @@ from typing import Any
 
 from immutables import Map
 
+from controller.fabric.declared import LinkSettings, SwitchSettings
 from controller.fabric.graph import Change, EndPoint, Fabric, Link, PortRole, Switch, SwitchFeatures, SwitchPort
 from controller.fabric.labels import EdgeLabels, TreeVersion
 from controller.fabric.paths import Hop
@@ -24,7 +25,7 @@ Records = dict[str, Json]
 def everything(fabric: Fabric) -> Change:
     """The change that makes this fabric out of nothing."""
     at = {EndPoint(dpid, port_no) for dpid, switch in fabric.switches.items() for port_no in switch.ports}
-    dpids = {*fabric.switches, *fabric.declared_roles, *fabric.declared_capacities}
+    dpids = {*fabric.switches, *fabric.declared_roles, *fabric.declared_links, *fabric.declared_switches}
     return Change(switches=frozenset(dpids), ports=frozenset(at), links=frozenset(fabric.links), topology=True)
 
 
@@ -67,7 +68,8 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
     ports: dict[int, list[SwitchPort]] = {}
     links, labels = {}, {}
     roles: dict[int, Map[str, PortRole]] = {}
-    capacities: dict[int, Map[int, int]] = {}
+    declared_links: dict[int, Map[int, LinkSettings]] = {}
+    declared_switches: dict[int, SwitchSettings] = {}
     for key, record in records.items():
         kind, _, subject = key.partition("/")
         if record is None or kind not in ("switch", "port", "declared", "link", "labels"):
@@ -86,7 +88,9 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
                 labels[dpid] = EdgeLabels(edge_id=record["edge_id"], versions=trees)
             else:
                 roles[dpid] = Map({name: PortRole(role) for name, role in record["roles"].items()})
-                capacities[dpid] = Map({int(port_no): kbps for port_no, kbps in record["capacities"].items()})
+                declared_links[dpid] = _to_link_settings(record)
+                if "switch" in record:
+                    declared_switches[dpid] = SwitchSettings(**record["switch"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"record {key!r} of what was observed cannot be read: {error!r}") from error
     fabric = Fabric(
@@ -94,7 +98,8 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
         links=Map(links),
         into=Map({link.dst: src for src, link in links.items()}),
         declared_roles=Map({dpid: declared for dpid, declared in roles.items() if declared}),
-        declared_capacities=Map({dpid: declared for dpid, declared in capacities.items() if declared}),
+        declared_links=Map({dpid: declared for dpid, declared in declared_links.items() if declared}),
+        declared_switches=Map(declared_switches),
         default_role=default_role,
     )
     return fabric, labels
@@ -125,10 +130,17 @@ def _to_link(record: Json) -> Link:
 
 def _from_declared(fabric: Fabric, dpid: int) -> Json:
     roles = fabric.declared_roles.get(dpid, Map())
-    capacities = fabric.declared_capacities.get(dpid, Map())
-    if not roles and not capacities:
+    links, switch = fabric.declared_links.get(dpid, Map()), fabric.declared_switches.get(dpid)
+    if not roles and not links and switch is None:
         return None
-    return {"roles": dict(roles), "capacities": {str(port_no): kbps for port_no, kbps in capacities.items()}}
+    records = {str(port_no): asdict(settings) for port_no, settings in sorted(links.items())}
+    return {"roles": dict(roles), "links": records} | ({"switch": asdict(switch)} if switch else {})
+
+
+def _to_link_settings(record: Json) -> Map[int, LinkSettings]:
+    if "capacities" in record:  # as 0.1.0 wrote it
+        return Map({int(port_no): LinkSettings(capacity_kbps=kbps) for port_no, kbps in record["capacities"].items()})
+    return Map({int(port_no): LinkSettings(**settings) for port_no, settings in record["links"].items()})
 
 
 def _to_tree_version(record: Json) -> TreeVersion:

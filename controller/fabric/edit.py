@@ -14,11 +14,13 @@ from typing import Generic, TypeVar
 
 from immutables import Map
 
+from controller.fabric.declared import NO_LINK_SETTINGS, NO_SWITCH_SETTINGS, LinkSettings
 from controller.fabric.events import (
-    CapacityDeclared,
+    LinkDeclared,
     PortsBound,
     RoleDeclared,
     SwitchConnected,
+    SwitchDeclared,
 )
 from controller.fabric.observed import NO_CHANGE, Alarm, Change, Link, Observed
 from controller.fabric.ports import EndPoint, PortRole, Switch, SwitchPort
@@ -68,7 +70,8 @@ class Edit(Generic[F]):
                 self.port_removed(EndPoint(dpid, port_no))
             self._set(switches=self.now.switches.delete(dpid))
             self.change |= Change(switches=frozenset({dpid}), topology=True)
-        self._declare(dpid, roles=Map(), capacities=Map())
+        self._declare(dpid, roles=Map(), links=Map())
+        self.switch_declared(SwitchDeclared(dpid=dpid, settings=NO_SWITCH_SETTINGS))
 
     def port_observed(self, dpid: int, seen: SwitchPort) -> None:
         switch = self.now.switches.get(dpid)
@@ -162,15 +165,26 @@ class Edit(Generic[F]):
         if link is not None:
             self._put_link(replace(link, up=False))
 
-    def capacity_declared(self, event: CapacityDeclared) -> None:
-        src = event.src
-        capacities = self.now.declared_capacities.get(src.dpid, Map())
-        if event.capacity_kbps is not None:
-            capacities = capacities.set(src.port_no, event.capacity_kbps)
-        elif src.port_no in capacities:
-            capacities = capacities.delete(src.port_no)
-        self._declare(src.dpid, capacities=capacities)
-        self._measure([src])
+    def link_declared(self, event: LinkDeclared) -> None:
+        src, settings = event.src, event.over(self.now.link_settings(event.src))
+        links = self.now.declared_links.get(src.dpid, Map())
+        if settings != NO_LINK_SETTINGS:
+            links = links.set(src.port_no, settings)
+        elif src.port_no in links:
+            links = links.delete(src.port_no)
+        self._declare(src.dpid, links=links)
+        self._measure(self._links_of(src))
+
+    def switch_declared(self, event: SwitchDeclared) -> None:
+        dpid, before, every = event.dpid, self.now.switch_settings(event.dpid), self.now.declared_switches
+        settings = event.over(before)
+        if settings == before:
+            return
+        self._set(declared_switches=every.delete(dpid) if settings == NO_SWITCH_SETTINGS else every.set(dpid, settings))
+        switch = self.now.switches.get(dpid)
+        self.change |= Change(switches=frozenset({dpid}), topology=switch is not None and settings.zone != before.zone)
+        for port_no in sorted(switch.ports) if switch else ():
+            self._measure(self._links_of(EndPoint(dpid, port_no)))
 
     # -- the notes
 
@@ -229,22 +243,25 @@ class Edit(Generic[F]):
                 self._put_link(self._measured(self.now.links[src]))
 
     def _measured(self, link: Link) -> Link:
-        """The link with the capacity that is declared, else with that of its slower port."""
-        declared = self.now.declared_capacities.get(link.src.dpid, Map()).get(link.src.port_no)
+        """The link with what is declared of it; without a declared capacity, with that of its slower port."""
+        declared = self.now.link_settings(link.src)
         ports = (self.now.port(end) for end in (link.src, link.dst))
         reported = min(port.speed_kbps if port and port.speed_kbps else UNKNOWN_SPEED_KBPS for port in ports)
-        capacity = declared if declared is not None else reported
-        return replace(link, capacity_kbps=capacity, declared_capacity_kbps=declared)
+        return replace(
+            link, capacity_kbps=declared.capacity_kbps or reported, declared_capacity_kbps=declared.capacity_kbps,
+            cost=declared.cost, latency_us=declared.latency_us,
+            drained=self.now.is_drained(link.src) or self.now.is_drained(link.dst),
+        )
 
     def _declare(
         self,
         dpid: int,
         *,
         roles: Map[str, PortRole] | None = None,
-        capacities: Map[int, int] | None = None,
+        links: Map[int, LinkSettings] | None = None,
     ) -> None:
         """Keep what the operator declared about a switch; None leaves that part as it is."""
-        for field, new in (("declared_roles", roles), ("declared_capacities", capacities)):
+        for field, new in (("declared_roles", roles), ("declared_links", links)):
             every = getattr(self.now, field)
             if new is None or new == every.get(dpid, Map()):
                 continue

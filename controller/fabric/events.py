@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
+from controller.fabric.declared import LinkSettings, SwitchSettings
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures, SwitchPort
 
 
@@ -83,15 +84,35 @@ class RoleDeclared:
     role: PortRole | None
 
 
+_ALL_OF_LINK = frozenset(field.name for field in fields(LinkSettings))
+_ALL_OF_SWITCH = frozenset(field.name for field in fields(SwitchSettings))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CapacityDeclared:
-    """The operator says what the link out of `src` carries (None: what its ports report)."""
+class LinkDeclared:
+    """The operator says something of the link out of `src`: those fields of the settings, and no others."""
 
     src: EndPoint
-    capacity_kbps: int | None
+    settings: LinkSettings
+    fields: frozenset[str] = _ALL_OF_LINK
+
+    def over(self, before: LinkSettings) -> LinkSettings:
+        return replace(before, **{name: getattr(self.settings, name) for name in self.fields})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchDeclared:
+    """The operator says something of a switch: those fields of the settings, and no others."""
+
+    dpid: int
+    settings: SwitchSettings
+    fields: frozenset[str] = _ALL_OF_SWITCH
+
+    def over(self, before: SwitchSettings) -> SwitchSettings:
+        return replace(before, **{name: getattr(self.settings, name) for name in self.fields})
 
 
 Event = (
     SwitchConnected | SwitchDisconnected | SwitchForgotten | PortObserved | PortRemoved | PortsBound
-    | HostHeard | LinkSeen | LinkLost | RoleDeclared | CapacityDeclared
+    | HostHeard | LinkSeen | LinkLost | RoleDeclared | LinkDeclared | SwitchDeclared
 )

@@ -12,9 +12,9 @@ import networkx as nx
 
 from controller.fabric.edit import UNKNOWN_SPEED_KBPS, Edit
 from controller.fabric.events import (
-    CapacityDeclared,
     Event,
     HostHeard,
+    LinkDeclared,
     LinkLost,
     LinkSeen,
     PortObserved,
@@ -22,6 +22,7 @@ from controller.fabric.events import (
     PortsBound,
     RoleDeclared,
     SwitchConnected,
+    SwitchDeclared,
     SwitchDisconnected,
     SwitchForgotten,
 )
@@ -32,13 +33,13 @@ __all__ = [
     "NO_CHANGE",
     "UNKNOWN_SPEED_KBPS",
     "Alarm",
-    "CapacityDeclared",
     "Change",
     "EndPoint",
     "Event",
     "Fabric",
     "HostHeard",
     "Link",
+    "LinkDeclared",
     "LinkLost",
     "LinkSeen",
     "PortObserved",
@@ -48,6 +49,7 @@ __all__ = [
     "RoleDeclared",
     "Switch",
     "SwitchConnected",
+    "SwitchDeclared",
     "SwitchDisconnected",
     "SwitchFeatures",
     "SwitchForgotten",
@@ -86,12 +88,14 @@ class Fabric(Observed):
                 edit.link_lost(event.src)
             case RoleDeclared():
                 edit.role_declared(event)
-            case CapacityDeclared():
-                edit.capacity_declared(event)
+            case LinkDeclared():
+                edit.link_declared(event)
+            case SwitchDeclared():
+                edit.switch_declared(event)
         return edit.result()
 
     def graph(self) -> nx.DiGraph[int]:
-        """All known switches and the links that are up, frozen; edges carry capacity_kbps, cost, port_no, src, dst.
+        """All known switches and the links that paths may take, frozen; edges carry capacity_kbps, cost, port_no, src, dst.
 
         Of parallel links the cheapest stands for all, then the widest, then that with the lowest port number.
         """
@@ -101,8 +105,8 @@ class Fabric(Observed):
     def _graph(self) -> nx.DiGraph[int]:
         graph: nx.DiGraph[int] = nx.DiGraph()
         graph.add_nodes_from(sorted(self.switches))
-        up = (link for link in self.links.values() if link.up)
-        for link in sorted(up, key=lambda x: (x.cost, -x.capacity_kbps, x.src)):
+        usable = (link for link in self.links.values() if link.usable)
+        for link in sorted(usable, key=lambda x: (x.cost, -x.capacity_kbps, x.src)):
             if not graph.has_edge(link.src.dpid, link.dst.dpid):
                 graph.add_edge(
                     link.src.dpid,

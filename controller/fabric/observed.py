@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from immutables import Map
 
+from controller.fabric.declared import NO_LINK_SETTINGS, NO_SWITCH_SETTINGS, LinkSettings, SwitchSettings
 from controller.fabric.ports import EndPoint, PortRole, Switch, SwitchPort
 
 
@@ -26,7 +27,16 @@ class Link:
     capacity_kbps: int
     declared_capacity_kbps: int | None = None
     cost: int = 1
+    latency_us: int | None = None
+    """None where nobody said"""
+    drained: bool = False
+    """the operator wants no path over it: of the wire, or of a switch at its ends"""
     up: bool = True
+
+    @property
+    def usable(self) -> bool:
+        """Whether paths may take it."""
+        return self.up and not self.drained
 
     def __str__(self) -> str:
         return f"{self.src} -> {self.dst}"
@@ -69,6 +79,7 @@ class Change:
 
 
 NO_CHANGE = Change()
+_NONE: Map[int, LinkSettings] = Map()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +95,9 @@ class Observed:
     """switch ports that tenant ports are bound to"""
     declared_roles: Map[int, Map[str, PortRole]] = Map()
     """dpid -> {interface: role}: also of switches and interfaces that have not appeared yet"""
-    declared_capacities: Map[int, Map[int, int]] = Map()
-    """dpid -> {port_no: kbit/s of the link that leaves there}"""
+    declared_links: Map[int, Map[int, LinkSettings]] = Map()
+    """dpid -> {port_no: what is declared of the link that leaves there}: also of links that have not appeared yet"""
+    declared_switches: Map[int, SwitchSettings] = Map()
     default_role: PortRole = PortRole.AUTO
 
     def port(self, at: EndPoint) -> SwitchPort | None:
@@ -102,6 +114,17 @@ class Observed:
         if at in self.links or at in self.into:
             return PortRole.FABRIC
         return self.default_role
+
+    def link_settings(self, src: EndPoint) -> LinkSettings:
+        """What is declared of the link that leaves there."""
+        return self.declared_links.get(src.dpid, _NONE).get(src.port_no, NO_LINK_SETTINGS)
+
+    def switch_settings(self, dpid: int) -> SwitchSettings:
+        return self.declared_switches.get(dpid, NO_SWITCH_SETTINGS)
+
+    def is_drained(self, at: EndPoint) -> bool:
+        """Whether the operator wants no path over this port."""
+        return self.link_settings(at).drained or self.switch_settings(at.dpid).drained
 
     def link_at(self, at: EndPoint) -> Link | None:
         """The link that leaves by this port, else the one that comes in."""

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from functools import partial
 from threading import Lock
 
-from controller.fabric.events import CapacityDeclared, RoleDeclared
+from controller.fabric.events import LinkDeclared, RoleDeclared
 from controller.fabric.graph import Fabric
 from controller.fabric.ports import EndPoint, PortRole
 from controller.model.status import DropCount, SwitchSync
@@ -46,7 +46,7 @@ class Operator:
 
     def declare_capacity(self, src: EndPoint, capacity_kbps: int | None) -> Future[None]:
         """Set, or with None withdraw, the capacity of the link that leaves `src`."""
-        return self._loop.declare([CapacityDeclared(src=src, capacity_kbps=capacity_kbps)])
+        return self._loop.declare([LinkDeclared(src=src, capacity_kbps=capacity_kbps)])
 
     def forget(self, dpid: int) -> Future[None]:
         """Forget all about a switch.  NotFound, or FailedPrecondition SWITCH_CONNECTED."""

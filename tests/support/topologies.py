@@ -12,11 +12,12 @@ from functools import reduce
 
 from mininet.topo import Topo
 
+from controller.fabric.declared import LinkSettings
 from controller.fabric.graph import (
-    CapacityDeclared,
     EndPoint,
     Event,
     Fabric,
+    LinkDeclared,
     LinkSeen,
     SwitchConnected,
     SwitchFeatures,
@@ -48,7 +49,7 @@ def events_of(topo: Topo) -> list[Event]:
             links += [LinkSeen(src=one, dst=other), LinkSeen(src=other, dst=one)]
             if capacity_mbps := info.get("capacity_mbps"):
                 kbps = round(capacity_mbps * 1000)
-                links += [CapacityDeclared(src=end, capacity_kbps=kbps) for end in (one, other)]
+                links += [LinkDeclared(src=end, settings=LinkSettings(capacity_kbps=kbps)) for end in (one, other)]
     connected = [
         SwitchConnected(dpid=dpid, features=_FEATURES, ports=tuple(sorted(ports[name], key=lambda port: port.port_no)))
         for name, dpid in dpids.items()

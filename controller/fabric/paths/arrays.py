@@ -1,8 +1,9 @@
 """The topology as arrays of integers: switches and links by index, so that numpy, scipy and plain heaps can work on it.
 
 Switches are numbered in the order of their dpids, links in that of their sources, so the same fabric always gives the
-same numbers, and with them the same ties.  Parallel links are kept apart.  A link that is down keeps its number: its
-weight is infinite, and when it fails or returns everything but one array is shared with the topology before.
+same numbers, and with them the same ties.  Parallel links are kept apart.  A link that is down or drained keeps its
+number: its weight is infinite, and when it fails or returns everything but one array is shared with the topology
+before.
 
 Weight orders paths by cost first and hops second, in one number that float64 holds exactly: a path of up to 8,191
 links of the greatest cost stays below 2**51.  Knows the graph; not tenants, labels or who reserved what.
@@ -10,7 +11,7 @@ links of the greatest cost stays below 2**51.  Knows the graph; not tenants, lab
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.fabric.declared import MAX_COST, MAX_LATENCY_US
 from controller.fabric.graph import Change, EndPoint, Fabric, Link
 
 Floats = NDArray[np.float64]
@@ -26,8 +28,6 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 MAX_SWITCHES = 8192
-MAX_COST = 1 << 24
-MAX_LATENCY_US = 1 << 24
 WEIGHT_OF_COST = MAX_SWITCHES
 """weight of a link = WEIGHT_OF_COST x cost + 1"""
 MAX_WEIGHT = WEIGHT_OF_COST * MAX_COST + 1
@@ -85,6 +85,7 @@ class Topology:
 
     wiring: Wiring
     up: Flags
+    """whether paths may take it: it is up and not drained"""
     capacity_kbps: Ints
     cost: Ints
     latency_us: Ints
@@ -96,8 +97,12 @@ class Topology:
     def of(
         fabric: Fabric, *, latency_us: Mapping[EndPoint, int] | None = None, zones: Mapping[int, str] | None = None
     ) -> Topology:
-        """The topology of a fabric, with links by src and switches by dpid as they were measured and declared."""
-        return build(fabric.switches, fabric.links.values(), latency_us or {}, zones or {})
+        """The topology of a fabric.  Latencies (by src) and zones (by dpid) are those declared, unless given."""
+        if latency_us is None:
+            latency_us = {src: link.latency_us or 0 for src, link in fabric.links.items()}
+        if zones is None:
+            zones = {dpid: settings.zone for dpid, settings in fabric.declared_switches.items()}
+        return build(fabric.switches, fabric.links.values(), latency_us, zones)
 
     @staticmethod
     def from_graph(graph: nx.Graph[int]) -> Topology:
@@ -121,22 +126,21 @@ class Topology:
 
     def after(self, fabric: Fabric, change: Change) -> Topology:
         """The topology of the fabric that this change led to; the same object if the change is not about the graph."""
-        index, dsts = self.wiring.link_index, self.wiring.dsts
+        index, dsts, places = self.wiring.link_index, self.wiring.dsts, self.wiring.switch_index
         now = {src: fabric.links.get(src) for src in change.links}
         known = all(link is None or (src in index and dsts[index[src]] == link.dst) for src, link in now.items())
-        if not known or (change.topology and set(fabric.switches) != self.wiring.switch_index.keys()):
-            latency_us = dict(zip(self.wiring.srcs, self.latency_us.tolist(), strict=True))
-            zones = dict(zip(self.wiring.dpids, self.zones, strict=True))
-            return Topology.of(fabric, latency_us=latency_us, zones=zones)
+        zoned = all(fabric.switch_settings(x).zone == self.zones[places[x]] for x in change.switches if x in places)
+        if not known or not zoned or (change.topology and set(fabric.switches) != places.keys()):
+            return Topology.of(fabric)
         return self.with_changes(link or self.link(src, up=False) for src, link in now.items() if link or src in index)
 
     def with_changes(self, links: Iterable[Link]) -> Topology:
         """With these links, all known ones, as they are now; shares with this topology whatever stays the same."""
         now = {self.wiring.link_index[link.src]: link for link in links}
         columns: dict[str, Any] = {}
-        for name in ("up", "capacity_kbps", "cost"):
+        for name, value_of in _COLUMNS.items():
             column = getattr(self, name)
-            changed = {i: value for i, link in now.items() if (value := getattr(link, name)) != column[i]}
+            changed = {i: value for i, link in now.items() if (value := value_of(link)) != column[i]}
             if changed:
                 columns[name] = column.copy()
                 columns[name][list(changed)] = list(changed.values())
@@ -156,8 +160,9 @@ class Topology:
     def link(self, src: EndPoint, *, up: bool) -> Link:
         """The link that leaves there, as it would be up or down."""
         i = self.wiring.link_index[src]
-        capacity_kbps, cost = int(self.capacity_kbps[i]), int(self.cost[i])
-        return Link(src=src, dst=self.wiring.dsts[i], capacity_kbps=capacity_kbps, cost=cost, up=up)
+        capacity_kbps, cost, latency_us = int(self.capacity_kbps[i]), int(self.cost[i]), int(self.latency_us[i])
+        dst = self.wiring.dsts[i]
+        return Link(src=src, dst=dst, capacity_kbps=capacity_kbps, cost=cost, latency_us=latency_us, up=up)
 
     @property
     def n_switches(self) -> int:
@@ -191,7 +196,7 @@ def build(
     )
     topology = Topology(
         wiring=wiring,
-        up=_read_only(np.fromiter((link.up for link in ordered), bool)),
+        up=_read_only(np.fromiter((link.usable for link in ordered), bool)),
         capacity_kbps=_ints(link.capacity_kbps for link in ordered),
         cost=_ints(link.cost for link in ordered),
         latency_us=_ints(latency_us.get(link.src, 0) for link in ordered),
@@ -201,6 +206,15 @@ def build(
         raise ValueError("two links leave by one port")
     _check(topology)
     return topology
+
+
+_COLUMNS: dict[str, Callable[[Link], int]] = {
+    "up": lambda link: link.usable,
+    "capacity_kbps": lambda link: link.capacity_kbps,
+    "cost": lambda link: link.cost,
+    "latency_us": lambda link: link.latency_us or 0,
+}
+"""What may change of a link without another wiring."""
 
 
 def _check(topology: Topology) -> None:

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.fabric.declared import LinkSettings, SwitchSettings
 from controller.fabric.graph import (
     NO_CHANGE,
     UNKNOWN_SPEED_KBPS,
-    CapacityDeclared,
     Change,
     EndPoint,
     Event,
     Fabric,
     HostHeard,
+    LinkDeclared,
     LinkLost,
     LinkSeen,
     PortObserved,
@@ -25,6 +26,7 @@ from controller.fabric.graph import (
     PortRole,
     PortsBound,
     RoleDeclared,
+    SwitchDeclared,
     SwitchDisconnected,
     SwitchForgotten,
 )
@@ -227,20 +229,20 @@ def test_capacity_is_declared_else_that_of_the_slower_port() -> None:
     fabric, change = fabric.apply(PortObserved(dpid=1, port=switch_port(2, speed_kbps=40_000_000)))
     assert fabric.links[EndPoint(2, 2)].capacity_kbps == 10_000_000
     assert change.topology
-    fabric = after(fabric, CapacityDeclared(src=A, capacity_kbps=5_000))
+    fabric = after(fabric, LinkDeclared(src=A, settings=LinkSettings(capacity_kbps=5_000)))
     assert (fabric.links[A].capacity_kbps, fabric.links[B].capacity_kbps) == (5_000, UNKNOWN_SPEED_KBPS)
     fabric = after(fabric, PortRemoved(dpid=1, port_no=1), PortObserved(dpid=1, port=ports[0]), *wire(A, B))
     assert fabric.links[A].declared_capacity_kbps == 5_000
-    fabric = after(fabric, CapacityDeclared(src=A, capacity_kbps=None))
+    fabric = after(fabric, LinkDeclared(src=A, settings=LinkSettings(capacity_kbps=None)))
     assert fabric.links[A].capacity_kbps == UNKNOWN_SPEED_KBPS
-    assert not fabric.declared_capacities
+    assert not fabric.declared_links
 
 
 def test_graph_takes_the_best_of_parallel_links_and_only_those_up() -> None:
     """The widest of parallel links stands for all; when it goes down the next does."""
     fabric = fabric_of([(1, 2), (1, 2), (1, 2)])
     assert fabric.graph().edges[1, 2]["port_no"] == 1
-    fabric = after(fabric, CapacityDeclared(src=EndPoint(1, 2), capacity_kbps=99_000_000))
+    fabric = after(fabric, LinkDeclared(src=EndPoint(1, 2), settings=LinkSettings(capacity_kbps=99_000_000)))
     assert fabric.graph().edges[1, 2]["port_no"] == 2
     assert fabric.graph().edges[1, 2]["dst"] == EndPoint(2, 2)
     assert fabric.graph().edges[2, 1]["port_no"] == 1
@@ -253,11 +255,14 @@ def test_graph_takes_the_best_of_parallel_links_and_only_those_up() -> None:
 def test_forgotten_switch_leaves_nothing(trio: Fabric) -> None:
     """Ports, links and declarations of a switch the operator removed are gone."""
     declared = after(
-        trio, CapacityDeclared(src=A, capacity_kbps=1), RoleDeclared(dpid=1, interface="x", role=PortRole.EDGE)
+        trio,
+        LinkDeclared(src=A, settings=LinkSettings(capacity_kbps=1)),
+        SwitchDeclared(dpid=1, settings=SwitchSettings(zone="east")),
+        RoleDeclared(dpid=1, interface="x", role=PortRole.EDGE),
     )
     fabric, change = declared.apply(SwitchForgotten(dpid=1))
     assert set(fabric.switches) == {2, 3}
-    assert (len(fabric.links), len(fabric.declared_roles), len(fabric.declared_capacities)) == (0, 0, 0)
+    assert not (fabric.links or fabric.declared_roles or fabric.declared_links or fabric.declared_switches)
     assert change.topology
     assert change.links == {A, B}
 
@@ -274,7 +279,7 @@ def test_events_about_unknown_switches_and_ports_are_ignored(trio: Fabric) -> No
         HostHeard(at=ghost),
         LinkSeen(src=ghost, dst=A),
         LinkLost(src=ghost),
-        CapacityDeclared(src=ghost, capacity_kbps=None),
+        LinkDeclared(src=ghost, settings=LinkSettings(capacity_kbps=None)),
         RoleDeclared(dpid=9, interface="x", role=None),
     ):
         assert trio.apply(event) == (trio, NO_CHANGE)
@@ -286,6 +291,11 @@ PORTS = st.builds(
     lambda port_no, up, speed_kbps, name: switch_port(port_no, up=up, speed_kbps=speed_kbps, name=name),
     st.integers(1, 3), st.booleans(), st.sampled_from([0, 1_000]), st.sampled_from(["", "a", "b"]),
 )
+LINK_SETTINGS = st.builds(
+    LinkSettings, capacity_kbps=st.sampled_from([None, 5, 7]), cost=st.integers(1, 2),
+    latency_us=st.sampled_from([None, 9]), drained=st.booleans(),
+)
+SWITCH_SETTINGS = st.builds(SwitchSettings, zone=st.sampled_from(["", "east"]), drained=st.booleans())
 EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(connected, st.integers(1, 3), st.lists(PORTS, unique_by=(lambda p: p.port_no, lambda p: p.name))),
     st.builds(SwitchDisconnected, dpid=st.integers(1, 3)),
@@ -298,7 +308,8 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(LinkSeen, src=END_POINTS, dst=END_POINTS),
     st.builds(LinkLost, src=END_POINTS),
     st.builds(RoleDeclared, dpid=st.integers(1, 3), interface=st.sampled_from(["s1-eth1", "a", "b"]), role=ROLES),
-    st.builds(CapacityDeclared, src=END_POINTS, capacity_kbps=st.sampled_from([None, 5, 7])),
+    st.builds(LinkDeclared, src=END_POINTS, settings=LINK_SETTINGS),
+    st.builds(SwitchDeclared, dpid=st.integers(1, 3), settings=SWITCH_SETTINGS),
 )
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import networkx as nx
 import pytest
 
-from controller.fabric.graph import CapacityDeclared, EndPoint, Fabric, LinkLost, SwitchForgotten
+from controller.fabric.declared import LinkSettings
+from controller.fabric.graph import EndPoint, Fabric, LinkDeclared, LinkLost, SwitchForgotten
 from controller.fabric.paths.arrays import MAX_COST, Topology
 from tests.unit.fabric.fabrics import applied, connected, fabric_of, leaf_spine
 
@@ -50,7 +51,7 @@ def test_topology_after_a_failure_shares_all_but_what_failed() -> None:
     "event",
     [
         LinkLost(src=EndPoint(1, 1)),
-        CapacityDeclared(src=EndPoint(1, 1), capacity_kbps=5),
+        LinkDeclared(src=EndPoint(1, 1), settings=LinkSettings(capacity_kbps=5)),
         connected(7),
         connected(1, [1]),
         SwitchForgotten(dpid=2),
