@@ -17,6 +17,7 @@ from pathlib import Path
 
 from controller.config import Config, Listener, Ovsdb, split_address
 from controller.fabric.discovery import Discovery
+from controller.fabric.holddown import HoldDown
 from controller.northbound.auth import ensure_token
 from controller.northbound.calls import Backend
 from controller.northbound.server import Listen, Server, Tls
@@ -80,6 +81,7 @@ def build(config: Config) -> Controller:
         # A key for each start: probes do not outlive the process that sent them.
         discovery=Discovery(os.urandom(KEY_BYTES), lambda: os.urandom(NONCE_BYTES),
                             period_s=config.fabric.probe_period_s, lost_after=config.fabric.lost_after_probes),
+        holddown=HoldDown(config.fabric.hold_down_s),
         io_loop=runtime.loop, clock=time.monotonic, drift_period_s=config.reconcile.drift_period_s,
     )
     engine = Engine(

@@ -26,7 +26,10 @@ class Link:
     capacity_kbps: int
     declared_capacity_kbps: int | None = None
     cost: int = 1
+    seen: bool = True
+    """a probe came over it lately"""
     up: bool = True
+    """seen in both directions: what only one probe vouches for carries nothing, for a host may have relayed that"""
 
     def __str__(self) -> str:
         return f"{self.src} -> {self.dst}"
