@@ -123,8 +123,10 @@ def ovsdb_tls(settings: Ovsdb) -> ssl.SSLContext | None:
 
 def openflow_tls(listener: Listener) -> ssl.SSLContext | None:
     """The TLS context of the OpenFlow listener, if it has a certificate; with `ca`, switches must show one of its."""
-    if not listener.certificate:
-        return None
+    return _server_tls(listener, "OpenFlow") if listener.certificate else None
+
+
+def _server_tls(listener: Listener, what: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -133,7 +135,7 @@ def openflow_tls(listener: Listener) -> ssl.SSLContext | None:
             context.load_verify_locations(listener.ca)
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as error:
-        raise CannotBuild(f"cannot use the OpenFlow listener's certificate, key or ca: {error}") from error
+        raise CannotBuild(f"cannot use the {what} listener's certificate, key or ca: {error}") from error
     return context
 
 
@@ -141,7 +143,9 @@ def _grpc_tls(listener: Listener) -> Tls | None:
     if not listener.certificate:
         return None
     ca = _read(listener.ca) if listener.ca else b""
-    return Tls(certificate=_read(listener.certificate), key=_read(listener.key), client_ca=ca)
+    tls = Tls(certificate=_read(listener.certificate), key=_read(listener.key), client_ca=ca)
+    _server_tls(listener, "gRPC")  # gRPC itself does not say what it cannot use
+    return tls
 
 
 def _read(path: str) -> bytes:
