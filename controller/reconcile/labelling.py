@@ -85,8 +85,8 @@ class Labelling:
             self.plans = self.plans.set(edge, plan)
             self._set(edge, advance(self.versions.get(edge, ()), plan))
             if edge in self._restored:
-                # What a switch writes is not known until it is read.  But it never wrote what it had not confirmed: else
-                # one that is gone for good would hold every version there is, and with some restarts all numbers.
+                # What a switch writes is not known until it is read, but it is nothing that it had not confirmed.  Were
+                # it any version, one that is gone for good would hold, with some restarts, all numbers.
                 for dpid in fabric.switches:
                     self._may_write.setdefault(edge, {})[dpid] = frozenset(
                         v.version for v in self.versions.get(edge, ()) if dpid in v.hops and dpid not in v.pending)
