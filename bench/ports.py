@@ -3,8 +3,8 @@
 Two fabrics run side by side, one with 10 ports and one with 5,000, and are measured in turn, round by round, so that
 whatever else the machine does meets both.  After each round its ports are deleted: the number present stays what it is.
 
-One ovs-vswitchd with 5,000 ports is slow by itself: it walks over all of them whenever it wakes up.  So each round also
-measures what the switches take without pliantd, for the same number of switches and a flow or two on each.
+The switches share the machine and walk over all their ports after every flow-mod.  So each round also measures what
+they take without pliantd, for the same number of switches and two flow-mods on each.
 """
 
 from __future__ import annotations

@@ -43,4 +43,4 @@ def _provision(running: Stage, networks: list[str], count: int, *, wait: bool) -
 
 
 def _entries(running: Stage) -> int:
-    return sum(running.flow_count(f"leaf{leaf}") for leaf in range(1, LEAVES + 1))
+    return sum(running.flow_count(leaf) for leaf in range(1, LEAVES + 1))

@@ -25,7 +25,7 @@ def run(*, quick: bool) -> Iterator[Report]:
             messages = [port_message(network, index, running.place(index)) for index in range(start, start + BATCH)]
             running.pliantd.client.ports.batch_create(network, messages, wait=True)
         seen = [_reconnect(running) for _ in range(rounds)]
-        flows = running.flow_count("leaf1")
+        flows = running.flow_count(1)
     report = Report(
         title=f"A switch with {flows:,} correct flows reconnects",
         columns=("from connected to in sync", "slowest", "frames written"),
@@ -40,7 +40,7 @@ def _reconnect(running: Stage) -> tuple[float, int]:
     """Seconds and frames of one reconnection."""
     log = running.pliantd.log
     before = len(_IN_SYNC.findall(log()))
-    running.ovs.appctl("bridge/reconnect", "leaf1")
+    running.leaf(1).appctl("bridge/reconnect", "leaf1")
     eventually(lambda: len(_IN_SYNC.findall(log())) > before, timeout_s=30, what="leaf1 is in sync again")
     connected, (in_sync, _, frames) = _CONNECTED.findall(log())[-1], _IN_SYNC.findall(log())[-1]
     return (datetime.fromisoformat(in_sync) - datetime.fromisoformat(connected)).total_seconds(), int(frames)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from controller.config import Config, Listener, Ovsdb, split_address
 from controller.fabric.discovery import Discovery
+from controller.fabric.holddown import HoldDown
 from controller.northbound.auth import ensure_token
 from controller.northbound.calls import Backend
 from controller.northbound.server import Listen, Server, Tls
@@ -24,6 +25,7 @@ from controller.pipeline.tables import OWNED_GROUPS, OWNED_METERS
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.loop import Loop
 from controller.reconcile.operator import Operator
+from controller.reconcile.usage import Usage
 from controller.service.engine import Engine
 from controller.southbound.ovsdb.database import Database
 from controller.southbound.ovsdb.liveness import Liveness
@@ -80,15 +82,22 @@ def build(config: Config) -> Controller:
         # A key for each start: probes do not outlive the process that sent them.
         discovery=Discovery(os.urandom(KEY_BYTES), lambda: os.urandom(NONCE_BYTES),
                             period_s=config.fabric.probe_period_s, lost_after=config.fabric.lost_after_probes),
+        holddown=HoldDown(config.fabric.hold_down_s),
         io_loop=runtime.loop, clock=time.monotonic, drift_period_s=config.reconcile.drift_period_s,
     )
     engine = Engine(
         store, clock=time.time, fabric=loop, status=loop, on_commit=loop.committed, new_uid=lambda: uuid.uuid4().hex,
     )
     liveness = _liveness(config, runtime, loop)
-    loop.load(engine.snapshot(), status_changed=engine.status_changed, fabric_changed=liveness.wake)
+    operator = Operator(loop, Usage(loop.datapaths, runtime.loop))
+
+    def fabric_changed() -> None:
+        liveness.wake()
+        operator.fabric_changed()
+
+    loop.load(engine.snapshot(), status_changed=engine.status_changed, fabric_changed=fabric_changed)
     backend = Backend(
-        engine=engine, confirmations=loop, operator=Operator(loop), version=version("pliant"), started_s=time.time())
+        engine=engine, confirmations=loop, operator=operator, version=version("pliant"), started_s=time.time())
     host, port = split_address(config.grpc.listen) if config.grpc.listen else ("", 0)
     server = Server(backend, Listen(host=host, port=port, unix=config.grpc_unix, tls=tls), token=token)
     return Controller(config=config, store=store, runtime=runtime, loop=loop, engine=engine, server=server,
@@ -121,8 +130,10 @@ def ovsdb_tls(settings: Ovsdb) -> ssl.SSLContext | None:
 
 def openflow_tls(listener: Listener) -> ssl.SSLContext | None:
     """The TLS context of the OpenFlow listener, if it has a certificate; with `ca`, switches must show one of its."""
-    if not listener.certificate:
-        return None
+    return _server_tls(listener, "OpenFlow") if listener.certificate else None
+
+
+def _server_tls(listener: Listener, what: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -131,7 +142,7 @@ def openflow_tls(listener: Listener) -> ssl.SSLContext | None:
             context.load_verify_locations(listener.ca)
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as error:
-        raise CannotBuild(f"cannot use the OpenFlow listener's certificate, key or ca: {error}") from error
+        raise CannotBuild(f"cannot use the {what} listener's certificate, key or ca: {error}") from error
     return context
 
 
@@ -139,7 +150,9 @@ def _grpc_tls(listener: Listener) -> Tls | None:
     if not listener.certificate:
         return None
     ca = _read(listener.ca) if listener.ca else b""
-    return Tls(certificate=_read(listener.certificate), key=_read(listener.key), client_ca=ca)
+    tls = Tls(certificate=_read(listener.certificate), key=_read(listener.key), client_ca=ca)
+    _server_tls(listener, "gRPC")  # gRPC itself does not say what it cannot use
+    return tls
 
 
 def _read(path: str) -> bytes:

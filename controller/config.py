@@ -114,6 +114,8 @@ class FabricSection(_Section):
     """What a switch port is taken for that nobody declared: AUTO for labs, EDGE where every wire is declared."""
     probe_period_s: float = Field(default=2.0, gt=0)
     lost_after_probes: int = Field(default=3, ge=1)
+    hold_down_s: float = Field(default=2.0, ge=0)
+    """how long a link that went down must be quiet before it is used again; twice as long each time it flaps"""
     bfd_interval_ms: int = Field(default=100, ge=0, le=10_000)
     """Between the frames by which switches of a known database watch the links between them; 0: they do not."""
 
@@ -185,24 +187,31 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            values = tomllib.loads(path.read_text())
+            values = tomllib.loads(path.read_text("utf-8"))
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     for name in sorted(os.environ):
         section, separator, key = name.removeprefix("PLIANT_").lower().partition("__")
         if name.startswith("PLIANT_") and separator:
-            values.setdefault(section, {})[key] = os.environ[name]
+            _section(values, section)[key] = os.environ[name]
         elif name.startswith("PLIANT_") and section in OUTSIDE_SECTIONS:
             values[section] = os.environ[name]
     for dotted, value in (overrides or {}).items():
         place, _, key = dotted.rpartition(".")
-        (values.setdefault(place, {}) if place else values)[key] = value
+        (_section(values, place) if place else values)[key] = value
     try:
         return Config(**values)
     except ValidationError as error:
         raise ConfigError(_explain(error, str(path) if path else "the configuration")) from error
+
+
+def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
+    section = values.setdefault(name, {})
+    if not isinstance(section, dict):
+        raise ConfigError(f"{name!r} is a section of keys and cannot be a value: write [{name}] and the keys below it")
+    return section
 
 
 def _explain(error: ValidationError, source: str) -> str:

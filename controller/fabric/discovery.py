@@ -97,14 +97,14 @@ class Discovery:
         if sender.last == probe.nonce:
             sender.last = None
         receiver = self._ports.get(at)
-        if receiver is not None and not _is_up(self._fabric.links.get(at)):
+        if receiver is not None and not _was_seen(self._fabric.links.get(at)):
             self._plan(at, receiver, now)  # so that the other direction is found at once
         return LinkSeen(src=probe.src, dst=at)
 
     def lost(self, fabric: Observed) -> list[LinkLost]:
         """The links that `due` found unanswered often enough since the last call."""
         unanswered, self._unanswered = self._unanswered, set()
-        return [LinkLost(src=src) for src in sorted(unanswered) if _is_up(fabric.links.get(src))]
+        return [LinkLost(src=src) for src in sorted(unanswered) if _was_seen(fabric.links.get(src))]
 
     # -- following the fabric
 
@@ -146,9 +146,9 @@ class Discovery:
         return write_probe(self._key, at, mac, nonce, now)
 
     def _can_answer(self, src: EndPoint, fabric: Observed) -> bool:
-        """A link that is up leaves here, and both its ends are connected and settled."""
+        """A link that was seen lately leaves here, and both its ends are connected and settled."""
         link = fabric.links.get(src)
-        if link is None or not link.up:
+        if link is None or not link.seen:
             return False
         ends = (self._ports.get(end) for end in (link.src, link.dst))
         return all(end is not None and end.settled for end in ends)
@@ -162,8 +162,8 @@ class Discovery:
             self._unanswered.add(at)
 
 
-def _is_up(link: Link | None) -> bool:
-    return link is not None and link.up
+def _was_seen(link: Link | None) -> bool:
+    return link is not None and link.seen
 
 
 def _ports_up(switch: Switch | None) -> set[tuple[EndPoint, str, str]]:

@@ -1,7 +1,8 @@
 """How one event changes the record of the fabric.  The rules it keeps:
 
 - Unknown is not down: a lost control channel keeps ports and links as they were.
-- A port that goes down takes its links down at once, in both directions; only a probe brings one up again.
+- A port that goes down takes its links down at once, in both directions; only probes bring them up again.
+- A link is up when both directions were seen: one probe alone a host may have relayed.
 - A wire has two ends: a link that is seen replaces every link that contradicts it (a moved cable).
 - Nobody becomes fabric by its own doing: a wire seen where a host was heard or bound is an alarm, not a link.
 """
@@ -158,12 +159,12 @@ class Edit(Generic[F]):
             if any(far not in (link.src, link.dst) for link in map(self.now.links.__getitem__, self._links_of(near))):
                 self._drop_links(near)
         link = self.now.links.get(src) or Link(src=src, dst=dst, capacity_kbps=0)
-        self._put_link(self._measured(replace(link, up=True)))
+        self._put_link(self._measured(replace(link, seen=True)))
 
     def link_lost(self, src: EndPoint) -> None:
         link = self.now.links.get(src)
         if link is not None:
-            self._put_link(replace(link, up=False))
+            self._put_link(replace(link, seen=False))
 
     def link_declared(self, event: LinkDeclared) -> None:
         src, settings = event.src, event.over(self.now.link_settings(event.src))
@@ -209,6 +210,16 @@ class Edit(Generic[F]):
             self._put_port(at, replace(port, heard_host=True))
 
     def _put_link(self, link: Link) -> None:
+        """Enter a link as it was seen or measured; whether it and the other direction are up follows."""
+        back = self.now.links.get(link.dst)
+        if back is not None and back.dst != link.src:
+            back = None
+        up = link.seen and back is not None and back.seen
+        self._enter_link(replace(link, up=up))
+        if back is not None and back.up != up:
+            self._enter_link(replace(back, up=up))
+
+    def _enter_link(self, link: Link) -> None:
         old = self.now.links.get(link.src)
         if old == link:
             return
@@ -231,6 +242,9 @@ class Edit(Generic[F]):
             self._set(links=self.now.links.delete(src), into=self.now.into.delete(link.dst))
             ends = frozenset({link.src, link.dst})
             self.change |= Change(links=frozenset({src}), ports=ends, topology=link.up)
+            back = self.now.links.get(link.dst)
+            if back is not None and back.dst == src and back.up:
+                self._enter_link(replace(back, up=False))
 
     def _evict(self, at: EndPoint) -> None:
         """No link ends on an edge port."""

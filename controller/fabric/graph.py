@@ -95,9 +95,10 @@ class Fabric(Observed):
         return edit.result()
 
     def graph(self) -> nx.DiGraph[int]:
-        """All known switches and the links that paths may take, frozen; edges carry capacity_kbps, cost, port_no, src, dst.
+        """All known switches and the links that paths may take, frozen.
 
-        Of parallel links the cheapest stands for all, then the widest, then that with the lowest port number.
+        Edges carry capacity_kbps, cost, port_no, src, dst.  Of parallel links the cheapest stands for all, then
+        the widest, then that with the lowest port number.
         """
         return self._graph
 

@@ -12,7 +12,7 @@ from controller.fabric.ports import EndPoint
 def lost_with(fabric: Observed, dead: Set[EndPoint]) -> list[LinkLost]:
     """The links that are up and end on a dead wire.  In both directions: who hears nothing cannot tell who is heard."""
     sources = {*dead, *(fabric.into[at] for at in dead if at in fabric.into)}
-    return [LinkLost(src=src) for src in sorted(sources) if src in fabric.links and fabric.links[src].up]
+    return [LinkLost(src=src) for src in sorted(sources) if src in fabric.links and fabric.links[src].seen]
 
 
 def is_refuted(fabric: Observed, seen: LinkSeen, dead: Set[EndPoint]) -> bool:

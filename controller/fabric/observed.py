@@ -31,7 +31,10 @@ class Link:
     """None where nobody said"""
     drained: bool = False
     """the operator wants no path over it: of the wire, or of a switch at its ends"""
+    seen: bool = True
+    """a probe came over it lately"""
     up: bool = True
+    """seen in both directions: what only one probe vouches for carries nothing, for a host may have relayed that"""
 
     @property
     def usable(self) -> bool:

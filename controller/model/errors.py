@@ -55,6 +55,8 @@ REASONS: dict[str, str] = {
     "NOT_ENFORCED": "The field is part of the contract but not enforced by this version: refused, rather than ignored.",
     "REVISION_COMPACTED": "The revision is older than the history kept; list again and watch from there.",
     "SLOW_WATCHER": "The watcher did not read fast enough and was cut; resume from the last revision it saw.",
+    "WOULD_PARTITION": "Networks would have ports with no path between them; give them one first, or pass force.",
+    "PORT_NOT_BOUND": "The port is on no switch now, so no path leads there.",
     "SWITCH_NOT_CONNECTED": "The switch has no OpenFlow connection now.",
     "SWITCH_CONNECTED": "The switch is connected; disconnect it before it is forgotten.",
     "UNAUTHENTICATED": "No valid token came with the call.",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 import secrets
 from pathlib import Path
 
 from controller.model.errors import Unauthenticated
 
 MIN_TOKEN_CHARS = 16
+_TOKEN = re.compile("[!-~]+")
+"""What a header can carry as one word."""
 
 
 class TokenFileError(Exception):
@@ -25,8 +28,12 @@ def ensure_token(path: Path) -> str:
         except FileExistsError:
             return _read(path)
         token = secrets.token_urlsafe(32)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(token + "\n")
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(token + "\n")
+        except OSError:
+            path.unlink()  # half a token would refuse every later start
+            raise
     except OSError as error:
         raise TokenFileError(f"cannot read or make the token file {path}: {error.strerror}") from error
     return token
@@ -35,7 +42,9 @@ def ensure_token(path: Path) -> str:
 def _read(path: Path) -> str:
     if path.stat().st_mode & 0o077:
         raise TokenFileError(f"others can read the token file {path}: run chmod 600 on it, and change the token")
-    token = path.read_text().strip()
+    token = path.read_bytes().decode("ascii", "replace").strip()
+    if token and not _TOKEN.fullmatch(token):
+        raise TokenFileError(f"what is in {path} is no token: remove it to get a new one")
     if len(token) < MIN_TOKEN_CHARS:
         raise TokenFileError(f"the token in {path} has under {MIN_TOKEN_CHARS} characters: remove it to get a new one")
     return token

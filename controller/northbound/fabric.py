@@ -1,31 +1,28 @@
-"""FabricService: what is observed of switches and links, and what the operator declares of them."""
+"""FabricService: what is observed of switches and links, what the operator declares of them, and the ways they make."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor
-from google.protobuf.field_mask_pb2 import FieldMask
 from grpc.aio import ServicerContext
 from pliant.v1 import fabric_pb2 as pb
 from pliant.v1.fabric_pb2_grpc import FabricServiceServicer
 
-from controller.fabric.graph import EndPoint, Fabric, Link, PortRole, Switch
-from controller.model.bandwidth import MAX_RATE_KBPS, MIN_RATE_KBPS
+from controller.fabric.export import Format, export
 from controller.model.errors import InvalidArgument, NotFound
-from controller.model.ids import check_name, format_dpid, parse_dpid
-from controller.northbound import masks
+from controller.model.ids import check_name
+from controller.northbound import paths
 from controller.northbound.calls import Calls, first
-from controller.northbound.convert import INTERFACE
+from controller.northbound.declare import about_link, about_switch, parse_link, parse_switch
 from controller.northbound.filters import parse_filter
+from controller.northbound.interfaces import Operator
 from controller.northbound.pages import Position, after, check_page_size
+from controller.northbound.picture import Picture
 from controller.northbound.render import switch_name, timestamp
 
-MAX_DECLARED_ROLES = 4_096
-_LINK = re.compile(r"links/([0-9a-f]{1,16})-([1-9][0-9]{0,9})")
+RATES_TIMEOUT_S = 2.0
 
 
 class FabricServicer(FabricServiceServicer):
@@ -36,19 +33,18 @@ class FabricServicer(FabricServiceServicer):
     # -- switches
 
     async def GetSwitch(self, request: pb.GetSwitchRequest, context: ServicerContext) -> pb.Switch:
-        return self._get_switch(parse_switch(request.name))
+        return Picture(self._operator).switch(parse_switch(request.name))
 
     async def ListSwitches(self, request: pb.ListSwitchesRequest, context: ServicerContext) -> pb.ListSwitchesResponse:
-        fabric = self._operator.fabric()
-        dpids = {*fabric.switches, *fabric.declared_roles}
-        switches, token = self._page(request, "switches", {switch_name(dpid): dpid for dpid in dpids}, self._get_switch)
+        picture = Picture(self._operator)
+        switches, token = self._page(request, "switches", picture.switches(), picture.switch)
         return pb.ListSwitchesResponse(switches=switches, next_page_token=token)
 
     async def UpdateSwitch(self, request: pb.UpdateSwitchRequest, context: ServicerContext) -> pb.Switch:
-        dpid = parse_switch(request.switch.name, "switch.name")
-        check_mask(request.update_mask, pb.Switch.DESCRIPTOR)
-        await asyncio.wrap_future(self._operator.declare_roles(dpid, _roles(request.switch.declared_roles)))
-        return self._get_switch(dpid)
+        dpid, events = about_switch(self._operator.fabric(), request)
+        drains = "drained" in request.update_mask.paths or "*" in request.update_mask.paths
+        await asyncio.wrap_future(self._operator.declare(events, force=request.force or not drains))
+        return Picture(self._operator).switch(dpid)
 
     async def DeleteSwitch(self, request: pb.DeleteSwitchRequest, context: ServicerContext) -> pb.DeleteSwitchResponse:
         dpid = parse_switch(request.name)
@@ -59,49 +55,43 @@ class FabricServicer(FabricServiceServicer):
                 raise
         return pb.DeleteSwitchResponse()
 
-    def _get_switch(self, dpid: int) -> pb.Switch:
-        fabric = self._operator.fabric()
-        switch = fabric.switches.get(dpid)
-        if switch is None and dpid not in fabric.declared_roles:
-            raise NotFound("NOT_FOUND", f"{switch_name(dpid)} never connected", subject=switch_name(dpid))
-        message = pb.Switch(name=switch_name(dpid))
-        for interface, role in fabric.declared_roles.get(dpid, {}).items():
-            message.declared_roles[interface] = _role(role)
-        if switch is not None:
-            sync = self._operator.sync(dpid)
-            message.MergeFrom(_observed(fabric, switch))
-            message.in_sync = sync.in_sync
-            message.confirmed_revision = sync.confirmed_generation
-        return message
-
     # -- links
 
     async def GetLink(self, request: pb.GetLinkRequest, context: ServicerContext) -> pb.Link:
-        return self._get_link(parse_link(request.name))
+        return Picture(self._operator).link(parse_link(request.name))
 
     async def ListLinks(self, request: pb.ListLinksRequest, context: ServicerContext) -> pb.ListLinksResponse:
-        sources = {link_name(src): src for src in self._operator.fabric().links}
-        links, token = self._page(request, "links", sources, self._get_link)
+        if request.usage:
+            await _await_rates(self._operator)
+        picture = Picture(self._operator, usage=request.usage)
+        links, token = self._page(request, "links", picture.links(), picture.link)
         return pb.ListLinksResponse(links=links, next_page_token=token)
 
     async def UpdateLink(self, request: pb.UpdateLinkRequest, context: ServicerContext) -> pb.Link:
-        src = parse_link(request.link.name, "link.name")
-        check_mask(request.update_mask, pb.Link.DESCRIPTOR)
-        capacity_kbps = request.link.capacity_override_kbps
-        if capacity_kbps and not MIN_RATE_KBPS <= capacity_kbps <= MAX_RATE_KBPS:
-            what = f"is {capacity_kbps} kbit/s; use {MIN_RATE_KBPS} to {MAX_RATE_KBPS}, or 0 for none"
-            field = "link.capacity_override_kbps"
-            raise InvalidArgument("INVALID_RATE", f"{field} {what}", fields={field: what})
-        self._get_link(src)
-        await asyncio.wrap_future(self._operator.declare_capacity(src, capacity_kbps or None))
-        return self._get_link(src)
+        src, events = about_link(self._operator.fabric(), request)
+        await asyncio.wrap_future(self._operator.declare(events, force=request.force))
+        return Picture(self._operator).link(src)
 
-    def _get_link(self, src: EndPoint) -> pb.Link:
-        fabric = self._operator.fabric()
-        link = fabric.links.get(src)
-        if link is None:
-            raise NotFound("NOT_FOUND", f"no link was seen leaving {src}", subject=link_name(src))
-        return _link(fabric, link)
+    # -- all of it
+
+    async def ListPaths(self, request: pb.ListPathsRequest, context: ServicerContext) -> pb.ListPathsResponse:
+        operator, snapshot = self._operator, self._calls.engine.snapshot()
+        src = paths.find_end(operator, snapshot, request.source, "source")
+        dst = paths.find_end(operator, snapshot, request.destination, "destination")
+        count = paths.check_count(request.alternative_count)
+        loop = asyncio.get_running_loop()
+        others = await loop.run_in_executor(None, operator.alternatives, src, dst, count)
+        return paths.answer(operator.fabric(), src, dst, operator.ways(src, dst), others)
+
+    async def GetTopology(self, request: pb.GetTopologyRequest, context: ServicerContext) -> pb.GetTopologyResponse:
+        if request.format not in pb.TopologyFormat.values():
+            what = f"{request.format} is not a TopologyFormat"
+            raise InvalidArgument("INVALID_ENUM", f"format: {what}", fields={"format": what})
+        name = pb.TopologyFormat.Name(request.format or pb.TOPOLOGY_FORMAT_NODE_LINK_JSON)
+        format_ = Format(name.removeprefix("TOPOLOGY_FORMAT_"))
+        loop = asyncio.get_running_loop()
+        document = await loop.run_in_executor(None, export, self._operator.fabric(), format_)
+        return pb.GetTopologyResponse(document=document)
 
     # -- the rest
 
@@ -151,93 +141,19 @@ class FabricServicer(FabricServiceServicer):
         return messages, self._calls.pager.issue(Position(0, messages[-1].name), *bound)
 
 
-def link_name(src: EndPoint) -> str:
-    return f"links/{format_dpid(src.dpid)}-{src.port_no}"
+async def _await_rates(operator: Operator) -> None:
+    """Until something is known of what ports carry, if no one follows it already; not for long."""
+    loop, known = asyncio.get_running_loop(), asyncio.Event()
 
+    def notify() -> None:
+        if operator.rates():
+            loop.call_soon_threadsafe(known.set)
 
-def parse_switch(name: str, field: str = "name") -> int:
-    """'switches/{hex dpid}' -> dpid."""
-    collection, slash, dpid = name.partition("/")
-    if collection != "switches" or not slash:
-        raise _bad_name(field, name, "switches/{datapath id in hex}")
-    return parse_dpid(dpid, field)
-
-
-def parse_link(name: str, field: str = "name") -> EndPoint:
-    match = _LINK.fullmatch(name)
-    if match is None:
-        raise _bad_name(field, name, "links/{datapath id in hex}-{port number}")
-    return EndPoint(parse_dpid(match[1], field), int(match[2]))
-
-
-def _bad_name(field: str, name: str, pattern: str) -> InvalidArgument:
-    shown = name if len(name) <= 60 else f"{name[:57]}..."
-    message = f"{field} {shown!r} must look like {pattern}"
-    return InvalidArgument("INVALID_NAME", message, fields={field: f"must look like {pattern}"})
-
-
-def check_mask(mask: FieldMask, resource: Descriptor) -> None:
-    """Each of the two resources has one field to set, so a valid mask says nothing more."""
-    for path in masks.check_mask(mask, resource):
-        if len(path) > 1:
-            what = f"{'.'.join(path)} cannot be updated by itself"
-            raise InvalidArgument("INVALID_UPDATE_MASK", what, fields={"update_mask": what})
-
-
-def _roles(declared: Mapping[str, pb.PortRole.ValueType]) -> dict[str, PortRole]:
-    if len(declared) > MAX_DECLARED_ROLES:
-        what = f"has {len(declared)} interfaces; at most {MAX_DECLARED_ROLES} are allowed"
-        raise InvalidArgument("INVALID_FIELD", f"switch.declared_roles {what}", fields={"switch.declared_roles": what})
-    roles = {}
-    for interface, value in declared.items():
-        field = f"switch.declared_roles[{interface[:40]}]"
-        if not INTERFACE.fullmatch(interface):
-            what = "is not an interface name: 1 to 15 visible characters, no '/'"
-            raise InvalidArgument("INVALID_FIELD", f"{field} {what}", fields={field: what})
-        if value not in pb.PortRole.values() or value == pb.PORT_ROLE_UNSPECIFIED:
-            what = f"{value} is not a PortRole: use AUTO, EDGE or FABRIC"
-            raise InvalidArgument("INVALID_ENUM", f"{field}: {what}", fields={field: what})
-        roles[interface] = PortRole(pb.PortRole.Name(value).removeprefix("PORT_ROLE_"))
-    return roles
-
-
-def _role(role: PortRole) -> pb.PortRole.ValueType:
-    return pb.PortRole.Value(f"PORT_ROLE_{role.value}")
-
-
-def _observed(fabric: Fabric, switch: Switch) -> pb.Switch:
-    features = switch.features
-    return pb.Switch(
-        connected=switch.connected,
-        manufacturer=features.manufacturer,
-        software=features.software,
-        table_count=features.n_tables,
-        meter_count_max=features.max_meters,
-        switch_ports=[
-            pb.SwitchPort(
-                port_number=port.port_no,
-                interface=port.name,
-                mac_address=port.mac,
-                up=port.up,
-                speed_kbps=port.speed_kbps,
-                role=_role(fabric.role(EndPoint(switch.dpid, port.port_no))),
-            )
-            for _, port in sorted(switch.ports.items())
-        ],
-    )
-
-
-def _link(fabric: Fabric, link: Link) -> pb.Link:
-    return pb.Link(
-        name=link_name(link.src),
-        source=_end(fabric, link.src),
-        destination=_end(fabric, link.dst),
-        up=link.up,
-        capacity_kbps=link.capacity_kbps,
-        capacity_override_kbps=link.declared_capacity_kbps or 0,
-    )
-
-
-def _end(fabric: Fabric, at: EndPoint) -> pb.LinkEnd:
-    port = fabric.port(at)
-    return pb.LinkEnd(switch=switch_name(at.dpid), port_number=at.port_no, interface=port.name if port else "")
+    leave = operator.follow_rates(notify)
+    try:
+        if not operator.rates():
+            await asyncio.wait_for(known.wait(), RATES_TIMEOUT_S)
+    except TimeoutError:
+        return  # no switch is connected, or none that counts: the links then show nothing
+    finally:
+        leave()

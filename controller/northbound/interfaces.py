@@ -5,12 +5,16 @@ controller/reconcile implements both, controller/build.py joins them.  Every met
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import Future
 from typing import Protocol
 
-from controller.fabric.graph import EndPoint, Fabric, PortRole
+from controller.fabric.events import Event
+from controller.fabric.graph import EndPoint, Fabric
+from controller.fabric.paths.path import Path
 from controller.model.status import DropCount, SwitchSync
+from controller.reconcile.rates import Rate
+from controller.reconcile.ways import Way
 
 
 class Confirmations(Protocol):
@@ -36,12 +40,40 @@ class Operator(Protocol):
         """Asks every connected switch; one that does not answer is left out."""
         ...
 
-    def declare_roles(self, dpid: int, roles: Mapping[str, PortRole]) -> Future[None]:
-        """Replace all declarations for a switch, which need not have connected yet.  Durable when it completes."""
+    def declare(self, events: Sequence[Event], *, force: bool = False) -> Future[None]:
+        """Durable when it completes.
+
+        FailedPrecondition WOULD_PARTITION, unless `force`, if tenants would lose paths by it.
+        """
         ...
 
-    def declare_capacity(self, src: EndPoint, capacity_kbps: int | None) -> Future[None]:
-        """Set, or with None withdraw, the capacity of the link that leaves `src`.  Durable when it completes."""
+    def ways(self, src: int, dst: int) -> tuple[Way, ...]:
+        """How frames go now from one switch to another.  Never blocks."""
+        ...
+
+    def alternatives(self, src: int, dst: int, k: int) -> tuple[Path, ...]:
+        """The k best paths there are.  Takes a while in a big fabric."""
+        ...
+
+    def place_of(self, port: str) -> EndPoint | None:
+        """Where a tenant's port is bound now.  Never blocks."""
+        ...
+
+    def in_use(self) -> Set[EndPoint]:
+        """The ports that some program may still send frames of tenants to.  Never blocks."""
+        ...
+
+    def rates(self) -> Mapping[EndPoint, Rate]:
+        """What left ports lately, as far as it is known: kept fresh while somebody follows.  Never blocks."""
+        ...
+
+    def follow_rates(self, notify: Callable[[], None]) -> Callable[[], None]:
+        """Keep the rates fresh and notify when they are, from whatever thread, until the returned function is called.
+        """
+        ...
+
+    def follow(self, notify: Callable[[], None]) -> Callable[[], None]:
+        """Notify of every new fabric, from whatever thread, until the returned function is called."""
         ...
 
     def forget(self, dpid: int) -> Future[None]:

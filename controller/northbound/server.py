@@ -49,6 +49,7 @@ log = structlog.get_logger()
 MAX_REQUEST_BYTES = 16 << 20
 MAX_METADATA_BYTES = 16 << 10
 START_TIMEOUT_S = 10.0
+MAX_UNIX_PATH_BYTES = 107
 OPTIONS = [
     # Two controllers on one address must be an error, not a lottery.
     ("grpc.so_reuseport", 0),
@@ -184,7 +185,12 @@ def _bind(server: grpc.aio.Server, listen: Listen) -> int:
 
 
 def _bind_unix(server: grpc.aio.Server, path: Path, mode: int) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {path}: cannot make its directory: {error.strerror}") from error
+    if path.exists() and not path.is_socket():
+        raise CannotListen(f"cannot listen on {path}: there is a file that is no socket")
     if path.is_socket() and _is_served(path):
         raise CannotListen(f"cannot listen on {path}: another controller does")
     # The mode is the authorisation, so it must hold from the first instant.
@@ -192,7 +198,8 @@ def _bind_unix(server: grpc.aio.Server, path: Path, mode: int) -> None:
     try:
         server.add_insecure_port(f"unix:{path}")
     except RuntimeError as error:
-        raise CannotListen(f"cannot listen on {path}: is its path longer than 107 bytes?") from error
+        why = "its path is longer than 107 bytes" if len(os.fsencode(path)) > MAX_UNIX_PATH_BYTES else str(error)
+        raise CannotListen(f"cannot listen on {path}: {why}") from error
     finally:
         os.umask(before)
 

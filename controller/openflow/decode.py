@@ -37,6 +37,7 @@ __all__ = [
     "MeterFeatures",
     "PacketIn",
     "PortDesc",
+    "PortStat",
     "PortStatus",
     "body",
     "decode_actions",
@@ -54,6 +55,7 @@ __all__ = [
     "meter_features",
     "packet_in",
     "port_desc",
+    "port_stats",
     "port_status",
 ]
 
@@ -102,6 +104,17 @@ class PortDesc:
     mac: str
     up: bool
     speed_kbps: int
+
+
+class PortStat(NamedTuple):
+    """The counters of a port.  `duration_ns`: how long the port is there, by the switch's clock."""
+
+    port_no: int
+    rx_packets: int
+    tx_packets: int
+    rx_bytes: int
+    tx_bytes: int
+    duration_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +166,7 @@ _METER = Struct("!2xHI")
 _METER_FEATURES = Struct("!IIIBB2x")
 _GROUP_FEATURES = Struct("!II4I4I")
 _PORT = Struct("!I4x6s2x16sIIIIIIII")
+_PORT_STATS = Struct("!I4x4Q64xII")
 _PACKET_IN = Struct("!IHBBQHH")
 _ERROR = Struct("!HH")
 _DESCRIPTION = Struct("!256s256s256s32s256s")
@@ -261,6 +275,16 @@ def port_desc(replies: Sequence[bytes]) -> list[PortDesc]:
         if len(raw) % _PORT.size:
             raise DecodeError(f"{len(raw)} bytes are no whole number of ports")
         result += (_port(raw, offset) for offset in range(0, len(raw), _PORT.size))
+    return result
+
+
+def port_stats(replies: Sequence[bytes]) -> list[PortStat]:
+    result: list[PortStat] = []
+    for raw in _bodies(replies, msg.PORT_STATS):
+        if len(raw) % _PORT_STATS.size:
+            raise DecodeError(f"{len(raw)} bytes are no whole number of ports' counters")
+        for *counters, seconds, nanoseconds in _PORT_STATS.iter_unpack(raw):
+            result.append(PortStat(*counters, seconds * 1_000_000_000 + nanoseconds))
     return result
 
 

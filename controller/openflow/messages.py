@@ -25,7 +25,8 @@ EXACT_COOKIE = 0xFFFFFFFFFFFFFFFF
 ERROR_TYPE, PACKET_IN_TYPE, PORT_STATUS_TYPE, PACKET_OUT_TYPE, FLOW_MOD_TYPE, GROUP_MOD_TYPE = 1, 10, 12, 13, 14, 15
 REQUEST_TYPE, REPLY_TYPE, BARRIER_TYPE, BARRIER_REPLY_TYPE, METER_MOD_TYPE = 18, 19, 20, 21, 29
 # multipart kinds
-DESC, FLOW_STATS, GROUP_DESC, GROUP_FEATURES, METER_CONFIG, METER_FEATURES, PORT_DESC = 0, 1, 7, 8, 10, 11, 13
+DESC, FLOW_STATS, PORT_STATS, GROUP_DESC = 0, 1, 4, 7
+GROUP_FEATURES, METER_CONFIG, METER_FEATURES, PORT_DESC = 8, 10, 11, 13
 
 METER_KBPS, METER_PKTPS, METER_BURST, METER_STATS = 1, 2, 4, 8
 METER_FLAGS = {"kbps": METER_KBPS | METER_BURST | METER_STATS, "pktps": METER_PKTPS | METER_BURST | METER_STATS}
@@ -40,6 +41,7 @@ BAND = Struct("!HHII4x")
 PACKET_OUT = Struct("!BBHIIIH6x")
 MULTIPART = Struct("!BBHIHH4x")
 _FLOW_REQUEST = Struct("!B3xII4xQQHH4x")
+_PORT_NO = Struct("!I4x")
 _METER_ID = Struct("!I4x")
 _HEADER = Struct("!BBHI")
 _BARRIER = _HEADER.pack(VERSION, BARRIER_TYPE, 8, 0)
@@ -128,6 +130,11 @@ def group_features_request() -> bytes:
 
 def port_desc_request() -> bytes:
     return _request(PORT_DESC)
+
+
+def port_stats_request(port_no: int = ANY) -> bytes:
+    """Ask for the counters of a port, or of all."""
+    return _request(PORT_STATS, _PORT_NO.pack(port_no))
 
 
 def desc_request() -> bytes:

@@ -85,10 +85,11 @@ class Labelling:
             self.plans = self.plans.set(edge, plan)
             self._set(edge, advance(self.versions.get(edge, ()), plan))
             if edge in self._restored:
-                # What the switches held before the restart is not known until each was read: any version may be in use.
-                versions = frozenset(tree.version for tree in self.versions.get(edge, ()))
-                self._may_write[edge] = dict.fromkeys(fabric.switches, versions)
+                # What a switch writes is not known until it is read, but it is nothing that it had not confirmed.  Were
+                # it any version, one that is gone for good would hold, with some restarts, all numbers.
                 for dpid in fabric.switches:
+                    self._may_write.setdefault(edge, {})[dpid] = frozenset(
+                        v.version for v in self.versions.get(edge, ()) if dpid in v.hops and dpid not in v.pending)
                     self._flips.setdefault(dpid, {}).setdefault(edge, 0)
         self._restored.clear()
         # A new edge has a choice to make toward every other.

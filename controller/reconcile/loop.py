@@ -35,6 +35,7 @@ from controller.fabric.events import (
 )
 from controller.fabric.graph import Fabric
 from controller.fabric.hearing import shows_host
+from controller.fabric.holddown import HoldDown
 from controller.fabric.labels import EdgeLabels
 from controller.fabric.liveness import is_refuted, lost_with
 from controller.fabric.observed import Alarm
@@ -87,10 +88,11 @@ class Loop:
 
     def __init__(
         self, fabric: Fabric, labels: Mapping[int, EdgeLabels], keeper: Keeper, *, discovery: Discovery,
-        io_loop: asyncio.AbstractEventLoop, clock: Callable[[], float], drift_period_s: float,
+        holddown: HoldDown, io_loop: asyncio.AbstractEventLoop, clock: Callable[[], float], drift_period_s: float,
     ) -> None:
         self._reconciler = Reconciler(fabric, labels, keeper)
         self._discovery = discovery
+        self._holddown = holddown
         self._io_loop = io_loop
         self._clock = clock
         self._drift_period_s = drift_period_s
@@ -148,10 +150,13 @@ class Loop:
         """All switch ports that are up, but that nothing comes through any more, as a switch knows by itself."""
         self._inbox.put(lambda: self._on_wires_dead(dead))
 
-    def declare(self, events: Sequence[Event]) -> Future[None]:
-        """The operator says something about the fabric; done when it is kept."""
+    def declare(self, events: Sequence[Event], *, force: bool = True) -> Future[None]:
+        """The operator says something about the fabric; done when it is kept.
+
+        Without `force` FailedPrecondition WOULD_PARTITION if tenants would lose paths by it.
+        """
         done: Future[None] = Future()
-        self._inbox.put(lambda: self._on_declared(events, done))
+        self._inbox.put(lambda: self._on_declared(events, done, force=force))
         return done
 
     def forget(self, dpid: int) -> Future[None]:
@@ -330,36 +335,42 @@ class Loop:
 
     # -- what happened, on the reconcile thread
 
+    def _observe(self, event: Event) -> None:
+        before = self._reconciler.fabric
+        change = self._reconciler.observe(event)
+        self._holddown.follow(self._clock(), before, self._reconciler.fabric, change)
+
     def _on_connected(self, datapath: Datapath) -> None:
         self._connections[datapath.dpid] = _Connection(datapath)
         ports = datapath.switch_ports()
-        self._reconciler.observe(SwitchConnected(dpid=datapath.dpid, features=datapath.features, ports=ports))
+        self._observe(SwitchConnected(dpid=datapath.dpid, features=datapath.features, ports=ports))
 
     def _on_disconnected(self, datapath: Datapath) -> None:
         connection = self._connections.get(datapath.dpid)
         if connection is None or connection.datapath is not datapath:
             return
         del self._connections[datapath.dpid]
-        self._reconciler.observe(SwitchDisconnected(dpid=datapath.dpid))
+        self._observe(SwitchDisconnected(dpid=datapath.dpid))
 
     def _on_port(self, datapath: Datapath, port_no: int) -> None:
         if self.datapath(datapath.dpid) is not datapath:
             return
         port = datapath.switch_port(port_no)
         if port is None:
-            self._reconciler.observe(PortRemoved(dpid=datapath.dpid, port_no=port_no))
+            self._observe(PortRemoved(dpid=datapath.dpid, port_no=port_no))
         else:
-            self._reconciler.observe(PortObserved(dpid=datapath.dpid, port=port))
+            self._observe(PortObserved(dpid=datapath.dpid, port=port))
 
     def _on_punt(self, at: EndPoint, frame: bytes) -> None:
         if frame[12:14] != LLDP_ETHERTYPE:
             # Punted before the port was known to be fabric, it may arrive after: then it says nothing.
             if self._reconciler.fabric.role(at) is PortRole.AUTO and shows_host(frame):
-                self._reconciler.observe(HostHeard(at=at))
+                self._observe(HostHeard(at=at))
             return
         match self._discovery.received(self._clock(), at, frame):
             case LinkSeen() as seen if not is_refuted(self._reconciler.fabric, seen, self._dead):
-                self._reconciler.observe(seen)
+                if self._holddown.admits(self._clock(), seen, self._reconciler.fabric):
+                    self._observe(seen)
             case Alarm() as alarm:
                 log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)
 
@@ -370,11 +381,16 @@ class Loop:
     def _lose(self, lost: Sequence[LinkLost], cause: str) -> None:
         for event in lost:
             log.warning("link_lost", link=str(self._reconciler.fabric.links[event.src]), cause=cause)
-            self._reconciler.observe(event)
+            self._observe(event)
 
-    def _on_declared(self, events: Sequence[Event], done: Future[None]) -> None:
+    def _on_declared(self, events: Sequence[Event], done: Future[None], *, force: bool) -> None:
+        if not force:
+            self._step()  # for what was asked for before may be among what would be cut off
+            if (refusal := self._reconciler.refusal(events)) is not None:
+                done.set_exception(refusal)
+                return
         for event in events:
-            self._reconciler.observe(event)
+            self._observe(event)
         self._finish(done)
 
     def _on_forget(self, dpid: int, done: Future[None]) -> None:

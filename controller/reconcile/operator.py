@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from threading import Lock
 
-from controller.fabric.events import LinkDeclared, RoleDeclared
+from immutables import Map
+
+from controller.fabric.events import Event
 from controller.fabric.graph import Fabric
-from controller.fabric.ports import EndPoint, PortRole
+from controller.fabric.paths.alternatives import alternatives
+from controller.fabric.paths.arrays import Topology
+from controller.fabric.paths.path import Path
+from controller.fabric.paths.shortest import all_pairs
+from controller.fabric.ports import EndPoint
 from controller.model.status import DropCount, SwitchSync
 from controller.openflow import decode, messages
 from controller.pipeline.drops import read_drops
 from controller.pipeline.tables import DROP
 from controller.reconcile.loop import Loop
+from controller.reconcile.rates import Rate
+from controller.reconcile.usage import Usage
+from controller.reconcile.ways import Way, in_use, ways
 
 
 class Operator:
     """Every method may be called from any thread."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, usage: Usage) -> None:
         self._loop = loop
+        self._usage = usage
+        self._lock = Lock()
+        self._followers: dict[object, Callable[[], None]] = {}
 
     def fabric(self) -> Fabric:
         return self._loop.fabric()
@@ -37,16 +49,52 @@ class Operator:
         asked = {dpid: datapath.request(request) for dpid, datapath in self._loop.datapaths().items()}
         return _gather(asked, tenants)
 
-    def declare_roles(self, dpid: int, roles: Mapping[str, PortRole]) -> Future[None]:
-        """Replace all declarations for the interfaces of a switch, which need not have connected yet."""
-        before: Mapping[str, PortRole] = self._loop.fabric().declared_roles.get(dpid, {})
-        events = [RoleDeclared(dpid=dpid, interface=name, role=None) for name in before.keys() - roles.keys()]
-        events += [RoleDeclared(dpid=dpid, interface=name, role=role) for name, role in roles.items()]
-        return self._loop.declare(events)
+    def declare(self, events: Sequence[Event], *, force: bool = False) -> Future[None]:
+        """FailedPrecondition WOULD_PARTITION, unless `force`, if tenants would lose paths by it.  Durable when done."""
+        return self._loop.declare(events, force=force)
 
-    def declare_capacity(self, src: EndPoint, capacity_kbps: int | None) -> Future[None]:
-        """Set, or with None withdraw, the capacity of the link that leaves `src`."""
-        return self._loop.declare([LinkDeclared(src=src, capacity_kbps=capacity_kbps)])
+    def ways(self, src: int, dst: int) -> tuple[Way, ...]:
+        """How frames go now."""
+        return ways(self._loop.view().world, src, dst)
+
+    def alternatives(self, src: int, dst: int, k: int) -> tuple[Path, ...]:
+        """The k best paths there are.  Takes a while in a big fabric."""
+        return alternatives(all_pairs(Topology.of(self._loop.fabric())), src, dst, k)
+
+    def place_of(self, port: str) -> EndPoint | None:
+        """Where a tenant's port is bound now."""
+        return self._loop.view().world.placement.at.get(port)
+
+    def in_use(self) -> set[EndPoint]:
+        """The ports that some program may still send frames of tenants to."""
+        return in_use(self._loop.view().world)
+
+    def rates(self) -> Map[EndPoint, Rate]:
+        """What ports carry, as far as it is known; see follow_rates."""
+        return self._usage.rates
+
+    def follow_rates(self, notify: Callable[[], None]) -> Callable[[], None]:
+        """Keep the rates fresh, and notify when they are, until the returned function is called."""
+        return self._usage.follow(notify)
+
+    def follow(self, notify: Callable[[], None]) -> Callable[[], None]:
+        """Notify of every new fabric, from whatever thread, until the returned function is called."""
+        token = object()
+        with self._lock:
+            self._followers[token] = notify
+
+        def leave() -> None:
+            with self._lock:
+                self._followers.pop(token, None)
+
+        return leave
+
+    def fabric_changed(self) -> None:
+        """For the loop to call."""
+        with self._lock:
+            followers = list(self._followers.values())
+        for notify in followers:
+            notify()
 
     def forget(self, dpid: int) -> Future[None]:
         """Forget all about a switch.  NotFound, or FailedPrecondition SWITCH_CONNECTED."""

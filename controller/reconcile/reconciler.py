@@ -20,14 +20,18 @@ from controller.fabric.graph import Fabric
 from controller.fabric.labels import EdgeLabels
 from controller.fabric.observed import Alarm, Change
 from controller.intent.snapshot import Snapshot
+from controller.model.errors import FailedPrecondition
 from controller.pipeline.world import Fragment, FragmentKey
 from controller.reconcile.engine import Engine, Step
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.labelling import Labelling
+from controller.reconcile.partition import cut_off
 from controller.reconcile.status import Ledger, Record, View, by_name
 from controller.service.interfaces import StoreFailed
 
 Changes = Mapping[FragmentKey, Fragment | None]
+MAX_NAMED = 5
+"""of those that a refusal is about"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,21 @@ class Reconciler:
         self.engine.labelling.forget(dpid)
         self._to_tell |= self._refused.pop(dpid, {}).keys()
         self.engine.observe(SwitchForgotten(dpid=dpid))
+
+    def refusal(self, events: Iterable[Event]) -> FailedPrecondition | None:
+        """Why these declarations should not be made: they would cut tenants off."""
+        later = self.fabric
+        for event in events:
+            later, _ = later.apply(event)
+        networks = cut_off(self.engine.world, later)
+        if not networks:
+            return None
+        more = len(networks) - MAX_NAMED
+        shown = ", ".join(networks[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+        return FailedPrecondition(
+            "WOULD_PARTITION", f"this would leave ports without a path in {shown}; give them another one first, or use "
+            "force", metadata={"networks": ",".join(networks[:MAX_NAMED]), "network_count": str(len(networks))},
+        )
 
     # -- what follows
 

@@ -23,7 +23,7 @@ _ADVICE = {
     sqlite3.SQLITE_CORRUPT: "it is damaged; restore a backup, or move it away to start empty",
     sqlite3.SQLITE_READONLY: "make the file and its directory writable for this user",
     sqlite3.SQLITE_CANTOPEN: "make sure that its directory exists and is writable for this user",
-    sqlite3.SQLITE_FULL: "free some disk space; nothing was changed",
+    sqlite3.SQLITE_FULL: "free some disk space",
     sqlite3.SQLITE_IOERR: "the disk failed to read or write; look at the kernel's log",
     sqlite3.SQLITE_BUSY: "another program holds a lock on it; close that program",
 }

@@ -88,6 +88,24 @@ def test_restart_while_labels_move_keeps_what_the_switch_out_of_reach_may_write(
     assert reach(sim) == expected_reach(places(FIRST))
 
 
+def test_edge_gone_for_good_uses_up_no_label_numbers_over_restarts() -> None:
+    """However often trees change and the controller restarts while an edge is away, the newest plan has a version."""
+    sim = Simulation()
+    walk = Walk(sim)
+    walk.go(FIRST)
+    sim.settle()
+    sim.disconnect(12)
+    for lost in (0, 1, 4, 5, 0, 1, 4):
+        walk.go(State(FIRST.objects, frozenset({lost})))
+        sim.settle()
+        labelling = sim.reconciler.engine.labelling
+        for edge, plan in labelling.plans.items():
+            newest = labelling.versions[edge][-1].hops
+            assert all(newest[dpid] == hops for dpid, hops in plan.items())
+        sim.restart()
+        connect_all(sim, but=12)
+
+
 def test_drift_is_found_by_reading_again_and_repaired() -> None:
     """Somebody deletes flows and a group and adds one of ours: one re-read, and all is as it should be."""
     sim = lived_in()

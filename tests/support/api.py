@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
 from pliant import Client
 
-from controller.fabric.events import CapacityDeclared, Event, LinkSeen, RoleDeclared, SwitchConnected, SwitchForgotten
-from controller.fabric.graph import EndPoint, Fabric, PortRole, SwitchFeatures, SwitchPort
+from controller.fabric.events import Event, LinkSeen, SwitchConnected, SwitchForgotten
+from controller.fabric.graph import EndPoint, Fabric, SwitchFeatures, SwitchPort
+from controller.fabric.paths.alternatives import alternatives
+from controller.fabric.paths.arrays import Topology
+from controller.fabric.paths.path import Path as FabricPath
+from controller.fabric.paths.shortest import all_pairs
 from controller.model.errors import FailedPrecondition, NotFound
 from controller.model.status import DropCount, SwitchSync
 from controller.northbound.calls import Backend
 from controller.northbound.server import Listen, Server
+from controller.reconcile.rates import Rate
+from controller.reconcile.ways import Way
 from tests.support.service import Service
 
 TOKEN = "a-token-for-tests-only"
@@ -31,10 +37,21 @@ class KnownOperator:
     def __init__(self) -> None:
         self.value = Fabric()
         self.counts: list[DropCount] = []
+        self.refusal: FailedPrecondition | None = None
+        """why nothing may be declared without force"""
+        self.forced: list[bool] = []
+        self.known_ways: dict[tuple[int, int], tuple[Way, ...]] = {}
+        self.places: dict[str, EndPoint] = {}
+        self.used: set[EndPoint] = set()
+        self.known_rates: dict[EndPoint, Rate] = {}
+        self.followers: list[Callable[[], None]] = []
+        self.rate_followers: list[Callable[[], None]] = []
 
     def tell(self, *events: Event) -> None:
         for event in events:
             self.value, _ = self.value.apply(event)
+        for notify in self.followers:
+            notify()
 
     def fabric(self) -> Fabric:
         return self.value
@@ -45,15 +62,40 @@ class KnownOperator:
     def drops(self) -> Future[Sequence[DropCount]]:
         return done(self.counts)  # type: ignore[return-value]
 
-    def declare_roles(self, dpid: int, roles: Mapping[str, PortRole]) -> Future[None]:
-        before = self.value.declared_roles.get(dpid, {})
-        self.tell(*(RoleDeclared(dpid=dpid, interface=name, role=None) for name in before if name not in roles))
-        self.tell(*(RoleDeclared(dpid=dpid, interface=name, role=role) for name, role in roles.items()))
+    def declare(self, events: Sequence[Event], *, force: bool = False) -> Future[None]:
+        self.forced.append(force)
+        if self.refusal is not None and not force:
+            future: Future[None] = Future()
+            future.set_exception(self.refusal)
+            return future
+        self.tell(*events)
         return done()  # type: ignore[return-value]
 
-    def declare_capacity(self, src: EndPoint, capacity_kbps: int | None) -> Future[None]:
-        self.tell(CapacityDeclared(src=src, capacity_kbps=capacity_kbps))
-        return done()  # type: ignore[return-value]
+    def ways(self, src: int, dst: int) -> tuple[Way, ...]:
+        return self.known_ways.get((src, dst), ())
+
+    def alternatives(self, src: int, dst: int, k: int) -> tuple[FabricPath, ...]:
+        return alternatives(all_pairs(Topology.of(self.value)), src, dst, k)
+
+    def place_of(self, port: str) -> EndPoint | None:
+        return self.places.get(port)
+
+    def in_use(self) -> set[EndPoint]:
+        return self.used
+
+    def rates(self) -> dict[EndPoint, Rate]:
+        return self.known_rates
+
+    def follow_rates(self, notify: Callable[[], None]) -> Callable[[], None]:
+        return self._follow(self.rate_followers, notify)
+
+    def follow(self, notify: Callable[[], None]) -> Callable[[], None]:
+        return self._follow(self.followers, notify)
+
+    @staticmethod
+    def _follow(followers: list[Callable[[], None]], notify: Callable[[], None]) -> Callable[[], None]:
+        followers.append(notify)
+        return lambda: followers.remove(notify)
 
     def forget(self, dpid: int) -> Future[None]:
         switch, future = self.value.switches.get(dpid), Future[None]()

@@ -666,6 +666,20 @@ def test_others_reach_the_server_with_tls_only(host: str) -> None:
         Server(None, Listen(host=host, port=0), token=TOKEN).start()  # type: ignore[arg-type]
 
 
+def test_unix_socket_that_cannot_be_made_says_why(api: Api, tmp_path: Path) -> None:
+    """A directory that cannot be made, a file in its place, a path that is too long."""
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for path, why in (
+        (file / "socket", "cannot make its directory"),
+        (file, "no socket"),
+        (tmp_path / ("x" * 108), "longer than 107 bytes"),
+    ):
+        with pytest.raises(CannotListen, match=why):
+            Server(api.backend, Listen(host="", unix=path), token=TOKEN).start()
+    assert file.read_text() == "mine"
+
+
 def test_server_speaks_tls(api: Api, tmp_path: Path) -> None:
     """With a certificate it listens anywhere; the token is still asked for."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"

@@ -91,3 +91,22 @@ def test_config_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """Not a traceback."""
     with pytest.raises(ConfigError, match=r"cannot read .*nothing.toml"):
         load(tmp_path / "nothing.toml")
+
+
+def test_config_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    """Nor here."""
+    file = tmp_path / "pliantd.toml"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"pliantd.toml is not valid TOML"):
+        load(file)
+
+
+def test_config_section_that_is_a_value_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the environment or the command line has a key for that section."""
+    file = tmp_path / "pliantd.toml"
+    file.write_text("grpc = 5")
+    with pytest.raises(ConfigError, match="'grpc' is a section of keys"):
+        load(file, {"grpc.listen": "127.0.0.1:0"})
+    monkeypatch.setenv("PLIANT_GRPC__LISTEN", "127.0.0.1:0")
+    with pytest.raises(ConfigError, match="'grpc' is a section of keys"):
+        load(file)

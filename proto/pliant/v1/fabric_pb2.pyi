@@ -47,6 +47,64 @@ PORT_ROLE_FABRIC: PortRole.ValueType  # 3
 """Another switch of the fabric."""
 Global___PortRole: _TypeAlias = PortRole  # noqa: Y015
 
+class _LinkState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LinkStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LinkState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LINK_STATE_UNSPECIFIED: _LinkState.ValueType  # 0
+    LINK_STATE_UP: _LinkState.ValueType  # 1
+    LINK_STATE_DOWN: _LinkState.ValueType  # 2
+    LINK_STATE_ONE_WAY: _LinkState.ValueType  # 3
+    """Probes come through in this direction and not in the other: no path leads over it."""
+    LINK_STATE_DRAINING: _LinkState.ValueType  # 4
+    """The operator drains it, or a switch at its ends, and some switch may still send frames over it."""
+    LINK_STATE_DRAINED: _LinkState.ValueType  # 5
+    """Drained, and nobody sends frames of tenants over it: it can be unplugged."""
+    LINK_STATE_UNSEEN: _LinkState.ValueType  # 6
+    """Something is declared of it, but it was never seen."""
+
+class LinkState(_LinkState, metaclass=_LinkStateEnumTypeWrapper): ...
+
+LINK_STATE_UNSPECIFIED: LinkState.ValueType  # 0
+LINK_STATE_UP: LinkState.ValueType  # 1
+LINK_STATE_DOWN: LinkState.ValueType  # 2
+LINK_STATE_ONE_WAY: LinkState.ValueType  # 3
+"""Probes come through in this direction and not in the other: no path leads over it."""
+LINK_STATE_DRAINING: LinkState.ValueType  # 4
+"""The operator drains it, or a switch at its ends, and some switch may still send frames over it."""
+LINK_STATE_DRAINED: LinkState.ValueType  # 5
+"""Drained, and nobody sends frames of tenants over it: it can be unplugged."""
+LINK_STATE_UNSEEN: LinkState.ValueType  # 6
+"""Something is declared of it, but it was never seen."""
+Global___LinkState: _TypeAlias = LinkState  # noqa: Y015
+
+class _TopologyFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TopologyFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TopologyFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TOPOLOGY_FORMAT_UNSPECIFIED: _TopologyFormat.ValueType  # 0
+    """As NODE_LINK_JSON."""
+    TOPOLOGY_FORMAT_NODE_LINK_JSON: _TopologyFormat.ValueType  # 1
+    """What networkx.node_link_graph reads."""
+    TOPOLOGY_FORMAT_GRAPHML: _TopologyFormat.ValueType  # 2
+    TOPOLOGY_FORMAT_DOT: _TopologyFormat.ValueType  # 3
+    """Of Graphviz."""
+
+class TopologyFormat(_TopologyFormat, metaclass=_TopologyFormatEnumTypeWrapper): ...
+
+TOPOLOGY_FORMAT_UNSPECIFIED: TopologyFormat.ValueType  # 0
+"""As NODE_LINK_JSON."""
+TOPOLOGY_FORMAT_NODE_LINK_JSON: TopologyFormat.ValueType  # 1
+"""What networkx.node_link_graph reads."""
+TOPOLOGY_FORMAT_GRAPHML: TopologyFormat.ValueType  # 2
+TOPOLOGY_FORMAT_DOT: TopologyFormat.ValueType  # 3
+"""Of Graphviz."""
+Global___TopologyFormat: _TypeAlias = TopologyFormat  # noqa: Y015
+
 @_typing.final
 class Switch(_message.Message):
     """An OVS bridge."""
@@ -83,6 +141,8 @@ class Switch(_message.Message):
     METER_COUNT_MAX_FIELD_NUMBER: _builtins.int
     SWITCH_PORTS_FIELD_NUMBER: _builtins.int
     DECLARED_ROLES_FIELD_NUMBER: _builtins.int
+    DRAINED_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """switches/{datapath id, 16 hex digits}."""
     connected: _builtins.bool
@@ -95,6 +155,10 @@ class Switch(_message.Message):
     table_count: _builtins.int
     meter_count_max: _builtins.int
     """0 if it has none: ceilings are not enforced on it."""
+    drained: _builtins.bool
+    """No path leads over it.  Refused with WOULD_PARTITION if tenants have ports on it, or would lose their paths."""
+    zone: _builtins.str
+    """A place that path policies may name: 1 to 63 of a-z, 0-9 and '-'."""
     @_builtins.property
     def switch_ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___SwitchPort]: ...
     @_builtins.property
@@ -114,10 +178,12 @@ class Switch(_message.Message):
         meter_count_max: _builtins.int = ...,
         switch_ports: _abc.Iterable[Global___SwitchPort] | None = ...,
         declared_roles: _abc.Mapping[_builtins.str, Global___PortRole.ValueType] | None = ...,
+        drained: _builtins.bool = ...,
+        zone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed_revision", b"confirmed_revision", "connected", b"connected", "declared_roles", b"declared_roles", "in_sync", b"in_sync", "manufacturer", b"manufacturer", "meter_count_max", b"meter_count_max", "name", b"name", "software", b"software", "switch_ports", b"switch_ports", "table_count", b"table_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed_revision", b"confirmed_revision", "connected", b"connected", "declared_roles", b"declared_roles", "drained", b"drained", "in_sync", b"in_sync", "manufacturer", b"manufacturer", "meter_count_max", b"meter_count_max", "name", b"name", "software", b"software", "switch_ports", b"switch_ports", "table_count", b"table_count", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -171,18 +237,36 @@ class Link(_message.Message):
     DESTINATION_FIELD_NUMBER: _builtins.int
     UP_FIELD_NUMBER: _builtins.int
     CAPACITY_KBPS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     CAPACITY_OVERRIDE_KBPS_FIELD_NUMBER: _builtins.int
+    DRAINED_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    LATENCY_US_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """links/{source datapath id}-{source port number}."""
     up: _builtins.bool
     capacity_kbps: _builtins.int
     """In effect: the override, or the speed of the port."""
+    state: Global___LinkState.ValueType
     capacity_override_kbps: _builtins.int
     """What the operator says; 0 is nothing."""
+    drained: _builtins.bool
+    """No path leads over the wire, in neither direction, though it is up.  Refused with WOULD_PARTITION if tenants would
+    lose their paths.
+    """
+    cost: _builtins.int
+    """Paths of the least cost are taken, among these those of the fewest links.  1 to 16,777,216; 0 stands for 1."""
+    latency_us: _builtins.int
+    """At most 16,777,216; unset is not known."""
     @_builtins.property
     def source(self) -> Global___LinkEnd: ...
     @_builtins.property
     def destination(self) -> Global___LinkEnd: ...
+    @_builtins.property
+    def usage(self) -> Global___LinkUsage:
+        """Only where it was asked for, and known."""
+
     def __init__(
         self,
         *,
@@ -191,15 +275,46 @@ class Link(_message.Message):
         destination: Global___LinkEnd | None = ...,
         up: _builtins.bool = ...,
         capacity_kbps: _builtins.int = ...,
+        state: Global___LinkState.ValueType = ...,
+        usage: Global___LinkUsage | None = ...,
         capacity_override_kbps: _builtins.int = ...,
+        drained: _builtins.bool = ...,
+        cost: _builtins.int = ...,
+        latency_us: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_latency_us", b"_latency_us", "destination", b"destination", "latency_us", b"latency_us", "source", b"source", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity_kbps", b"capacity_kbps", "capacity_override_kbps", b"capacity_override_kbps", "destination", b"destination", "name", b"name", "source", b"source", "up", b"up"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_latency_us", b"_latency_us", "capacity_kbps", b"capacity_kbps", "capacity_override_kbps", b"capacity_override_kbps", "cost", b"cost", "destination", b"destination", "drained", b"drained", "latency_us", b"latency_us", "name", b"name", "source", b"source", "state", b"state", "up", b"up", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__latency_us: _TypeAlias = _typing.Literal["latency_us"]  # noqa: Y015
+    _WhichOneofArgType__latency_us: _TypeAlias = _typing.Literal["_latency_us", b"_latency_us"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__latency_us) -> _WhichOneofReturnType__latency_us | None: ...
+
+Global___Link: _TypeAlias = Link  # noqa: Y015
+
+@_typing.final
+class LinkUsage(_message.Message):
+    """What a link carries, in its direction, by the clock of the switch that sends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_KBPS_FIELD_NUMBER: _builtins.int
+    PACKETS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    rate_kbps: _builtins.int
+    packets_per_second: _builtins.int
+    def __init__(
+        self,
+        *,
+        rate_kbps: _builtins.int = ...,
+        packets_per_second: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["packets_per_second", b"packets_per_second", "rate_kbps", b"rate_kbps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Link: _TypeAlias = Link  # noqa: Y015
+Global___LinkUsage: _TypeAlias = LinkUsage  # noqa: Y015
 
 @_typing.final
 class LinkEnd(_message.Message):
@@ -303,6 +418,12 @@ class UpdateSwitchRequest(_message.Message):
 
     SWITCH_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
+    force: _builtins.bool
+    """Drain it even if tenants lose their paths."""
+    allow_missing: _builtins.bool
+    """Drain it even if it never connected; everything else can be said ahead anyway."""
     @_builtins.property
     def switch(self) -> Global___Switch: ...
     @_builtins.property
@@ -312,10 +433,12 @@ class UpdateSwitchRequest(_message.Message):
         *,
         switch: Global___Switch | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        force: _builtins.bool = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["switch", b"switch", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["switch", b"switch", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "force", b"force", "switch", b"switch", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -384,21 +507,25 @@ class ListLinksRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """0 is 100; at most 1,000."""
     page_token: _builtins.str
     filter: _builtins.str
     """Terms joined by AND, like: up = false."""
+    usage: _builtins.bool
+    """Also tell what the links carry; it may take two seconds to know."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         filter: _builtins.str = ...,
+        usage: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -434,6 +561,12 @@ class UpdateLinkRequest(_message.Message):
 
     LINK_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
+    force: _builtins.bool
+    """Drain it even if tenants lose their paths."""
+    allow_missing: _builtins.bool
+    """Say it even of a link that was never seen: it holds from its first moment."""
     @_builtins.property
     def link(self) -> Global___Link: ...
     @_builtins.property
@@ -443,14 +576,194 @@ class UpdateLinkRequest(_message.Message):
         *,
         link: Global___Link | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        force: _builtins.bool = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["link", b"link", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["link", b"link", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "force", b"force", "link", b"link", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateLinkRequest: _TypeAlias = UpdateLinkRequest  # noqa: Y015
+
+@_typing.final
+class ListPathsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    ALTERNATIVE_COUNT_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """A switch or a tenant's port, as a resource name."""
+    destination: _builtins.str
+    alternative_count: _builtins.int
+    """How many of the best paths to list as alternatives: at most 16; 0 is 3."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        destination: _builtins.str = ...,
+        alternative_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative_count", b"alternative_count", "destination", b"destination", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPathsRequest: _TypeAlias = ListPathsRequest  # noqa: Y015
+
+@_typing.final
+class ListPathsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_SWITCH_FIELD_NUMBER: _builtins.int
+    DESTINATION_SWITCH_FIELD_NUMBER: _builtins.int
+    CURRENT_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    source_switch: _builtins.str
+    destination_switch: _builtins.str
+    @_builtins.property
+    def current(self) -> _containers.RepeatedCompositeFieldContainer[Global___FabricPath]:
+        """As it is programmed now.  None between switches of which one has no ports of tenants, or that have no path."""
+
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___FabricPath]:
+        """The best paths there are, by cost, then number of links; of those in use, too."""
+
+    def __init__(
+        self,
+        *,
+        source_switch: _builtins.str = ...,
+        destination_switch: _builtins.str = ...,
+        current: _abc.Iterable[Global___FabricPath] | None = ...,
+        alternatives: _abc.Iterable[Global___FabricPath] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "current", b"current", "destination_switch", b"destination_switch", "source_switch", b"source_switch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPathsResponse: _TypeAlias = ListPathsResponse  # noqa: Y015
+
+@_typing.final
+class FabricPath(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOPS_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    LATENCY_US_FIELD_NUMBER: _builtins.int
+    CAPACITY_KBPS_FIELD_NUMBER: _builtins.int
+    FLOW_PERMILLE_FIELD_NUMBER: _builtins.int
+    BROKEN_FIELD_NUMBER: _builtins.int
+    cost: _builtins.int
+    latency_us: _builtins.int
+    """Unset if that of any link is not known."""
+    capacity_kbps: _builtins.int
+    """The least of all its links; 0 for a path within one switch."""
+    flow_permille: _builtins.int
+    """Of 1,000 flows, so many go this way.  0 for an alternative that is not in use."""
+    broken: _builtins.bool
+    """It ends before its destination: the fabric is changing, or a link without backup is down."""
+    @_builtins.property
+    def hops(self) -> _containers.RepeatedCompositeFieldContainer[Global___PathHop]: ...
+    def __init__(
+        self,
+        *,
+        hops: _abc.Iterable[Global___PathHop] | None = ...,
+        cost: _builtins.int = ...,
+        latency_us: _builtins.int | None = ...,
+        capacity_kbps: _builtins.int = ...,
+        flow_permille: _builtins.int = ...,
+        broken: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_latency_us", b"_latency_us", "latency_us", b"latency_us"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_latency_us", b"_latency_us", "broken", b"broken", "capacity_kbps", b"capacity_kbps", "cost", b"cost", "flow_permille", b"flow_permille", "hops", b"hops", "latency_us", b"latency_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__latency_us: _TypeAlias = _typing.Literal["latency_us"]  # noqa: Y015
+    _WhichOneofArgType__latency_us: _TypeAlias = _typing.Literal["_latency_us", b"_latency_us"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__latency_us) -> _WhichOneofReturnType__latency_us | None: ...
+
+Global___FabricPath: _TypeAlias = FabricPath  # noqa: Y015
+
+@_typing.final
+class PathHop(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_FIELD_NUMBER: _builtins.int
+    SOURCE_SWITCH_FIELD_NUMBER: _builtins.int
+    DESTINATION_SWITCH_FIELD_NUMBER: _builtins.int
+    BACKUP_LINKS_FIELD_NUMBER: _builtins.int
+    FAILED_OVER_FIELD_NUMBER: _builtins.int
+    link: _builtins.str
+    """Resource names: the link, and the switches at its ends."""
+    source_switch: _builtins.str
+    destination_switch: _builtins.str
+    failed_over: _builtins.bool
+    """The link that is meant here is down, and this one took over."""
+    @_builtins.property
+    def backup_links(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The links to the destination that take over here, in the switch itself, if this one fails.  None: frames are lost
+        until the controller finds another way.
+        """
+
+    def __init__(
+        self,
+        *,
+        link: _builtins.str = ...,
+        source_switch: _builtins.str = ...,
+        destination_switch: _builtins.str = ...,
+        backup_links: _abc.Iterable[_builtins.str] | None = ...,
+        failed_over: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_links", b"backup_links", "destination_switch", b"destination_switch", "failed_over", b"failed_over", "link", b"link", "source_switch", b"source_switch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PathHop: _TypeAlias = PathHop  # noqa: Y015
+
+@_typing.final
+class GetTopologyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    format: Global___TopologyFormat.ValueType
+    def __init__(
+        self,
+        *,
+        format: Global___TopologyFormat.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTopologyRequest: _TypeAlias = GetTopologyRequest  # noqa: Y015
+
+@_typing.final
+class GetTopologyResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    document: _builtins.str
+    def __init__(
+        self,
+        *,
+        document: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTopologyResponse: _TypeAlias = GetTopologyResponse  # noqa: Y015
 
 @_typing.final
 class ListDropsRequest(_message.Message):

@@ -69,6 +69,16 @@ class FabricServiceStub(object):
                 request_serializer=pliant_dot_v1_dot_fabric__pb2.UpdateLinkRequest.SerializeToString,
                 response_deserializer=pliant_dot_v1_dot_fabric__pb2.Link.FromString,
                 _registered_method=True)
+        self.ListPaths = channel.unary_unary(
+                '/pliant.v1.FabricService/ListPaths',
+                request_serializer=pliant_dot_v1_dot_fabric__pb2.ListPathsRequest.SerializeToString,
+                response_deserializer=pliant_dot_v1_dot_fabric__pb2.ListPathsResponse.FromString,
+                _registered_method=True)
+        self.GetTopology = channel.unary_unary(
+                '/pliant.v1.FabricService/GetTopology',
+                request_serializer=pliant_dot_v1_dot_fabric__pb2.GetTopologyRequest.SerializeToString,
+                response_deserializer=pliant_dot_v1_dot_fabric__pb2.GetTopologyResponse.FromString,
+                _registered_method=True)
         self.ListDrops = channel.unary_unary(
                 '/pliant.v1.FabricService/ListDrops',
                 request_serializer=pliant_dot_v1_dot_fabric__pb2.ListDropsRequest.SerializeToString,
@@ -97,7 +107,7 @@ class FabricServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateSwitch(self, request, context):
-        """Only declared_roles can be updated.
+        """What the operator says of a switch: drained, zone, declared_roles.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +133,22 @@ class FabricServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateLink(self, request, context):
-        """Only capacity_override_kbps can be updated.
+        """What the operator says of a link: drained, cost, latency_us, capacity_override_kbps.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPaths(self, request, context):
+        """How frames go from one switch, or tenant's port, to another: as programmed now, with what takes over when a link
+        fails, and what else there is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTopology(self, request, context):
+        """All switches and links as one document.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,6 +204,16 @@ def add_FabricServiceServicer_to_server(servicer, server):
                     servicer.UpdateLink,
                     request_deserializer=pliant_dot_v1_dot_fabric__pb2.UpdateLinkRequest.FromString,
                     response_serializer=pliant_dot_v1_dot_fabric__pb2.Link.SerializeToString,
+            ),
+            'ListPaths': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPaths,
+                    request_deserializer=pliant_dot_v1_dot_fabric__pb2.ListPathsRequest.FromString,
+                    response_serializer=pliant_dot_v1_dot_fabric__pb2.ListPathsResponse.SerializeToString,
+            ),
+            'GetTopology': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTopology,
+                    request_deserializer=pliant_dot_v1_dot_fabric__pb2.GetTopologyRequest.FromString,
+                    response_serializer=pliant_dot_v1_dot_fabric__pb2.GetTopologyResponse.SerializeToString,
             ),
             'ListDrops': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDrops,
@@ -380,6 +415,60 @@ class FabricService(object):
             '/pliant.v1.FabricService/UpdateLink',
             pliant_dot_v1_dot_fabric__pb2.UpdateLinkRequest.SerializeToString,
             pliant_dot_v1_dot_fabric__pb2.Link.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPaths(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pliant.v1.FabricService/ListPaths',
+            pliant_dot_v1_dot_fabric__pb2.ListPathsRequest.SerializeToString,
+            pliant_dot_v1_dot_fabric__pb2.ListPathsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTopology(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pliant.v1.FabricService/GetTopology',
+            pliant_dot_v1_dot_fabric__pb2.GetTopologyRequest.SerializeToString,
+            pliant_dot_v1_dot_fabric__pb2.GetTopologyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,13 +34,19 @@ class FabricServiceStub:
     GetSwitch: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.GetSwitchRequest, _fabric_pb2.Switch]
     ListSwitches: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListSwitchesRequest, _fabric_pb2.ListSwitchesResponse]
     UpdateSwitch: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.UpdateSwitchRequest, _fabric_pb2.Switch]
-    """Only declared_roles can be updated."""
+    """What the operator says of a switch: drained, zone, declared_roles."""
     DeleteSwitch: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.DeleteSwitchRequest, _fabric_pb2.DeleteSwitchResponse]
     """Forget a switch that is not connected.  A connected one is refused."""
     GetLink: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.GetLinkRequest, _fabric_pb2.Link]
     ListLinks: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListLinksRequest, _fabric_pb2.ListLinksResponse]
     UpdateLink: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.UpdateLinkRequest, _fabric_pb2.Link]
-    """Only capacity_override_kbps can be updated."""
+    """What the operator says of a link: drained, cost, latency_us, capacity_override_kbps."""
+    ListPaths: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListPathsRequest, _fabric_pb2.ListPathsResponse]
+    """How frames go from one switch, or tenant's port, to another: as programmed now, with what takes over when a link
+    fails, and what else there is.
+    """
+    GetTopology: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.GetTopologyRequest, _fabric_pb2.GetTopologyResponse]
+    """All switches and links as one document."""
     ListDrops: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListDropsRequest, _fabric_pb2.ListDropsResponse]
     """Packets that the switches dropped, by tenant and reason."""
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.GetServerInfoRequest, _fabric_pb2.ServerInfo]
@@ -51,13 +57,19 @@ class FabricServiceAsyncStub(FabricServiceStub):
     GetSwitch: _aio.UnaryUnaryMultiCallable[_fabric_pb2.GetSwitchRequest, _fabric_pb2.Switch]  # type: ignore[assignment]
     ListSwitches: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListSwitchesRequest, _fabric_pb2.ListSwitchesResponse]  # type: ignore[assignment]
     UpdateSwitch: _aio.UnaryUnaryMultiCallable[_fabric_pb2.UpdateSwitchRequest, _fabric_pb2.Switch]  # type: ignore[assignment]
-    """Only declared_roles can be updated."""
+    """What the operator says of a switch: drained, zone, declared_roles."""
     DeleteSwitch: _aio.UnaryUnaryMultiCallable[_fabric_pb2.DeleteSwitchRequest, _fabric_pb2.DeleteSwitchResponse]  # type: ignore[assignment]
     """Forget a switch that is not connected.  A connected one is refused."""
     GetLink: _aio.UnaryUnaryMultiCallable[_fabric_pb2.GetLinkRequest, _fabric_pb2.Link]  # type: ignore[assignment]
     ListLinks: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListLinksRequest, _fabric_pb2.ListLinksResponse]  # type: ignore[assignment]
     UpdateLink: _aio.UnaryUnaryMultiCallable[_fabric_pb2.UpdateLinkRequest, _fabric_pb2.Link]  # type: ignore[assignment]
-    """Only capacity_override_kbps can be updated."""
+    """What the operator says of a link: drained, cost, latency_us, capacity_override_kbps."""
+    ListPaths: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListPathsRequest, _fabric_pb2.ListPathsResponse]  # type: ignore[assignment]
+    """How frames go from one switch, or tenant's port, to another: as programmed now, with what takes over when a link
+    fails, and what else there is.
+    """
+    GetTopology: _aio.UnaryUnaryMultiCallable[_fabric_pb2.GetTopologyRequest, _fabric_pb2.GetTopologyResponse]  # type: ignore[assignment]
+    """All switches and links as one document."""
     ListDrops: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListDropsRequest, _fabric_pb2.ListDropsResponse]  # type: ignore[assignment]
     """Packets that the switches dropped, by tenant and reason."""
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_fabric_pb2.GetServerInfoRequest, _fabric_pb2.ServerInfo]  # type: ignore[assignment]
@@ -83,7 +95,7 @@ class FabricServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fabric_pb2.UpdateSwitchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fabric_pb2.Switch, _abc.Awaitable[_fabric_pb2.Switch]]:
-        """Only declared_roles can be updated."""
+        """What the operator says of a switch: drained, zone, declared_roles."""
 
     @_abc_1.abstractmethod
     def DeleteSwitch(
@@ -113,7 +125,25 @@ class FabricServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fabric_pb2.UpdateLinkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fabric_pb2.Link, _abc.Awaitable[_fabric_pb2.Link]]:
-        """Only capacity_override_kbps can be updated."""
+        """What the operator says of a link: drained, cost, latency_us, capacity_override_kbps."""
+
+    @_abc_1.abstractmethod
+    def ListPaths(
+        self,
+        request: _fabric_pb2.ListPathsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.ListPathsResponse, _abc.Awaitable[_fabric_pb2.ListPathsResponse]]:
+        """How frames go from one switch, or tenant's port, to another: as programmed now, with what takes over when a link
+        fails, and what else there is.
+        """
+
+    @_abc_1.abstractmethod
+    def GetTopology(
+        self,
+        request: _fabric_pb2.GetTopologyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.GetTopologyResponse, _abc.Awaitable[_fabric_pb2.GetTopologyResponse]]:
+        """All switches and links as one document."""
 
     @_abc_1.abstractmethod
     def ListDrops(

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from pliant.v1 import apply_pb2 as _apply_pb2
+from pliant.v1 import fabric_pb2 as _fabric_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -31,6 +32,8 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     KIND_NETWORK: _Kind.ValueType  # 2
     KIND_SUBNET: _Kind.ValueType  # 3
     KIND_PORT: _Kind.ValueType  # 4
+    KIND_SWITCH: _Kind.ValueType  # 5
+    KIND_LINK: _Kind.ValueType  # 6
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
 
@@ -39,6 +42,8 @@ KIND_TENANT: Kind.ValueType  # 1
 KIND_NETWORK: Kind.ValueType  # 2
 KIND_SUBNET: Kind.ValueType  # 3
 KIND_PORT: Kind.ValueType  # 4
+KIND_SWITCH: Kind.ValueType  # 5
+KIND_LINK: Kind.ValueType  # 6
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 class _EventType:
@@ -78,15 +83,18 @@ class WatchRequest(_message.Message):
     START_REVISION_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """A tenant or a network; empty is everything.  The object itself is included."""
     start_revision: _builtins.int
     """Go on after this revision, as a List or a mutation gave it.  0 is from the start."""
     resume_token: _builtins.str
     """Go on after the event that carried it.  Takes precedence over start_revision."""
+    usage: _builtins.bool
+    """Of links also tell what they carry, once a second."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___Kind.ValueType]:
-        """Empty is every kind."""
+        """Empty is every kind of a tenant's.  SWITCH and LINK are the operator's, and are under no `parent`."""
 
     def __init__(
         self,
@@ -95,10 +103,11 @@ class WatchRequest(_message.Message):
         start_revision: _builtins.int = ...,
         resume_token: _builtins.str = ...,
         kinds: _abc.Iterable[Global___Kind.ValueType] | None = ...,
+        usage: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kinds", b"kinds", "parent", b"parent", "resume_token", b"resume_token", "start_revision", b"start_revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kinds", b"kinds", "parent", b"parent", "resume_token", b"resume_token", "start_revision", b"start_revision", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -110,6 +119,8 @@ class WatchResponse(_message.Message):
 
     TYPE_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
+    SWITCH_FIELD_NUMBER: _builtins.int
+    LINK_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     type: Global___EventType.ValueType
@@ -119,19 +130,25 @@ class WatchResponse(_message.Message):
     """Where to resume.  On every event."""
     @_builtins.property
     def resource(self) -> _apply_pb2.Resource:
-        """Of ADDED, MODIFIED and DELETED.  Of a deleted one only the name is set."""
+        """Of ADDED, MODIFIED and DELETED: this, or a switch or a link.  Of a deleted one only the name is set."""
 
+    @_builtins.property
+    def switch(self) -> _fabric_pb2.Switch: ...
+    @_builtins.property
+    def link(self) -> _fabric_pb2.Link: ...
     def __init__(
         self,
         *,
         type: Global___EventType.ValueType = ...,
         resource: _apply_pb2.Resource | None = ...,
+        switch: _fabric_pb2.Switch | None = ...,
+        link: _fabric_pb2.Link | None = ...,
         revision: _builtins.int = ...,
         resume_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["link", b"link", "resource", b"resource", "switch", b"switch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource", "resume_token", b"resume_token", "revision", b"revision", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link", b"link", "resource", b"resource", "resume_token", b"resume_token", "revision", b"revision", "switch", b"switch", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -47,6 +47,7 @@ class WatchServiceServicer(object):
     def Watch(self, request, context):
         """Every resource under `parent` as ADDED, then SYNCED, then each change.  With a token or a start_revision: what
         changed since then, SYNCED, then each change.  A position older than the history kept answers OUT_OF_RANGE.
+        Switches and links, which have no revisions, come first and all of them on each call, then as they change.
         A reader too slow to keep up is cut with RESOURCE_EXHAUSTED (SLOW_WATCHER) and resumes from its last token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -34,6 +34,7 @@ class WatchServiceStub:
     Watch: _grpc.UnaryStreamMultiCallable[_watch_pb2.WatchRequest, _watch_pb2.WatchResponse]
     """Every resource under `parent` as ADDED, then SYNCED, then each change.  With a token or a start_revision: what
     changed since then, SYNCED, then each change.  A position older than the history kept answers OUT_OF_RANGE.
+    Switches and links, which have no revisions, come first and all of them on each call, then as they change.
     A reader too slow to keep up is cut with RESOURCE_EXHAUSTED (SLOW_WATCHER) and resumes from its last token.
     """
 
@@ -43,6 +44,7 @@ class WatchServiceAsyncStub(WatchServiceStub):
     Watch: _aio.UnaryStreamMultiCallable[_watch_pb2.WatchRequest, _watch_pb2.WatchResponse]  # type: ignore[assignment]
     """Every resource under `parent` as ADDED, then SYNCED, then each change.  With a token or a start_revision: what
     changed since then, SYNCED, then each change.  A position older than the history kept answers OUT_OF_RANGE.
+    Switches and links, which have no revisions, come first and all of them on each call, then as they change.
     A reader too slow to keep up is cut with RESOURCE_EXHAUSTED (SLOW_WATCHER) and resumes from its last token.
     """
 
@@ -55,6 +57,7 @@ class WatchServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_watch_pb2.WatchResponse], _abc.AsyncIterator[_watch_pb2.WatchResponse]]:
         """Every resource under `parent` as ADDED, then SYNCED, then each change.  With a token or a start_revision: what
         changed since then, SYNCED, then each change.  A position older than the history kept answers OUT_OF_RANGE.
+        Switches and links, which have no revisions, come first and all of them on each call, then as they change.
         A reader too slow to keep up is cut with RESOURCE_EXHAUSTED (SLOW_WATCHER) and resumes from its last token.
         """
 

@@ -76,7 +76,7 @@ def test_declaring_one_field_leaves_the_others() -> None:
 
 
 def test_topology_follows_what_is_declared() -> None:
-    """A change of cost, latency or draining shares the wiring; a zone makes another topology; each equals a fresh one."""
+    """After any change of cost, latency, draining or zone it equals the topology made afresh."""
     fabric = fabric_of([(1, 2), (2, 3), (3, 1)])
     for event in (
         drain(A), LinkDeclared(src=A, settings=LinkSettings(cost=3, latency_us=5)), drain_switch(3),

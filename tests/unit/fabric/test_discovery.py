@@ -168,7 +168,7 @@ def test_probes_are_paced_and_spread() -> None:
 
 
 def test_cut_wire_without_carrier_loss_is_lost_after_three_probes() -> None:
-    """Each direction is judged alone: three answered by nobody and it is lost, not sooner."""
+    """Three probes answered by nobody and the wire is down, not sooner; the other direction alone carries nothing."""
     lab = linked_lab()
     del lab.wires[A]
     lab.sent.clear()
@@ -176,7 +176,8 @@ def test_cut_wire_without_carrier_loss_is_lost_after_three_probes() -> None:
         lab.tick()
     assert (A, B) in lab.up()
     lab.run(2.5)
-    assert lab.up() == {(B, A)}
+    assert lab.up() == set()
+    assert lab.fabric.links[B].seen and not lab.fabric.links[A].seen
     lab.wires[A] = B
     lab.run(1.5)
     assert lab.up() == {(A, B), (B, A)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,32 @@ def test_token_that_is_no_secret_is_refused(tmp_path: Path, text: str) -> None:
     path.chmod(0o600)
     with pytest.raises(TokenFileError, match="characters"):
         ensure_token(path)
+
+
+@pytest.mark.parametrize("data", [b"\xcd" * 40, b"two words in one file", b"\0" * 40])
+def test_token_that_no_header_can_carry_is_refused(tmp_path: Path, data: bytes) -> None:
+    """No client could ever send it."""
+    path = tmp_path / "token"
+    path.write_bytes(data)
+    path.chmod(0o600)
+    with pytest.raises(TokenFileError, match="no token: remove it"):
+        ensure_token(path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to write to")
+def test_token_that_cannot_be_written_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With space again the next start makes one: an empty file would refuse every start."""
+    path, opened = tmp_path / "token", os.open
+
+    def on_full_disk(name: Path, *how: int) -> int:
+        os.close(opened(name, *how))
+        return opened("/dev/full", os.O_WRONLY)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "open", on_full_disk)
+        with pytest.raises(TokenFileError, match="No space left"):
+            ensure_token(path)
+    assert len(ensure_token(path)) >= 40
 
 
 def test_token_that_others_can_read_is_refused(tmp_path: Path) -> None:

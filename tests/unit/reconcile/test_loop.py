@@ -14,6 +14,7 @@ import pytest
 
 from controller.fabric.discovery import Discovery
 from controller.fabric.events import RoleDeclared
+from controller.fabric.holddown import HoldDown
 from controller.fabric.ports import PortRole, SwitchFeatures, SwitchPort
 from controller.intent import edits
 from controller.intent.snapshot import EMPTY, Resource, Snapshot
@@ -128,7 +129,7 @@ class Rig:
         keeper = Keeper(self.cache)  # type: ignore[arg-type]
         self.loop = Loop(
             *keeper.restore(PortRole.AUTO), keeper, discovery=Discovery(b"k" * 32, lambda: b"n" * 8),
-            io_loop=self.io, clock=time.monotonic, drift_period_s=drift_period_s)
+            holddown=HoldDown(0.0), io_loop=self.io, clock=time.monotonic, drift_period_s=drift_period_s)
         self.loop.load(self.intent, self.told.append)
         self.loop.start()
 

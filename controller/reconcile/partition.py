@@ -1,0 +1,41 @@
+"""Who would be cut off if the fabric became another one.  Pure; says who, not whether it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import networkx as nx
+from immutables import Map
+
+from controller.fabric.graph import Fabric
+from controller.pipeline.world import World
+
+
+def cut_off(world: World, later: Fabric) -> list[str]:
+    """The networks that would lose what they have now, sorted: a path between two of their switches, or a switch.
+
+    Losing a switch is to have ports on one that gets drained.  What is apart already is nobody's loss.
+    """
+    now, then = _islands(world.fabric), _islands(later)
+    newly_drained = {
+        dpid for dpid, settings in later.declared_switches.items()
+        if settings.drained and not world.fabric.switch_settings(dpid).drained
+    }
+    lost = {
+        network for network, presence in world.placement.presence.items() if _torn(presence, now, then)
+    }
+    lost.update(*(world.placement.networks_at.get(dpid, Map()) for dpid in newly_drained))
+    return sorted(lost)
+
+
+def _islands(fabric: Fabric) -> dict[int, int]:
+    """dpid -> number of the set of switches that all have paths to each other, to which it belongs."""
+    parts = nx.strongly_connected_components(fabric.graph())
+    return {dpid: number for number, part in enumerate(parts) for dpid in part}
+
+
+def _torn(dpids: Collection[int], now: dict[int, int], then: dict[int, int]) -> bool:
+    """Whether some of these switches that have paths to each other would have none."""
+    before = {now.get(dpid) for dpid in dpids}
+    after = {(now.get(dpid), then.get(dpid)) for dpid in dpids}
+    return len(after) > len(before)
