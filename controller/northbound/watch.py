@@ -47,7 +47,7 @@ class WatchServicer(WatchServiceServicer):
         revision, boot_id = _start(request)
         prefix = request.parent
         if prefix:
-            kind_of(prefix)
+            kind_of(prefix, "parent")
         kinds = _kinds(request)
 
         def subscribe() -> Subscription:
