@@ -153,11 +153,15 @@ class Engine:
         for name, binding in rebound.items():
             unbound = unbound.delete(name) if name in unbound else unbound
             if isinstance(binding, EndPoint):
-                placement = place(placement, name, binding)
+                placement = self._place(placement, name, binding)
                 continue
             placement = displace(placement, name)
             if binding is not None:
                 unbound = unbound.set(name, binding)
+        # One that went and came back between two steps is bound where it was, but has another key.
+        for name in ports.keys() - rebound.keys():
+            if (at := placement.at.get(name)) is not None:
+                placement = self._place(placement, name, at)
         self.unbound = unbound
         self.world = replace(self.world, placement=placement)
         left |= {before[name] for name in rebound if name in before}
@@ -165,6 +169,11 @@ class Engine:
         if left != taken:
             self.observe(PortsBound(added=frozenset(taken - left), removed=frozenset(left - taken)))
         return set(rebound)
+
+    def _place(self, placement: Placement, name: str, at: EndPoint) -> Placement:
+        key = self.world.intent.keys.port_key(name)
+        assert key is not None  # whatever is bound is attached, and a key comes with the attachment
+        return place(placement, name, at, key.key24)
 
     def _between(self, pairs: set[Pair]) -> set[str]:
         """The ports of networks that are on both switches of a pair: they can reach each other now, or no longer."""
