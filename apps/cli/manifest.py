@@ -35,7 +35,7 @@ from apps.cli.document import (
 )
 from apps.cli.errors import INVALID, Failure
 from apps.cli.kinds import Kind, Scope, kind_of
-from apps.cli.rates import parse_rate
+from apps.cli.rates import checked, parse_rate
 
 Resource = Tenant | Network | Subnet | Port
 MESSAGES: dict[str, type[Resource]] = {"Tenant": Tenant, "Network": Network, "Subnet": Subnet, "Port": Port}
@@ -170,7 +170,7 @@ class _Reader:
                 raise ValueError(f"{text[:40]!r} must be true or false")
             return text == "true"
         if re.fullmatch(r"[+-]?[0-9]+", text):
-            return int(text)
+            return checked(int(text)) if descriptor.name.endswith(RATE_SUFFIX) else int(text)
         if descriptor.name.endswith(RATE_SUFFIX):
             return parse_rate(text)
         raise ValueError(f"{text[:40]!r} must be a whole number")

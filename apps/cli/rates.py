@@ -7,22 +7,29 @@ from decimal import Decimal
 
 UNITS_KBPS = {"G": 1_000_000, "M": 1_000, "k": 1}
 _RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)\s*(?P<unit>[kKmMgG])(?:bps|bit(?:/s|ps)?|b/s)?", re.ASCII)
-NONE = ("none", "0")
+NONE = "none"
 
 
 def parse_rate(text: str) -> int:
     """kbit/s; 0 for "none".  ValueError says what would do."""
     text = text.strip()
-    if text in NONE:
+    if text == NONE:
         return 0
-    match = _RATE.fullmatch(text)
+    match = _RATE.fullmatch("0k" if text == "0" else text)
     if match is None:
         raise ValueError(f"{text[:40]!r} is not a rate: write it with its unit, like 64kbps, 10Mbps or 2.5 Gbit/s")
     unit = match["unit"].lower() if match["unit"] in "kK" else match["unit"].upper()
     rate = Decimal(match["number"]) * UNITS_KBPS[unit]
     if rate != int(rate):
         raise ValueError(f"{text[:40]!r} is not a whole number of kbit/s")
-    return int(rate)
+    return checked(int(rate))
+
+
+def checked(rate_kbps: int) -> int:
+    """The rate; ValueError for 0, which the contract takes for no ceiling and its writer perhaps for no traffic."""
+    if rate_kbps == 0:
+        raise ValueError(f"0 is not a rate: write {NONE} for no ceiling")
+    return rate_kbps
 
 
 def format_rate(rate_kbps: int) -> str:

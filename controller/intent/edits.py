@@ -183,7 +183,9 @@ def _check_distinct(puts: Sequence[Resource], deletes: Iterable[str], path: str)
         if obj.name in seen:
             message = f"{obj.name} is also {seen[obj.name]}; name each object once"
             with _located(path, index, obj.name):
-                raise InvalidArgument("INVALID_FIELD", message, subject=obj.name, fields={"name": message})
+                raise InvalidArgument(
+                    "INVALID_FIELD", message, subject=obj.name, fields={f"{KINDS[type(obj)]}.name": message},
+                )
         seen[obj.name] = f"{path}[{index}]"
 
 

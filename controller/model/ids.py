@@ -38,18 +38,19 @@ def check_id(value: str, field: str) -> str:
     return value
 
 
-def kind_of(name: str) -> str:
-    """'tenants/a/networks/n' -> 'network'.  Raises InvalidArgument for anything that is not a full resource name."""
+def kind_of(name: str, field: str = "name") -> str:
+    """'tenants/a/networks/n' -> 'network'.  InvalidArgument naming `field` for what is no full resource name."""
     parts = name.split("/")
     collections = tuple(parts[::2])
     for kind, wanted in COLLECTIONS.items():
         if collections == wanted and len(parts) == 2 * len(wanted):
             for part in parts[1::2]:
-                check_id(part, "name")
+                check_id(part, field)
             return kind
     shown = name if len(name) <= 120 else name[:117] + "..."
     raise InvalidArgument(
-        "INVALID_NAME", f"{shown!r} is not a resource name like tenants/a/networks/n", fields={"name": "malformed"})
+        "INVALID_NAME", f"{field} {shown!r} is not a resource name like tenants/a/networks/n",
+        fields={field: "is not a resource name"})
 
 
 def check_name(name: str, kind: str, field: str = "name") -> str:

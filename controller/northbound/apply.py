@@ -59,6 +59,6 @@ def _objects(request: pb.ApplyRequest) -> tuple[list[Resource], dict[str, str]]:
         puts.append(KINDS[field].to_model(message, name, NEW, prefix))
         if message.etag:
             etags[name] = message.etag
-    for name in request.deletes:
-        kind_of(name)
+    for index, name in enumerate(request.deletes):
+        kind_of(name, f"deletes[{index}]")
     return puts, etags

@@ -44,6 +44,8 @@ MAX_ADDRESSES = 64
 MAX_PORT_NUMBER = 0xFFFFFEFF
 """OpenFlow's last number of a real port is OFPP_MAX, 0xffffff00, itself excluded."""
 LABEL_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What a terminal would obey instead of showing it: one tenant's text is read by others."""
 INTERFACE = re.compile(r"[!-.0-~]{1,15}")
 """Linux: at most 15 visible characters, and no '/'."""
 
@@ -101,6 +103,8 @@ def _meta(message: TenantMessage | NetworkMessage | SubnetMessage | PortMessage,
     if len(message.display_name) > MAX_DISPLAY_NAME_CHARS:
         what = f"has {len(message.display_name)} characters; at most {MAX_DISPLAY_NAME_CHARS} are allowed"
         raise _invalid("INVALID_FIELD", f"{prefix}.display_name", what)
+    if CONTROL.search(message.display_name):
+        raise _invalid("INVALID_FIELD", f"{prefix}.display_name", "has control characters")
     return replace(meta, display_name=message.display_name, labels=_labels(message.labels, f"{prefix}.labels"))
 
 
@@ -114,6 +118,8 @@ def _labels(labels: Mapping[str, str], field: str) -> Labels:
         if len(value) > MAX_LABEL_VALUE_CHARS:
             what = f"has {len(value)} characters; at most {MAX_LABEL_VALUE_CHARS} are allowed"
             raise _invalid("INVALID_LABELS", field, f"value of {key} {what}")
+        if CONTROL.search(value):
+            raise _invalid("INVALID_LABELS", field, f"value of {key} has control characters")
     return tuple(sorted(labels.items()))
 
 
@@ -171,12 +177,12 @@ def _cidr(text: str, family: type[N], field: str) -> N | None:
         cidr = family(text, strict=False)
     except ValueError:
         cidr = None
-    # ipaddress also reads netmasks and zones.
-    if cidr is None or "%" in text or (slash and not length.isdecimal()):
-        example = "10.0.0.0/24" if family is IPv4Network else "fd00:1::/64"
+    example = "10.0.0.0/24" if family is IPv4Network else "fd00:1::/64"
+    # ipaddress also reads netmasks, zones and /024.
+    if cidr is None or "%" in text or (slash and length != str(cidr.prefixlen)):
         raise _invalid("INVALID_CIDR", field, f"{_shown(text)} is not a CIDR like {example}")
     if not slash:
-        raise _invalid("INVALID_CIDR", field, f"{_shown(text)} has no prefix length: did you mean {cidr}?")
+        raise _invalid("INVALID_CIDR", field, f"{_shown(text)} has no prefix length: write it like {example}")
     if ip_address(address) != cidr.network_address:
         raise _invalid("INVALID_CIDR", field, f"{_shown(text)} has host bits set: did you mean {cidr}?")
     return cidr

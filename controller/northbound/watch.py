@@ -47,7 +47,7 @@ class WatchServicer(WatchServiceServicer):
         revision, boot_id = _start(request)
         prefix = request.parent
         if prefix:
-            kind_of(prefix)
+            kind_of(prefix, "parent")
         kinds = _kinds(request)
 
         def subscribe() -> Subscription:
@@ -60,7 +60,12 @@ class WatchServicer(WatchServiceServicer):
             )
 
         # It reads history from the store.
-        subscription = await loop.run_in_executor(None, subscribe)
+        subscribing = loop.run_in_executor(None, subscribe)
+        try:
+            subscription = await asyncio.shield(subscribing)
+        except asyncio.CancelledError:
+            subscribing.add_done_callback(_close_unread)
+            raise
         try:
             while True:
                 wake.clear()
@@ -71,6 +76,12 @@ class WatchServicer(WatchServiceServicer):
                     await wake.wait()
         finally:
             subscription.close()
+
+
+def _close_unread(subscribing: asyncio.Future[Subscription]) -> None:
+    """The client went while it subscribed: nobody will read what there is now."""
+    if not subscribing.cancelled() and subscribing.exception() is None:
+        subscribing.result().close()
 
 
 def _message(event: Event, boot_id: str) -> pb.WatchResponse:

@@ -5,8 +5,8 @@ What each kind reads, beside the features of its switch:
     switch_port  the switch port, its role, whether it is bound
     label        hops of that label, edge id                          reach    the choice, edge id
     tenant       the tenant, its slot here, whether it is present here
-    network      its subnets, slot and presence anywhere, edge ids, local port keys
-    flood        local port keys of the network
+    network      its subnets, slot and presence anywhere, edge ids, which local leaves hold a port
+    flood        port keys of one local leaf of the network, at most 64
     port         the port, its keys and place
     peer         the same, the edge id of its place, presence of the network here
 

@@ -27,7 +27,7 @@ from controller.pipeline.views import (
     find_bound_port,
     find_features,
     find_local_network,
-    local_keys,
+    leaf_keys,
     local_leaves,
     other_edges,
     present,
@@ -130,7 +130,7 @@ def compile_flood(world: World, dpid: int, name: str, leaf: int) -> Fragment | N
     features, network = find_features(world, dpid), find_local_network(world, dpid, name)
     if features is None or network is None:
         return None
-    keys = [key for key in local_keys(world, dpid, name) if tables.leaf_of(key) == leaf]
+    keys = leaf_keys(world, dpid, name, leaf)
     if not keys:
         return None
     draft = Draft(Kind.FLOOD, features)

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from immutables import Map
+
 from controller.fabric.graph import EndPoint, SwitchFeatures
 from controller.intent.addresses import gateway_mac
 from controller.model.ids import tenant_of
 from controller.model.network import Port
-from controller.pipeline import tables
 from controller.pipeline.world import World
 
 
@@ -94,16 +95,15 @@ def other_edges(world: World, dpid: int, network: str) -> Iterator[int]:
     return iter(sorted(edge_id for edge_id in ids if edge_id is not None))
 
 
-def local_keys(world: World, dpid: int, network: str) -> list[int]:
-    """Port keys of the network's ports on the switch, ascending."""
-    find = world.intent.keys.port_keys.get
-    names = world.placement.presence[network][dpid]
-    return sorted([key.key24 for name in names if (key := find(name)) is not None and key.dpid == dpid])
-
-
 def local_leaves(world: World, dpid: int, network: str) -> list[int]:
-    """Leaves of the local replication tree that hold a port."""
-    return sorted({tables.leaf_of(key) for key in local_keys(world, dpid, network)})
+    """Leaves of the local replication tree that hold a port, ascending."""
+    return sorted(world.placement.leaves.get((dpid, network), ()))
+
+
+def leaf_keys(world: World, dpid: int, network: str, leaf: int) -> list[int]:
+    """Port keys of the network's ports on the switch that belong to the leaf, ascending."""
+    leaves: Map[int, Map[int, None]] = world.placement.leaves.get((dpid, network), Map())
+    return sorted(leaves.get(leaf, ()))
 
 
 def mac_int(mac: str) -> int:

@@ -60,6 +60,10 @@ class Placement:
     """(dpid, tenant) -> number of bound ports"""
     networks_at: Map[int, Map[str, None]] = Map()
     """dpid -> networks present"""
+    keys: Map[str, int] = Map()
+    """bound port name -> its port key, as `leaves` has it"""
+    leaves: Map[tuple[int, str], Map[int, Map[int, None]]] = Map()
+    """(dpid, network) -> {leaf of the local replication tree: {port key: None}}"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

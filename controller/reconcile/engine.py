@@ -45,13 +45,15 @@ class Step:
     fabric: Change = NO_CHANGE
     labels: dict[int, EdgeLabels] = field(default_factory=dict)
     """labels of the edges (dpids) whose versions changed: to be kept before any target is handed out"""
+    failures: dict[FragmentKey, Exception] = field(default_factory=dict)
+    """fragments that could not be compiled, and could in the step before"""
 
     def then(self, later: Step) -> Step:
         """Both in one."""
         targets = {dpid: self.targets.get(dpid, {}) | later.targets.get(dpid, {})
                    for dpid in self.targets.keys() | later.targets.keys()}
         return Step(targets=targets, names=self.names | later.names, fabric=self.fabric | later.fabric,
-                    labels=self.labels | later.labels)
+                    labels=self.labels | later.labels, failures=self.failures | later.failures)
 
 
 class Engine:
@@ -61,6 +63,8 @@ class Engine:
         self.world = World(intent=Snapshot(), fabric=fabric)
         self.programs: dict[int, Program] = {}
         self.unbound: Map[str, Unbound] = Map()
+        self.failures: Map[FragmentKey, Exception] = Map()
+        """fragments that cannot be compiled, and why: a defect.  Of each the program holds what it held before"""
         self.labelling = labelling
         self._compiled = World(intent=Snapshot(), fabric=Fabric())
         self._bindings = Bindings()
@@ -103,7 +107,8 @@ class Engine:
 
     def confirm(self, dpid: int, epoch: int, refused: Iterable[FragmentKey], *, clean: bool) -> None:
         """A switch confirmed its target of `epoch`, except these fragments; `clean`: nothing old is left on it."""
-        labels = (key.subject for key in refused if key.kind == "label")
+        failed = [key for key in self.failures if key.dpid == dpid]
+        labels = (key.subject for key in (*refused, *failed) if key.kind == "label")
         refused_labels = frozenset((int(edge), version_of(int(number))) for edge, number in labels)
         self.labelling.confirm(dpid, epoch, refused_labels, clean=clean)
 
@@ -131,11 +136,6 @@ class Engine:
         self._compile(keys, step)
         return step
 
-    def audit(self, keys: Iterable[FragmentKey]) -> list[FragmentKey]:
-        """Of these, the fragments held otherwise than a fresh compile makes them.  Always empty, or a bug."""
-        held = ((key, self.programs.get(key.dpid, Map()).get(key)) for key in keys)
-        return [key for key, fragment in held if compile_fragment(self.world, key) != fragment]
-
     def _all_keys(self) -> set[FragmentKey]:
         """Every fragment that is held or may exist."""
         held = {key for program in self.programs.values() for key in program}
@@ -153,11 +153,15 @@ class Engine:
         for name, binding in rebound.items():
             unbound = unbound.delete(name) if name in unbound else unbound
             if isinstance(binding, EndPoint):
-                placement = place(placement, name, binding)
+                placement = self._place(placement, name, binding)
                 continue
             placement = displace(placement, name)
             if binding is not None:
                 unbound = unbound.set(name, binding)
+        # One that went and came back between two steps is bound where it was, but has another key.
+        for name in ports.keys() - rebound.keys():
+            if (at := placement.at.get(name)) is not None:
+                placement = self._place(placement, name, at)
         self.unbound = unbound
         self.world = replace(self.world, placement=placement)
         left |= {before[name] for name in rebound if name in before}
@@ -165,6 +169,11 @@ class Engine:
         if left != taken:
             self.observe(PortsBound(added=frozenset(taken - left), removed=frozenset(left - taken)))
         return set(rebound)
+
+    def _place(self, placement: Placement, name: str, at: EndPoint) -> Placement:
+        key = self.world.intent.keys.port_key(name)
+        assert key is not None  # whatever is bound is attached, and a key comes with the attachment
+        return place(placement, name, at, key.key24)
 
     def _between(self, pairs: set[Pair]) -> set[str]:
         """The ports of networks that are on both switches of a pair: they can reach each other now, or no longer."""
@@ -198,17 +207,39 @@ class Engine:
 
     def _compile(self, keys: Iterable[FragmentKey], step: Step) -> None:
         """Compile these fragments; what differs from the programs goes into both them and the step's targets."""
-        compiled = ((key, compile_fragment(self.world, key)) for key in sorted(keys))
-        # All of them before the first is taken over: a step that fails has changed no program.
-        differing = [(key, new) for key, new in compiled if new != self.programs.get(key.dpid, _EMPTY).get(key)]
-        for key, fragment in differing:
+        for key in sorted(keys):
             program = self.programs.get(key.dpid, _EMPTY)
-            self.programs[key.dpid] = program.delete(key) if fragment is None else program.set(key, fragment)
-            step.targets.setdefault(key.dpid, {})[key] = fragment
-            if key.kind in _OF_INTENT:
-                step.names.add(str(key.subject[0]))
+            try:
+                fragment = compile_fragment(self.world, key)
+            except Exception as error:  # noqa: BLE001  # kept and logged; others go on
+                self._fail(key, error, step)
+                continue
+            if key in self.failures:
+                self.failures = self.failures.delete(key)
+                _touch(step, key)
+            if fragment != program.get(key):
+                self.programs[key.dpid] = program.delete(key) if fragment is None else program.set(key, fragment)
+                step.targets.setdefault(key.dpid, {})[key] = fragment
+                _touch(step, key)
         for dpid in step.targets.keys() - self.world.fabric.switches.keys():
             del self.programs[dpid], step.targets[dpid]
+
+    def _fail(self, key: FragmentKey, error: Exception, step: Step) -> None:
+        if key not in self.failures:
+            step.failures[key] = error
+        self.failures = self.failures.set(key, error)
+        _touch(step, key)
+
+
+def object_of(key: FragmentKey) -> str | None:
+    """The object of intent that a fragment is about, if it is about one."""
+    return str(key.subject[0]) if key.kind in _OF_INTENT else None
+
+
+def _touch(step: Step, key: FragmentKey) -> None:
+    name = object_of(key)
+    if name is not None:
+        step.names.add(name)
 
 
 def _is_port(name: str) -> bool:

@@ -262,6 +262,9 @@ class Loop:
         self._next_try = None
         for alarm in outcome.alarms:
             log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)
+        for key, failure in outcome.failures.items():
+            log.error("compile_failed", switch=format_dpid(key.dpid), fragment=key.kind, subject=key.subject,
+                      exc_info=failure)
         self._hand_out(outcome)
         self._release(outcome)
         if self.fabric() is not before:

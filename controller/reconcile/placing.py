@@ -11,17 +11,19 @@ from immutables import Map
 
 from controller.fabric.ports import EndPoint
 from controller.model.ids import network_of, tenant_of
+from controller.pipeline.tables import leaf_of
 from controller.pipeline.world import Placement
 
 
-def place(placement: Placement, port: str, at: EndPoint) -> Placement:
-    """The port is bound at this switch port (and no longer where it was before)."""
-    if placement.at.get(port) == at:
+def place(placement: Placement, port: str, at: EndPoint, key24: int) -> Placement:
+    """The port is bound at this switch port with this key (and no longer where, or with which, it was before)."""
+    if placement.at.get(port) == at and placement.keys[port] == key24:
         return placement
     if port in placement.at:
         placement = displace(placement, port)
     network, tenant, dpid = network_of(port), tenant_of(port), at.dpid
     edges = placement.presence.get(network, Map())
+    leaves, leaf = placement.leaves.get((dpid, network), Map()), leaf_of(key24)
     return replace(
         placement,
         at=placement.at.set(port, at),
@@ -29,6 +31,8 @@ def place(placement: Placement, port: str, at: EndPoint) -> Placement:
         presence=placement.presence.set(network, edges.set(dpid, edges.get(dpid, Map()).set(port, None))),
         tenants=placement.tenants.set((dpid, tenant), placement.tenants.get((dpid, tenant), 0) + 1),
         networks_at=placement.networks_at.set(dpid, placement.networks_at.get(dpid, Map()).set(network, None)),
+        keys=placement.keys.set(port, key24),
+        leaves=placement.leaves.set((dpid, network), leaves.set(leaf, leaves.get(leaf, Map()).set(key24, None))),
     )
 
 
@@ -45,6 +49,8 @@ def displace(placement: Placement, port: str) -> Placement:
     else:
         presence = _drop(presence, network, dpid)
         networks_at = _drop(networks_at, dpid, network)
+    key24 = placement.keys[port]
+    leaves = _drop(placement.leaves[dpid, network], leaf_of(key24), key24)
     left = placement.tenants[dpid, tenant] - 1
     tenants = placement.tenants
     return replace(
@@ -54,10 +60,16 @@ def displace(placement: Placement, port: str) -> Placement:
         presence=presence,
         tenants=tenants.set((dpid, tenant), left) if left else tenants.delete((dpid, tenant)),
         networks_at=networks_at,
+        keys=placement.keys.delete(port),
+        leaves=_put(placement.leaves, (dpid, network), leaves),
     )
 
 
 def _drop(outer: Map, key: object, inner_key: object) -> Map:  # type: ignore[type-arg]
     """Without outer[key][inner_key], and without outer[key] once that is empty."""
-    inner = outer[key].delete(inner_key)
+    return _put(outer, key, outer[key].delete(inner_key))
+
+
+def _put(outer: Map, key: object, inner: Map) -> Map:  # type: ignore[type-arg]
+    """With `inner` there, or with nothing if it is empty."""
     return outer.set(key, inner) if inner else outer.delete(key)

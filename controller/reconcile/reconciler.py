@@ -22,7 +22,7 @@ from controller.fabric.observed import Alarm, Change
 from controller.intent.snapshot import Snapshot
 from controller.model.errors import FailedPrecondition
 from controller.pipeline.world import Fragment, FragmentKey
-from controller.reconcile.engine import Engine, Step
+from controller.reconcile.engine import Engine, Step, object_of
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.labelling import Labelling
 from controller.reconcile.partition import cut_off
@@ -46,6 +46,8 @@ class Outcome:
     closed: tuple[Record, ...]
     """epochs that every switch confirmed: whoever waits for them can go on"""
     alarms: tuple[Alarm, ...]
+    failures: Mapping[FragmentKey, Exception]
+    """fragments that could not be compiled and keep their old program, as of this step: a defect"""
     not_kept: StoreFailed | None
     """why what was observed is not durable; forwarding goes on, and the next step tries again"""
 
@@ -85,9 +87,10 @@ class Reconciler:
 
     def confirm(self, dpid: int, epoch: int, refused: Mapping[FragmentKey, str], *, clean: bool) -> None:
         """A switch holds its target of `epoch` but for what it refused; if `clean`, and nothing else."""
+        clean = clean and all(key.dpid != dpid for key in self.engine.failures)  # what failed to compile is of before
         self.engine.confirm(dpid, epoch, refused, clean=clean)
         before = self._refused.pop(dpid, {})
-        texts = {str(key.subject[0]): text for key, text in refused.items() if key.subject}
+        texts = {name: text for key, text in refused.items() if (name := object_of(key)) is not None}
         if texts:
             self._refused[dpid] = texts
         self._to_tell |= self.ledger.confirm(dpid, epoch, clean=clean) | before.keys() | texts.keys()
@@ -169,15 +172,23 @@ class Reconciler:
         closed = tuple(ledger.close())
         self.view = View(
             world=world, unbound=self.engine.unbound, changed=self._changed, refused=by_name(self._refused),
-            plans=self.engine.labelling.plans,
+            uncompiled=by_name(self._uncompiled()), plans=self.engine.labelling.plans,
             confirmed=Map({dpid: ledger.covered(dpid) for dpid in world.fabric.switches}),
             reached=Map({dpid: ledger.reached(dpid) for dpid in world.fabric.switches}),
         )
         names, self._to_tell = frozenset(self._to_tell), set()
         return Outcome(
             epoch=ledger.epoch, targets=step.targets, names=names, closed=closed, alarms=step.fabric.alarms,
-            not_kept=not_kept,
+            failures=step.failures, not_kept=not_kept,
         )
+
+    def _uncompiled(self) -> dict[int, dict[str, str]]:
+        """dpid -> {object: why a part of it could not be compiled}."""
+        texts: dict[int, dict[str, str]] = {}
+        for key, error in self.engine.failures.items():
+            if (name := object_of(key)) is not None:
+                texts.setdefault(key.dpid, {})[name] = f"{type(error).__name__}: {error}"
+        return texts
 
 
 def _is_about_labels(changes: Changes) -> bool:

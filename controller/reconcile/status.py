@@ -25,6 +25,8 @@ from controller.model.status import Condition, State, Status, SwitchSync
 from controller.model.tenancy import Tenant
 from controller.pipeline.world import World
 
+_DEGRADING = frozenset({"NO_PATH", "FLOW_REFUSED", "COMPILE_FAILED"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
@@ -41,6 +43,8 @@ class View:
     """edge (dpid) -> the tree toward it: whoever is not in it has no path there, whatever label it still writes"""
     refused: Map[str, Map[int, str]] = Map()
     """object name -> {dpid: what the switch refused}"""
+    uncompiled: Map[str, Map[int, str]] = Map()
+    """object name -> {dpid: why a part of it could not be compiled, so that the switch keeps the old}"""
     reached: Map[int, int] = Map()
     """dpid -> generation confirmed"""
 
@@ -76,10 +80,9 @@ class View:
             switches = ", ".join(format_dpid(d) for d in cut_off)
             message = f"no usable path between this port's switch and {switches}"
             conditions.append(Condition(reason="NO_PATH", message=message, switches=cut_off))
-        refusals = self.refused.get(name, Map())
-        conditions += [Condition(reason="FLOW_REFUSED", message=f"switch {format_dpid(dpid)}: {text}", switches=(dpid,))
-                       for dpid, text in sorted(refusals.items())]
-        state = State.DEGRADED if refusals or any(c.reason == "NO_PATH" for c in conditions) else State.ACTIVE
+        conditions += _by_switch("FLOW_REFUSED", self.refused.get(name, Map()))
+        conditions += _by_switch("COMPILE_FAILED", self.uncompiled.get(name, Map()))
+        state = State.DEGRADED if any(c.reason in _DEGRADING for c in conditions) else State.ACTIVE
         if lagging:
             state = State.PENDING
         conditions += self._limits(obj)
@@ -124,6 +127,11 @@ class View:
 
     def _edges_of(self, obj: Tenant | Port) -> tuple[int, ...]:
         return (self.world.placement.at[obj.name].dpid,) if isinstance(obj, Port) else self.needs(obj.name)
+
+
+def _by_switch(reason: str, texts: Mapping[int, str]) -> list[Condition]:
+    return [Condition(reason=reason, message=f"switch {format_dpid(dpid)}: {text}", switches=(dpid,))
+            for dpid, text in sorted(texts.items())]
 
 
 Waiter = Future[tuple[int, ...]]

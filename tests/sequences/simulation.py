@@ -26,9 +26,10 @@ from controller.intent.snapshot import EMPTY, Resource, Snapshot
 from controller.model.ids import network_of
 from controller.openflow.entries import Flow, is_ours
 from controller.pipeline.compiler import all_fragments, compile_fragment
-from controller.pipeline.world import Fragment, FragmentKey
+from controller.pipeline.world import Fragment, FragmentKey, Placement
 from controller.reconcile.datapath import FrameError, ReadBack
 from controller.reconcile.keeper import Keeper
+from controller.reconcile.placing import place
 from controller.reconcile.plan import Mark, Step
 from controller.reconcile.reconciler import Outcome, Reconciler
 from controller.reconcile.session import Session
@@ -328,12 +329,16 @@ class Simulation:
         return bound | self.ambiguous.get(at, {}).keys()
 
     def check_programs(self) -> None:
-        """Incremental equals full, byte for byte: nothing other, nothing missing, nothing more."""
+        """Incremental equals full, byte for byte: nothing other, nothing missing, nothing more.  Placement, too."""
         engine = self.reconciler.engine
+        intent, placement = engine.world.intent, Placement()
+        for name, at in engine.world.placement.at.items():
+            placement = place(placement, name, at, intent.keys.port_keys[name].key24)
+        assert engine.world.placement == placement
         fresh = all_fragments(engine.world)
-        assert engine.audit(fresh) == []
-        held = {key for program in engine.programs.values() for key in program}
-        assert held == set(fresh), held ^ set(fresh)
+        held = {key: fragment for program in engine.programs.values() for key, fragment in program.items()}
+        assert held.keys() == set(fresh), held.keys() ^ set(fresh)
+        assert [key for key in fresh if held[key] != compile_fragment(engine.world, key)] == []
 
     def check_installed(self, dpids: Iterable[int] | None = None) -> None:
         """Every switch holds what a compile from scratch of this world makes, and nothing else of ours."""

@@ -221,3 +221,16 @@ def test_incremental_equals_full_after_every_step(acts: list[tuple[Act, int, int
         sim.settle()
         sim.check_installed()
         assert reach(sim) <= expected_reach(sim.placed)
+
+
+def test_port_that_went_and_came_back_between_two_steps_has_its_new_key_everywhere() -> None:
+    """It stands where it stood and is bound as it was, but its number is another one: the copies of floods, too."""
+    course = Course()
+    sim, name = course.sim, port_name("red", "a")
+    before = sim.intent.keys.port_keys[name]
+    sim.apply((), [name])
+    sim.apply([port("red", "a", (11, 3))])
+    assert sim.intent.keys.port_keys[name].key24 != before.key24
+    sim.settle()
+    sim.check_installed()
+    assert reach(sim) <= expected_reach(sim.placed)

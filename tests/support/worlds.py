@@ -159,7 +159,9 @@ class Lab:
     # -- bindings
 
     def bind(self, name: str, at: EndPoint) -> None:
-        self.placement = place(self.placement, name, at)
+        key = self.intent.keys.port_key(name)
+        assert key is not None
+        self.placement = place(self.placement, name, at, key.key24)
         self._ports.add(name)
         self.observe(PortsBound(added=frozenset({at})))
 

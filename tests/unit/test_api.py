@@ -275,6 +275,24 @@ def test_bad_requests_are_refused(network: Client, reason: str, call: Callable[[
     assert network.server_info().revision == before
 
 
+@pytest.mark.parametrize(
+    ("field", "call"),
+    [
+        ("deletes[1]", lambda c: c.apply([], deletes=[f"{PORTS}/p", "blue"])),
+        ("deletes[0]", lambda c: c.apply([], deletes=["tenants/Blue"])),
+        ("parent", lambda c: next(c.watch("blue"))),
+        ("parent", lambda c: next(c.watch("tenants/Blue"))),
+        ("resources[1].port.name", lambda c: c.apply([port("p2"), port("p2")])),
+        ("requests[1].port.name", lambda c: c.ports.batch_create(NETWORK, [port("p2"), port("p2")])),
+    ],
+)
+def test_refusal_names_the_field_as_it_is_in_the_request(
+    network: Client, field: str, call: Callable[[Client], object]
+) -> None:
+    """Not only the name that is wrong."""
+    assert list(refusal(lambda: call(network)).fields) == [field]
+
+
 def test_quota_is_kept(network: Client) -> None:
     """RESOURCE_EXHAUSTED once a tenant has what it may have."""
     network.tenants.update(Tenant(name=TENANT, quota=Quota(ports=1)), ["quota.ports"])

@@ -313,7 +313,7 @@ class DeleteResponse(_message.Message):
     revision: _builtins.int
     """The revision at which the resource was gone from intent."""
     reconciling: _builtins.bool
-    """True while switches may still hold parts of it.  With `wait` that is so only if the time ran out."""
+    """With `wait`: true if the time ran out first, so that switches may still hold parts of it."""
     @_builtins.property
     def lagging_switches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """With `wait`: the switches that have not confirmed, as resource names."""

@@ -146,6 +146,7 @@ def test_documents_are_read_as_they_were_printed(capsys: pytest.CaptureFixture[s
         (port("state: ACTIVE"), "m.yaml:5: unknown key 'state' in spec: known are "),
         (port("qqqq: 1"), "known are addresses, attachment, bandwidth, mac_address, subnet"),
         (port("subnet: s1\nsubnet: s2"), "m.yaml:6: key 'subnet' is there twice in spec"),
+        (port("bandwidth: {ceiling_out: 0}"), "spec.bandwidth.ceiling_out: 0 is not a rate: write none"),
         (port("bandwidth: {ceiling_out: fast}"), "spec.bandwidth.ceiling_out: 'fast' is not a rate"),
         (port("bandwidth: {burst_ms: 1.5}"), "spec.bandwidth.burst_ms: '1.5' must be a whole number"),
         (port("bandwidth: {burst_ms: 99999999999}"), "spec.bandwidth.burst_ms: "),

@@ -31,7 +31,6 @@ from apps.cli.rates import format_rate, parse_rate
         (" 1g ", 1_000_000),
         ("400Gbps", 400_000_000),
         ("none", 0),
-        ("0", 0),
     ],
 )
 def test_rate_is_read_as_written(text: str, rate_kbps: int) -> None:
@@ -47,6 +46,13 @@ def test_rate_is_read_as_written(text: str, rate_kbps: int) -> None:
 def test_rate_without_a_sure_meaning_is_refused(text: str) -> None:
     """No unit, bytes, fractions of a kbit/s."""
     with pytest.raises(ValueError):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0M", "0.0Gbps"])
+def test_rate_of_zero_is_refused(text: str) -> None:
+    """It could mean that nothing is limited, or that nothing passes."""
+    with pytest.raises(ValueError, match="write none for no ceiling"):
         parse_rate(text)
 
 

@@ -58,6 +58,7 @@ def refusal(make: Callable[[], object]) -> PliantError:
         ({"ipv4_cidr": "10.0.0/24"}, "INVALID_CIDR", "ipv4_cidr"),
         ({"ipv4_cidr": "010.0.0.0/24"}, "INVALID_CIDR", "ipv4_cidr"),
         ({"ipv4_cidr": " 10.0.0.0/24"}, "INVALID_CIDR", "ipv4_cidr"),
+        ({"ipv4_cidr": "10.0.0.0/024"}, "INVALID_CIDR", "ipv4_cidr"),
         ({"ipv4_cidr": "fd00::/64"}, "INVALID_CIDR", "ipv4_cidr"),
         ({"ipv4_cidr": "x" * 100_000}, "INVALID_CIDR", "ipv4_cidr"),
         ({"ipv6_cidr": "10.0.0.0/24"}, "INVALID_CIDR", "ipv6_cidr"),
@@ -196,6 +197,7 @@ def test_network_refuses_any_policy() -> None:
         ({"k": "v" * 257}, "257 characters"),
         ({"k": "v" * 100_000}, "100000 characters"),
         ({"k" * 100_000: "v"}, "key"),
+        ({"k": "two\nlines"}, "control characters"),
     ],
     ids=lambda value: None if isinstance(value, dict) else value,
 )
@@ -218,6 +220,13 @@ def test_display_name_is_bounded() -> None:
     """200 characters are enough for a name."""
     assert to_tenant(display_name="é" * 200).meta.display_name == "é" * 200
     error = refusal(lambda: to_tenant(display_name="x" * 201))
+    assert (error.reason, list(error.fields)) == ("INVALID_FIELD", ["tenant.display_name"])
+
+
+@pytest.mark.parametrize("control", ["\x00", "\n", "\x1b[31m", "\x7f", "\x9b31m"])
+def test_display_name_holds_nothing_that_a_terminal_obeys(control: str) -> None:
+    """One tenant's text is read by others, by operators above all."""
+    error = refusal(lambda: to_tenant(display_name=f"blue{control}"))
     assert (error.reason, list(error.fields)) == ("INVALID_FIELD", ["tenant.display_name"])
 
 
