@@ -32,12 +32,18 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "get": Entry("get", "List resources, or show some of them."),
         "describe": Entry("get", "Show all there is to know of resources."),
         "wait": Entry("wait", "Wait until resources are in a state, or gone."),
+        "path": Entry("path", "Show how frames go from one port or switch to another."),
+        "export": Entry("export", "Write the topology as a document for other tools."),
     },
     "Change": {
         "create": Entry("create", "Create a tenant, network, subnet or port."),
-        "set": Entry("set", "Change bandwidth, labels and attachments."),
+        "set": Entry("set", "Change bandwidth, labels, attachments, and what is declared of the fabric."),
         "delete": Entry("apply", "Delete resources."),
         "apply": Entry("apply", "Make everything in manifests exist as they say: all of it, or none."),
+    },
+    "Operate": {
+        "drain": Entry("drain", "Take links or switches out of use, with no frame lost."),
+        "undrain": Entry("drain", "Use drained links or switches again."),
     },
     "Lab and help": {
         "lab": Entry("lab", "Work with a Mininet that runs on this machine."),

@@ -49,6 +49,8 @@ _NEXT = {
     "ATTACHMENT_IS_FABRIC": "pliant get links shows it; if it is wrong: pliant set switch DPID --role INTERFACE=EDGE",
     "ETAG_MISMATCH": "read it again with pliant get -o yaml, and repeat the change",
     "QUOTA_EXCEEDED": "pliant set tenant NAME --max-ports N (--max-networks, --max-subnets) raises it",
+    "WOULD_PARTITION": "pliant path A B shows what other paths there are; --force does it all the same",
+    "PORT_NOT_BOUND": "pliant describe port NAME says why",
     "SWITCH_CONNECTED": "take its controller away first: ovs-vsctl del-controller BRIDGE",
     "UNAUTHENTICATED": "give --token-file with the file `token` of the controller's state directory",
 }

@@ -36,6 +36,7 @@ def get(
     pliant get ports -t red -n net1 -o wide
     pliant get port/web-1 -t red -n net1 -o yaml
     pliant get ports -w --tenant red
+    pliant get links -w
     """
     scope = Scope(tenant=tenant, network=network)
     targets = find_targets(what, scope)
@@ -44,15 +45,21 @@ def get(
     if watch:
         _watch(session.client, targets, scope, format_)
         return
-    messages = [message for kind, name in targets for message in fetch(session.client, kind, name, scope, filter_)]
+    usage = format_ == "wide"
+    messages = [
+        message for kind, name in targets
+        for message in fetch(session.client, kind, name, scope, filter_, usage=usage)
+    ]
     if not messages and format_ in ("table", "wide"):
         say(f"no {' and no '.join(dict.fromkeys(kind.plural for kind, _ in targets))} found")
         return
     print_messages(messages, format_, one=len(targets) == 1 and bool(targets[0][1]))
 
 
-def fetch(client: Client, kind: Kind, name: str, scope: Scope, filter_: str = "") -> list[Any]:
-    """The one of that name, or without a name all of the kind within the scope."""
+def fetch(
+    client: Client, kind: Kind, name: str, scope: Scope, filter_: str = "", *, usage: bool = False
+) -> list[Any]:
+    """The one of that name, or without a name all of the kind within the scope; `usage`: also what links carry."""
     if kind.name == "drop":
         if filter_:
             raise click.UsageError("drops take no --filter: say -t TENANT")
@@ -60,6 +67,8 @@ def fetch(client: Client, kind: Kind, name: str, scope: Scope, filter_: str = ""
     collection = getattr(client, kind.plural)
     if name:
         return [collection.get(name)]
+    if kind.name == "link":
+        return list(client.links.list(filter=filter_, usage=usage))
     if not kind.owned:
         return list(collection.list(filter=filter_))
     if kind.name == "tenant" and scope.tenant:
@@ -130,22 +139,32 @@ def _watch(client: Client, targets: Sequence[tuple[Kind, str]], scope: Scope, fo
 
     kinds = list(dict.fromkeys(kind for kind, _ in targets))
     for kind in kinds:
-        if not kind.owned:
-            raise click.UsageError(f"{kind.plural} cannot be watched: only tenants, networks, subnets and ports can")
+        if not kind.collections:
+            raise click.UsageError(f"{kind.plural} cannot be watched")
+        if not kind.owned and (scope.tenant or scope.network):
+            raise click.UsageError(f"{kind.plural} are of no tenant: leave out -t and -n")
     names = {name for _, name in targets if name}
     if format_ in ("table", "wide") and len(kinds) > 1:
         raise click.UsageError("watch one kind as a table, or several with -o json, yaml or name")
     numbers = [watch_pb2.Kind.Value(f"KIND_{kind.name.upper()}") for kind in kinds]
-    with client.watch(_above(names, scope), kinds=numbers) as events:
+    above = _above(names, scope) if all(kind.owned for kind in kinds) else ""
+    with client.watch(above, kinds=numbers, usage=True) as events:
         printer = _Printer(kinds[0], format_)
         for event in events:
-            field = event.resource.WhichOneof("kind")
+            message = _about(event)
             if event.type == watch_pb2.EVENT_TYPE_SYNCED:
                 printer.synced()
-            elif field is not None:
-                message = getattr(event.resource, field)
-                if _within(message.name, names, scope):
-                    printer.changed(message, deleted=event.type == watch_pb2.EVENT_TYPE_DELETED)
+            elif message is not None and _within(message.name, names, scope):
+                printer.changed(message, deleted=event.type == watch_pb2.EVENT_TYPE_DELETED)
+
+
+def _about(event: Any) -> Any:
+    """The object that an event is about; None if it is about none."""
+    field = next((each for each in ("switch", "link") if event.HasField(each)), None)
+    if field is not None:
+        return getattr(event, field)
+    field = event.resource.WhichOneof("kind")
+    return getattr(event.resource, field) if field else None
 
 
 def _above(names: set[str], scope: Scope) -> str:
@@ -160,7 +179,7 @@ def _above(names: set[str], scope: Scope) -> str:
 def _within(name: str, names: set[str], scope: Scope) -> bool:
     if names:
         return name in names
-    ids = name.split("/")[1::2]
+    ids = name.split("/")[1::2]  # of a switch or link there is no scope
     return (not scope.tenant or ids[0] == scope.tenant) and (
         not scope.network or len(ids) == 1 or ids[1] == scope.network
     )
@@ -171,12 +190,14 @@ class _Printer:
 
     def __init__(self, kind: Kind, format_: str) -> None:
         self._format = format_
-        self._table = Table(tables.columns(kind.title, wide=format_ == "wide"))
+        self._table = Table(tables.columns(kind.title, wide=format_ == "wide", live=True))
+        self._shown: dict[str, str] = {}
         self._first: list[Any] | None = []
 
     def synced(self) -> None:
         if self._first is not None and self._format in ("table", "wide"):
             print_lines(self._table.lines(self._first))
+            self._shown = {message.name: self._row(message) for message in self._first}
         self._first = None
 
     def changed(self, message: Any, *, deleted: bool) -> None:
@@ -188,8 +209,12 @@ class _Printer:
             click.echo(f"{name_of(message)} deleted")
         elif self._first is not None:
             self._first.append(message)
-        else:
-            print_lines(self._table.lines([message], head=False))
+        elif self._shown.get(message.name) != (row := self._row(message)):
+            self._shown[message.name] = row
+            print_lines([row])
+
+    def _row(self, message: Any) -> str:
+        return self._table.lines([message], head=False)[0]
 
     def _document(self, extra: dict[str, Any], message: Any) -> None:
         import json

@@ -29,7 +29,7 @@ class Kind:
 
     @property
     def owned(self) -> bool:
-        """Whether it is a tenant's, and so can be created, applied and watched."""
+        """Whether it is a tenant's, and so can be created and applied."""
         return self.collections[:1] == ("tenants",)
 
 
@@ -43,8 +43,9 @@ KINDS = (
     Kind(name="port", plural="ports", short="po", title="Port", collections=("tenants", "networks", "ports"),
          verbs="get,describe,wait,create,set,delete,apply"),
     Kind(name="switch", plural="switches", short="sw", title="Switch", collections=("switches",),
-         verbs="get,describe,set,delete"),
-    Kind(name="link", plural="links", short="ln", title="Link", collections=("links",), verbs="get,describe,set"),
+         verbs="get,describe,set,delete,drain"),
+    Kind(name="link", plural="links", short="ln", title="Link", collections=("links",),
+         verbs="get,describe,set,drain"),
     Kind(name="drop", plural="drops", short="dr", title="DropCount", collections=(), verbs="get"),
 )
 OWNED = tuple(kind for kind in KINDS if kind.owned)

@@ -26,11 +26,15 @@ output_option = click.option(
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A heading, and the text of a message under it; `wide` shows only with -o wide."""
+    """A heading, and the text of a message under it.
+
+    `wide` shows only with -o wide; `live`, too, and in a watch.
+    """
 
     title: str
     cell: Callable[[Any], str]
     wide: bool = False
+    live: bool = False
 
 
 @dataclass(slots=True)

@@ -38,3 +38,9 @@ def format_rate(rate_kbps: int) -> str:
         return "-"
     prefix, unit = next((item for item in UNITS_KBPS.items() if rate_kbps >= item[1]), ("k", 1))
     return f"{Decimal(rate_kbps) / unit:f} {prefix}bit/s"
+
+
+def format_load(rate_kbps: int) -> str:
+    """A measured rate, with three digits: '12.3 Mbit/s'."""
+    prefix, unit = next((item for item in UNITS_KBPS.items() if rate_kbps >= item[1]), ("k", 1))
+    return f"{float(f'{rate_kbps / unit:.3g}'):g} {prefix}bit/s"

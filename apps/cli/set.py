@@ -45,7 +45,7 @@ how_options = options(wait_options, dry_run_option)
 
 @click.group("set")
 def set_() -> None:
-    """Change bandwidth, labels and attachments."""
+    """Change bandwidth, labels, attachments, and what is declared of the fabric."""
 
 
 @set_.command()
@@ -124,15 +124,25 @@ def port(
 @set_.command()
 @click.argument("dpid")
 @click.option(
-    "--role", "roles", type=Pair(removable=True), multiple=True, required=True, metavar="INTERFACE=ROLE",
+    "--role", "roles", type=Pair(removable=True), multiple=True, metavar="INTERFACE=ROLE",
     help="EDGE, FABRIC or AUTO; INTERFACE- withdraws what was declared.  May be repeated.",
 )
+@click.option("--zone", metavar="ZONE", help="Where it is, for path policies; none takes it away.")
 @click.pass_obj
-def switch(session: Session, dpid: str, roles: tuple[tuple[str, str | None], ...]) -> None:
-    """Declare who is behind interfaces of a switch."""
-    known = [role.removeprefix("PORT_ROLE_") for role in PortRole.keys()[1:]]
+def switch(session: Session, dpid: str, roles: tuple[tuple[str, str | None], ...], zone: str | None) -> None:
+    """Declare who is behind interfaces of a switch, and its zone."""
     name, switches = full_name(kind_of("Switch"), dpid, scope_of({})), session.client.switches
-    declared = dict(switches.get(name).declared_roles)
+    mask = ["declared_roles"] * bool(roles) + ["zone"] * (zone is not None)
+    if not mask:
+        raise click.UsageError("nothing to change: see pliant set switch --help")
+    declared = _roles(dict(switches.get(name).declared_roles), roles)
+    switches.update(Switch(name=name, declared_roles=declared, zone="" if zone == "none" else zone or ""), mask)
+    click.echo(f"switch/{dpid} configured")
+
+
+def _roles(declared: dict[str, Any], roles: tuple[tuple[str, str | None], ...]) -> dict[str, Any]:
+    """What was declared, changed."""
+    known = [role.removeprefix("PORT_ROLE_") for role in PortRole.keys()[1:]]
     for interface, role in roles:
         if role is None:
             declared.pop(interface, None)
@@ -140,19 +150,40 @@ def switch(session: Session, dpid: str, roles: tuple[tuple[str, str | None], ...
             declared[interface] = PortRole.Value(f"PORT_ROLE_{role.upper()}")
         else:
             raise click.BadParameter(f"{role!r} must be one of {', '.join(known)}", param_hint="--role")
-    switches.update(Switch(name=name, declared_roles=declared), ["declared_roles"])
-    click.echo(f"switch/{dpid} configured")
+    return declared
 
 
 @set_.command()
 @click.argument("link")
-@click.option("--capacity", type=Rate(), required=True, metavar="RATE", help="None takes its speed.")
+@click.option("--capacity", type=Rate(), metavar="RATE", help="What it carries; none takes its speed.")
+@click.option("--cost", type=int, metavar="N", help="Paths of the least cost are taken; 1 is what every link has.")
+@click.option("--latency", metavar="TIME", help="Like 300us or 1.5ms; none is not known.")
 @click.pass_obj
-def link(session: Session, link: str, capacity: int) -> None:
-    """Declare the capacity of a link, named DPID-PORT_NUMBER after its source."""
+def link(session: Session, link: str, capacity: int | None, cost: int | None, latency: str | None) -> None:
+    """Declare capacity, cost and latency of a link, named DPID-PORT_NUMBER after its source.
+
+    Each direction is a link of its own.
+    """
     name = full_name(kind_of("Link"), link, scope_of({}))
-    session.client.links.update(Link(name=name, capacity_override_kbps=capacity), ["capacity_override_kbps"])
+    fields = {"capacity_override_kbps": capacity, "cost": cost, "latency_us": latency}
+    mask = [field for field, value in fields.items() if value is not None]
+    if not mask:
+        raise click.UsageError("nothing to change: see pliant set link --help")
+    if cost == 0:
+        raise click.BadParameter("the least cost is 1", param_hint="--cost")
+    message = Link(name=name, capacity_override_kbps=capacity or 0, cost=cost or 1)
+    if latency is not None and latency != "none":
+        message.latency_us = _latency_us(latency)
+    session.client.links.update(message, mask)
     click.echo(f"link/{link} configured")
+
+
+def _latency_us(text: str) -> int:
+    for unit, size_us in (("us", 1), ("ms", 1_000)):
+        number = text.removesuffix(unit).strip()
+        if text.endswith(unit) and number.replace(".", "", 1).isdigit() and number.isascii():
+            return round(float(number) * size_us)
+    raise click.BadParameter(f"{text[:40]!r} is no latency: write 300us or 1.5ms", param_hint="--latency")
 
 
 def _set_inside(message: Any, field: str, values: dict[str, int], given: dict[str, Any]) -> None:

@@ -6,18 +6,18 @@ import time
 from typing import Any
 
 from pliant.v1.common_pb2 import State
-from pliant.v1.fabric_pb2 import PORT_ROLE_EDGE, PORT_ROLE_FABRIC
+from pliant.v1.fabric_pb2 import PORT_ROLE_EDGE, PORT_ROLE_FABRIC, LinkState
 
 from apps.cli.kinds import last_id
 from apps.cli.output import Column
-from apps.cli.rates import format_rate
+from apps.cli.rates import format_load, format_rate
 
 _AGE_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"))
 
 
-def columns(title: str, *, wide: bool = False) -> list[Column]:
-    """The columns of the kind whose message is called that."""
-    return [column for column in _COLUMNS[title] if wide or not column.wide]
+def columns(title: str, *, wide: bool = False, live: bool = False) -> list[Column]:
+    """The columns of the kind whose message is called that; `live` are those that are for a watch."""
+    return [each for each in _COLUMNS[title] if wide or (live and each.live) or not (each.wide or each.live)]
 
 
 def ceilings(message: Any) -> str:
@@ -77,6 +77,17 @@ def _roles(switch: Any) -> str:
     return f"{roles.count(PORT_ROLE_EDGE)}/{roles.count(PORT_ROLE_FABRIC)}"
 
 
+def format_latency(message: Any) -> str:
+    """'1.5 ms' of what has latency_us; '-' if it is not known."""
+    return f"{message.latency_us / 1_000:g} ms" if message.HasField("latency_us") else "-"
+
+
+def _load(link: Any) -> str:
+    if not link.HasField("usage") or not link.capacity_kbps:
+        return "-"
+    return f"{100 * link.usage.rate_kbps / link.capacity_kbps:.0f} %"
+
+
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
@@ -119,6 +130,8 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("EDGE/FABRIC", _roles),
         Column("IN SYNC", lambda switch: _yes(switch.in_sync)),
         Column("REVISION", lambda switch: str(switch.confirmed_revision), wide=True),
+        Column("ZONE", lambda switch: switch.zone, wide=True),
+        Column("DRAINED", lambda switch: _yes(switch.drained), wide=True),
         Column("METERS", lambda switch: str(switch.meter_count_max), wide=True),
         Column("SOFTWARE", lambda switch: f"{switch.manufacturer} {switch.software}".strip(), wide=True),
     ),
@@ -128,7 +141,11 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("DST", lambda link: _end(link.destination)),
         Column("CAPACITY", lambda link: format_rate(link.capacity_kbps)),
         Column("OVERRIDE", lambda link: format_rate(link.capacity_override_kbps), wide=True),
-        Column("STATE", lambda link: "UP" if link.up else "DOWN"),
+        Column("COST", lambda link: str(link.cost), wide=True),
+        Column("LATENCY", format_latency, wide=True),
+        Column("RATE", lambda link: format_load(link.usage.rate_kbps) if link.HasField("usage") else "-", live=True),
+        Column("LOAD", _load, live=True),
+        Column("STATE", lambda link: LinkState.Name(link.state).removeprefix("LINK_STATE_")),
     ),
     "DropCount": (
         Column("SWITCH", lambda drop: last_id(drop.switch)),

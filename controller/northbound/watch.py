@@ -9,6 +9,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from grpc.aio import ServicerContext
 from pliant.v1 import watch_pb2 as pb
@@ -18,6 +19,8 @@ from controller.model.errors import InvalidArgument
 from controller.model.ids import kind_of
 from controller.northbound import render
 from controller.northbound.calls import Calls
+from controller.northbound.fabric_watch import KINDS as KINDS_OF_FABRIC
+from controller.northbound.fabric_watch import FabricWatch
 from controller.northbound.resources import KINDS
 from controller.service.watch import Event, EventKind, Subscription
 
@@ -37,6 +40,7 @@ _TYPES = {
 class WatchServicer(WatchServiceServicer):
     def __init__(self, calls: Calls) -> None:
         self._engine = calls.engine
+        self._operator = calls.backend.operator
 
     async def Watch(self, request: pb.WatchRequest, context: ServicerContext) -> AsyncIterator[pb.WatchResponse]:
         loop, wake = asyncio.get_running_loop(), asyncio.Event()
@@ -49,6 +53,9 @@ class WatchServicer(WatchServiceServicer):
         if prefix:
             kind_of(prefix, "parent")
         kinds = _kinds(request)
+        if prefix and kinds & KINDS_OF_FABRIC:
+            what = "switches and links are under no tenant"
+            raise InvalidArgument("INVALID_FIELD", f"parent: {what}", fields={"parent": what})
 
         def subscribe() -> Subscription:
             return self._engine.watch(
@@ -66,15 +73,24 @@ class WatchServicer(WatchServiceServicer):
         except asyncio.CancelledError:
             subscribing.add_done_callback(_close_unread)
             raise
+        fabric = FabricWatch(self._operator, kinds, usage=request.usage, notify=notify)
+        token = request.resume_token
         try:
             while True:
                 wake.clear()
+                for message in fabric.take():
+                    message.resume_token = token
+                    yield message
                 events = subscription.take(BATCH)
                 for event in events:
-                    yield _message(event, self._engine.boot_id)
+                    message = _message(event, self._engine.boot_id)
+                    token = message.resume_token
+                    yield message
                 if not events:
-                    await wake.wait()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(wake.wait(), fabric.look_again_s)
         finally:
+            fabric.close()
             subscription.close()
 
 
@@ -122,5 +138,5 @@ def _kinds(request: pb.WatchRequest) -> frozenset[str]:
             field = f"kinds[{index}]"
             raise InvalidArgument("INVALID_ENUM", f"{field}: {kind} is not a Kind", fields={field: "is not a Kind"})
     names = frozenset(pb.Kind.Name(kind).removeprefix("KIND_").lower() for kind in request.kinds)
-    assert names <= KINDS.keys()
+    assert names <= KINDS.keys() | KINDS_OF_FABRIC
     return names

@@ -283,8 +283,9 @@ def port_stats(replies: Sequence[bytes]) -> list[PortStat]:
     for raw in _bodies(replies, msg.PORT_STATS):
         if len(raw) % _PORT_STATS.size:
             raise DecodeError(f"{len(raw)} bytes are no whole number of ports' counters")
-        for *counters, seconds, nanoseconds in _PORT_STATS.iter_unpack(raw):
-            result.append(PortStat(*counters, seconds * 1_000_000_000 + nanoseconds))
+        for port_no, rx_packets, tx_packets, rx_bytes, tx_bytes, seconds, nanoseconds in _PORT_STATS.iter_unpack(raw):
+            duration_ns = seconds * 1_000_000_000 + nanoseconds
+            result.append(PortStat(port_no, rx_packets, tx_packets, rx_bytes, tx_bytes, duration_ns))
     return result
 
 

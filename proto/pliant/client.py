@@ -36,7 +36,7 @@ from pliant.v1 import (
 )
 from pliant.v1.apply_pb2 import ApplyResponse, Resource
 from pliant.v1.common_pb2 import DeleteResponse
-from pliant.v1.fabric_pb2 import DropCount, Link, ServerInfo, Switch
+from pliant.v1.fabric_pb2 import DropCount, Link, ListPathsResponse, ServerInfo, Switch
 from pliant.v1.network_pb2 import Network, Port, Subnet
 from pliant.v1.tenant_pb2 import Tenant
 
@@ -207,15 +207,24 @@ class _Observed(_Readable[R]):
     def list(self, *, filter: str = "", page_size: int = 0) -> Iterator[R]:
         return self._pages(filter=filter, page_size=page_size)
 
-    def update(self, resource: R, update_mask: Sequence[str]) -> R:
-        fields = {self._kind.lower(): resource, "update_mask": FieldMask(paths=update_mask)}
-        return cast(R, self._call("Update", self._kind, **fields))
+    def update(
+        self, resource: R, update_mask: Sequence[str], *, force: bool = False, allow_missing: bool = False
+    ) -> R:
+        """Say something of it; `force` drains it even if tenants lose paths, `allow_missing` before it was seen."""
+        fields: dict[str, Any] = {self._kind.lower(): resource, "update_mask": FieldMask(paths=update_mask)}
+        return cast(R, self._call("Update", self._kind, force=force, allow_missing=allow_missing, **fields))
 
 
 class Switches(_Observed[Switch]):
     def delete(self, name: str, *, allow_missing: bool = False) -> None:
         """Forget a switch that is not connected."""
         self._call("Delete", "Switch", name=name, allow_missing=allow_missing)
+
+
+class Links(_Observed[Link]):
+    def list(self, *, filter: str = "", page_size: int = 0, usage: bool = False) -> Iterator[Link]:
+        """All links; with `usage` and what they carry, which may take two seconds to know."""
+        return self._pages(filter=filter, page_size=page_size, usage=usage)
 
 
 class Watch:
@@ -249,7 +258,7 @@ class Watch:
                 self._recover(api_error(error))
             else:
                 self._failures = 0
-                self._request.resume_token = event.resume_token
+                self._request.resume_token = event.resume_token or self._request.resume_token
                 return event
         raise StopIteration
 
@@ -308,7 +317,7 @@ class Client:
         self.subnets = Collection[Subnet](connection, networks, network_pb2, "Subnet", "subnets")
         self.ports = Ports(connection, networks, network_pb2, "Port", "ports")
         self.switches = Switches(connection, self._fabric, fabric_pb2, "Switch", "switches")
-        self.links = _Observed[Link](connection, self._fabric, fabric_pb2, "Link", "links")
+        self.links = Links(connection, self._fabric, fabric_pb2, "Link", "links")
 
     def apply(
         self,
@@ -337,10 +346,14 @@ class Client:
         start_revision: int = 0,
         resume_token: str = "",
         kinds: Iterable[watch_pb2.Kind.ValueType] = (),
+        usage: bool = False,
     ) -> Watch:
-        """What is and what changes under `parent`: ADDED..., SYNCED, then live (see watch.proto)."""
+        """What is and what changes under `parent`: ADDED..., SYNCED, then live (see watch.proto).
+
+        `usage`: of links, if they are among the kinds, also what they carry.
+        """
         request = watch_pb2.WatchRequest(
-            parent=parent, start_revision=start_revision, resume_token=resume_token, kinds=kinds
+            parent=parent, start_revision=start_revision, resume_token=resume_token, kinds=kinds, usage=usage
         )
         return Watch(self._connection, request)
 
@@ -349,6 +362,18 @@ class Client:
         request = fabric_pb2.ListDropsRequest(switch=switch, tenant=tenant)
         answer = self._connection.call(self._fabric.ListDrops, request)
         return cast(Sequence[DropCount], answer.drops)
+
+    def paths(self, source: str, destination: str, *, alternatives: int = 0) -> ListPathsResponse:
+        """How frames go from one switch or port to another (resource names), and the best paths there are."""
+        request = fabric_pb2.ListPathsRequest(
+            source=source, destination=destination, alternative_count=alternatives
+        )
+        return cast(ListPathsResponse, self._connection.call(self._fabric.ListPaths, request))
+
+    def topology(self, format: fabric_pb2.TopologyFormat.ValueType = fabric_pb2.TOPOLOGY_FORMAT_NODE_LINK_JSON) -> str:
+        """All switches and links as one document."""
+        request = fabric_pb2.GetTopologyRequest(format=format)
+        return str(self._connection.call(self._fabric.GetTopology, request).document)
 
     def server_info(self) -> ServerInfo:
         request = fabric_pb2.GetServerInfoRequest()

@@ -139,8 +139,8 @@ def test_optional_field_can_be_set_to_zero_and_unset() -> None:
     assert not merge(current, Tenant(), paths, prefix="tenant").quota.HasField("ports")
 
 
-def test_operator_sets_roles_of_a_switch_only() -> None:
+def test_operator_sets_of_a_switch_only_what_is_declared() -> None:
     """The contract's annotations say so."""
-    assert check_mask(FieldMask(paths=["*"]), Switch.DESCRIPTOR) == (("declared_roles",),)
+    assert check_mask(FieldMask(paths=["*"]), Switch.DESCRIPTOR) == (("declared_roles",), ("drained",), ("zone",))
     with pytest.raises(InvalidArgument):
         check_mask(FieldMask(paths=["connected"]), Switch.DESCRIPTOR)
