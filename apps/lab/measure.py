@@ -128,6 +128,8 @@ class Stream:
     sent: int
     received: int
     duplicates: int
+    reordered: int
+    """arrived after one that was sent later"""
     longest_gap_ms: float
     arrivals: dict[int, tuple[int, int]]
 
@@ -191,6 +193,7 @@ class Probe:
             sent=sent["sent"],
             received=received["received"],
             duplicates=received["duplicates"],
+            reordered=received["reordered"],
             longest_gap_ms=received["longest_gap_s"] * 1000,
             arrivals={int(index): (count, size) for index, (count, size) in received["buckets"].items()},
         )

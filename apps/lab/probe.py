@@ -67,7 +67,8 @@ def receive(port: int, *, family: socket.AddressFamily = socket.AF_INET) -> dict
     stop = _Stop()
     buckets: dict[int, list[int]] = {}
     seen: set[int] = set()
-    duplicates = 0
+    duplicates = reordered = 0
+    highest = -1
     last_s: float | None = None
     longest_gap_s = 0.0
     with socket.socket(family, socket.SOCK_DGRAM) as receiver:
@@ -88,6 +89,8 @@ def receive(port: int, *, family: socket.AddressFamily = socket.AF_INET) -> dict
                 duplicates += 1
                 continue
             seen.add(number)
+            reordered += number < highest
+            highest = max(highest, number)
             longest_gap_s = max(longest_gap_s, now_s - last_s) if last_s is not None else 0.0
             last_s = now_s
             bucket = buckets.setdefault(int(now_s / BUCKET_S), [0, 0])
@@ -96,6 +99,7 @@ def receive(port: int, *, family: socket.AddressFamily = socket.AF_INET) -> dict
     return {
         "received": len(seen),
         "duplicates": duplicates,
+        "reordered": reordered,
         "longest_gap_s": longest_gap_s,
         "buckets": {str(index): counts for index, counts in buckets.items()},
     }
