@@ -116,6 +116,11 @@ class Labelling:
             self._prune(edge)
 
     @property
+    def can_map(self) -> bool:
+        """Whether `map` has something to say."""
+        return bool(self._unmapped)
+
+    @property
     def is_draining(self) -> bool:
         """Whether `age` has something to wait for."""
         return bool(self._draining)
