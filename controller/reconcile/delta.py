@@ -50,18 +50,13 @@ class Tracker(Generic[K, V]):
 
         Returns how many keys differ from what was believed to be installed.
         """
-        before, found = self.installed, dict(values)
-        for key in self._written or ():
-            found.pop(key, None)
-            if key in before:
-                found[key] = before[key]
+        found, newer = dict(values), self._written or ()
         self._written = None
-        # Nearly all is as believed.  Of two equal values the known one stays, for the target shares it.
-        drifted = {key for key, value in found.items() if before.get(key) != value}
-        gone = before.keys() - found.keys()
-        self.installed = {key: found[key] if key in drifted else before[key] for key in found}
-        for key in drifted | gone:
-            self._compare(key)
+        # Nearly all is as believed, and stays what it is: the target shares it.
+        drifted = [key for key, value in found.items() if self.installed.get(key) != value and key not in newer]
+        gone = [key for key in self.installed if key not in found and key not in newer]
+        for key in (*drifted, *gone):
+            self.found(key, found.get(key))
         return len(drifted) + len(gone)
 
     def puts(self) -> list[tuple[K, V, V | None]]:

@@ -47,7 +47,7 @@ from controller.model.network import Attachment
 from controller.model.status import Status
 from controller.openflow import actions, messages
 from controller.reconcile.datapath import Datapath
-from controller.reconcile.driver import Confirmed, Mailbox, deliver, drive
+from controller.reconcile.driver import Confirmed, Mailbox, Readings, deliver, drive
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.reconciler import Outcome, Reconciler
 from controller.reconcile.status import View, Waiter
@@ -96,6 +96,7 @@ class Loop:
         self._io_loop = io_loop
         self._clock = clock
         self._drift_period_s = drift_period_s
+        self._readings = Readings()
         self._status_changed: Callable[[frozenset[str]], None] = lambda names: None
         self._fabric_changed: Callable[[], None] = lambda: None
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -291,7 +292,8 @@ class Loop:
         datapath, mailbox = connection.datapath, connection.mailbox
         assert mailbox is not None
         task = asyncio.run_coroutine_threadsafe(
-            drive(datapath, mailbox, self._confirmed, drift_period_s=self._drift_period_s), self._io_loop)
+            drive(datapath, mailbox, self._confirmed, drift_period_s=self._drift_period_s, readings=self._readings),
+            self._io_loop)
 
         def ended(done: Future[None]) -> None:
             if not done.cancelled() and (error := done.exception()) is not None:
