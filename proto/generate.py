@@ -22,7 +22,7 @@ from reference import render_reference
 ROOT = Path(__file__).resolve().parent
 REFERENCE = ROOT.parent / "docs/api.md"
 TOOLS = Path(sys.executable).parent
-LANGUAGES = ("python", "grpc_python", "mypy", "mypy_grpc")
+OUTPUTS = ("--python_out=", "--grpc_python_out=", "--mypy_out=quiet:", "--mypy_grpc_out=quiet:")
 STUBS = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
 
 
@@ -37,7 +37,7 @@ def compile_protos(*outputs: str) -> None:
 
 
 def write_stubs(directory: Path) -> None:
-    compile_protos(*(f"--{language}_out={directory}" for language in LANGUAGES))
+    compile_protos(*(f"{output}{directory}" for output in OUTPUTS))
 
 
 def write_image(file: Path) -> None:

@@ -22,8 +22,10 @@ install_packages() {
     [ ${#missing[@]} -gt 0 ] || return 0
     [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null || die "as root: apt-get install ${missing[*]}"
     say "installing system packages: ${missing[*]}"
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    # A machine that was just started updates itself: wait for it rather than fail on its lock.
+    as_root apt-get update -qq -o DPkg::Lock::Timeout=300
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 "${missing[@]}" >/dev/null
 }
 
 find_python() {  # the first interpreter that is new enough
@@ -35,15 +37,19 @@ find_python() {  # the first interpreter that is new enough
     die "needs Python 3.11 or newer (on Ubuntu 22.04: apt-get install python3.11 python3.11-venv)"
 }
 
+venv_works() {  # it is whole, of an interpreter that is still there, and this checkout was not moved since
+    grep -qsF "$(pwd -P)/$venv/bin/" $venv/bin/pip && $venv/bin/python -c 'import pip' 2>/dev/null
+}
+
 make_venv() {
     local python
-    [ -x $venv/bin/python ] && return
+    venv_works && return
     python=$(find_python)
     if ! "$python" -c 'import ensurepip' 2>/dev/null; then
         install_packages "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
     fi
     say "making a virtual environment with $("$python" --version)"
-    "$python" -m venv $venv
+    "$python" -m venv --clear $venv
 }
 
 install_packages "${packages[@]}"

@@ -27,6 +27,8 @@ _NEW_CEILING_KBPS = 5_000
 _SETTLE_S = 1.0
 """What a new ceiling's burst may take before the rate is judged."""
 _SPOOFED = 100
+_FAILOVER_LOST = 50
+"""Of 1,000 packets a second: what goes by until the switch has seen its carrier go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ def run(fabric: Fabric, board: Board) -> None:
     _ceiling(board, fabric, red)
     _live_change(board, fabric, red)
     _restart(board, fabric, red)
+    _failover(board, fabric, red)
     _spoofing(board, fabric, red)
 
 
@@ -200,6 +203,26 @@ def _restart(board: Board, fabric: Fabric, crew: Crew) -> None:
             _stream_for(1.0)
             stream = probe.finish()
         row.measured(stream, holds=stream.lost == 0 and stream.sent > 0)
+
+
+def _failover(board: Board, fabric: Fabric, crew: Crew) -> None:
+    """Whichever uplink the stream uses, one of the two cuts hits it; nobody is there to tell the switches what to do."""
+    _, sender, receiver = crew.members
+    wanted = f"{_FAILOVER_LOST} lost at most"
+    with board.row("pliantd stopped, each uplink of a leaf cut in turn under 1,000 packets/s", wanted=wanted) as row:
+        fabric.kill_pliantd()
+        with measure.Probe(sender.host, receiver.host, receiver.ip, packets_per_s=1_000) as probe:
+            for spine in ("spine1", "spine2"):
+                _stream_for(0.5)
+                fabric.net.configLinkStatus(spine, "leaf2", "down")
+                _stream_for(1.0)
+                fabric.net.configLinkStatus(spine, "leaf2", "up")
+            _stream_for(0.5)
+            stream = probe.finish()
+        fabric.start_pliantd()
+        eventually(fabric.in_sync, 30, "every switch in sync again")
+        fabric.wait_until_known()
+        row.measured(stream, holds=stream.lost <= _FAILOVER_LOST and stream.sent > 3_000)
 
 
 def _spoofing(board: Board, fabric: Fabric, crew: Crew) -> None:

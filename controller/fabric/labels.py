@@ -132,9 +132,17 @@ def confirmed(versions: Versions, dpid: int, version: int) -> Versions:
     )
 
 
+def choices(versions: Versions) -> dict[int, int]:
+    """What each switch should write: the best version that it, and all switches its frames may come to, confirmed."""
+    chosen: dict[int, int] = {}
+    for v in versions:
+        chosen.update(dict.fromkeys(_complete(v), v.version))
+    return chosen
+
+
 def choice(versions: Versions, dpid: int) -> int | None:
-    """The version this switch should write: the best that it, and all switches its frames may come to, confirmed."""
-    return next((v.version for v in reversed(versions) if _is_complete(v, dpid)), None)
+    """The same of one switch; None: nothing yet."""
+    return choices(versions).get(dpid)
 
 
 def prune(versions: Versions, in_use: Set[int]) -> Versions:
@@ -146,27 +154,29 @@ def prune(versions: Versions, in_use: Set[int]) -> Versions:
     """
     best = versions[-1:]
     place = {v.version: i for i, v in enumerate(versions)}
-    choices = [choice(versions, dpid) for v in best for dpid in v.hops]
-    waited_for = min((0 if c is None else place[c] for c in choices), default=0)
+    chosen = choices(versions)
+    waited_for = min((place[chosen[dpid]] if dpid in chosen else 0 for v in best for dpid in v.hops), default=0)
     if len(versions) == N_VERSIONS:
         waited_for = N_VERSIONS
     kept = tuple(v for i, v in enumerate(versions) if i >= waited_for or v in best or v.version in in_use)
     return versions if len(kept) == len(versions) else kept
 
 
-def _is_complete(version: TreeVersion, dpid: int) -> bool:
-    hops, pending = version.hops, version.pending
-    if not pending:
-        return dpid in hops
-    todo, seen = [dpid], {dpid}
+def _complete(version: TreeVersion) -> set[int]:
+    """The switches whose frames under this version, on whatever tree, come only to switches that confirmed it."""
+    complete, todo = set(version.hops), list(version.pending)
+    if not todo:
+        return complete
+    before: dict[int, list[int]] = {}
+    for dpid, hops in version.hops.items():
+        for onward in hops.onward:
+            before.setdefault(onward, []).append(dpid)
     while todo:
         at = todo.pop()
-        if at not in hops or at in pending:
-            return False
-        further = hops[at].onward - seen
-        seen |= further
-        todo += further
-    return True
+        if at in complete:
+            complete.remove(at)
+            todo += before.get(at, ())
+    return complete
 
 
 def _free_number(versions: Versions) -> int | None:

@@ -35,7 +35,8 @@ reads it.
 | 47..45 | class: 0 best effort |
 | 44..42 | type: 0 unicast, 1 BUM |
 | 41..40 | `10`: locally administered, unicast |
-| 39..24 | edge id (11), backup (1), version (2), tree (2) |
+| 39..24 | edge id (11), backup (1), version (2), tree (2): a connection keeps one of the version's working trees, |
+| | and changes to a backup tree, backup = 1, where a link is dead |
 | 23..0 | key: slice (14), index (10) of the port on that edge; BUM: of the network |
 
 A tenant's own MACs may look like labels and do no harm: frames of tenant ports reach table {fabric} only through
@@ -47,6 +48,11 @@ _NUMBERS = """\
 
 Group id = kind (4 bits), network key (24), leaf (4).  Kind 1: a leaf, copies to at most 64 local ports;
 2: all leaves; 3: all leaves and one labelled copy to each other edge where the network is present.
+
+Kind 4 is fast failover, one for each working label that has another way here; the low 16 bits are the label.  Bucket 1
+watches the port of the label's hop and sends there.  Bucket 2 watches another port, writes the backup label over the
+working one and sends there, even if the frame came from there.  Frames under a backup label pass no group.  A switch
+that has no groups sends by the hop alone.
 
 | meter id | polices | rate |
 |---|---|---|

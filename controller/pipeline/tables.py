@@ -343,8 +343,8 @@ class Kind(IntEnum):
 HOLDS: dict[Kind, str] = {
     Kind.SWITCH: "table misses, guards, drop counters, canary: what every switch has",
     Kind.SWITCH_PORT: "how frames of a port that is no tenant port are classified, its LLDP punt and meters",
-    Kind.LABEL: "forwarding of one label version toward an edge, or the end of it",
-    Kind.REACH: "which label version frames toward an edge get here",
+    Kind.LABEL: "forwarding of one label toward an edge, with its failover group, or the end of it",
+    Kind.REACH: "which labels frames toward an edge get here: one version, spread over its trees",
     Kind.TENANT: "the tenant's meters and drop counters here",
     Kind.NETWORK: "BUM of a network: root groups, meter, and the answers for its gateways",
     Kind.FLOOD: "one leaf of a network's local replication tree",

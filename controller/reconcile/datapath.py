@@ -67,7 +67,9 @@ class Datapath(Protocol):
         """
         ...
 
-    def read_back(self) -> Future[ReadBack]: ...
+    def read_back(self, parts: int = 1) -> Future[ReadBack]:
+        """Ask what the switch holds, in about so many parts: what is submitted meanwhile goes out between two."""
+        ...
 
     def request(self, frame: bytes) -> Future[list[bytes]]:
         """Send one multipart request; completes with all its raw replies."""

@@ -20,6 +20,8 @@ class Tracker(Generic[K, V]):
         self.desired: dict[K, V] = {}
         self.installed: dict[K, V] = {}
         self._differs: set[K] = set()
+        self._written: set[K] | None = None
+        """keys that the switch confirmed since `begin_read`"""
 
     def want(self, key: K, value: V | None) -> None:
         """The switch should hold `value` under `key`; None: nothing."""
@@ -35,19 +37,27 @@ class Tracker(Generic[K, V]):
             self.installed.pop(key, None)
         else:
             self.installed[key] = value
+        if self._written is not None:
+            self._written.add(key)
         self._compare(key)
 
-    def found_all(self, values: Iterable[tuple[K, V]]) -> int:
-        """The switch was read:
+    def begin_read(self) -> None:
+        """The switch is being read.  What it confirms from here on is newer than what the reading says, or the same."""
+        self._written = set()
 
-        this is all it holds.  Returns how many keys differ from what was believed to be installed.
+    def found_all(self, values: Iterable[tuple[K, V]]) -> int:
+        """The switch was read: this is all it holds, but for what it confirmed while it was read.
+
+        Returns how many keys differ from what was believed to be installed.
         """
-        before, self.installed = self.installed, dict(values)
-        drifted = sum(1 for key, value in self.installed.items() if before.get(key) != value)
-        drifted += sum(1 for key in before if key not in self.installed)
-        keys = self.desired.keys() | self.installed.keys()
-        self._differs = {key for key in keys if self.desired.get(key) != self.installed.get(key)}
-        return drifted
+        found, newer = dict(values), self._written or ()
+        self._written = None
+        # Nearly all is as believed, and stays what it is: the target shares it.
+        drifted = [key for key, value in found.items() if self.installed.get(key) != value and key not in newer]
+        gone = [key for key in self.installed if key not in found and key not in newer]
+        for key in (*drifted, *gone):
+            self.found(key, found.get(key))
+        return len(drifted) + len(gone)
 
     def puts(self) -> list[tuple[K, V, V | None]]:
         """(key, wanted, what stands there now or None) for every key to add or change, unordered."""

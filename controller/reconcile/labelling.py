@@ -26,7 +26,7 @@ from controller.fabric.labels import (
     LabelHop,
     Versions,
     advance,
-    choice,
+    choices,
     confirmed,
     label_hops,
     prune,
@@ -59,6 +59,7 @@ class Labelling:
         """dpid -> {edge: epoch that last changed its choice}, until it is confirmed"""
         self._may_write: dict[int, dict[int, frozenset[int]]] = {}
         """edge -> {dpid: label versions it may be writing}"""
+        self._mapped: dict[int, list[tuple[int, Plan]]] = {}
         self._hops: dict[int, dict[int, Map[int, LabelHop]]] = {}
         self._choices: dict[int, dict[int, Choice]] = {}
         """edge -> {dpid: ...}, as last mapped"""
@@ -115,6 +116,11 @@ class Labelling:
             self._prune(edge)
 
     @property
+    def can_map(self) -> bool:
+        """Whether `map` has something to say."""
+        return bool(self._unmapped)
+
+    @property
     def is_draining(self) -> bool:
         """Whether `age` has something to wait for."""
         return bool(self._draining)
@@ -154,32 +160,33 @@ class Labelling:
         An empty map or None: there is none any more.  `epoch` is the step that will hand this to the switches.
         """
         labels: dict[Pair, Map[int, LabelHop]] = {}
-        choices: dict[Pair, Choice | None] = {}
+        chosen: dict[Pair, Choice | None] = {}
         unmapped, self._unmapped = self._unmapped, set()
         for edge in sorted(unmapped):
             versions = self.versions.get(edge, ())
             none: Map[int, LabelHop] = Map()
-            hops = {dpid: Map(by_number) for dpid, by_number in label_hops(versions).items()}
-            for dpid, by_number in self._differing(self._hops.setdefault(edge, {}), hops, none):
-                labels[dpid, edge] = by_number
-            for dpid, chosen in self._differing(self._choices.setdefault(edge, {}), self._chosen(edge), None):
-                choices[dpid, edge] = chosen
-                if chosen is not None:
+            if (plans := [(v.version, v.hops) for v in versions]) != self._mapped.get(edge, []):
+                self._mapped[edge] = plans
+                hops = {dpid: Map(by_number) for dpid, by_number in label_hops(versions).items()}
+                for dpid, by_number in self._differing(self._hops.setdefault(edge, {}), hops, none):
+                    labels[dpid, edge] = by_number
+            for dpid, best in self._differing(self._choices.setdefault(edge, {}), self._chosen(edge), None):
+                chosen[dpid, edge] = best
+                if best is not None:
                     writers = self._may_write.setdefault(edge, {})
-                    writers[dpid] = writers.get(dpid, frozenset()) | {chosen.version}
+                    writers[dpid] = writers.get(dpid, frozenset()) | {best.version}
                 self._flips.setdefault(dpid, {})[edge] = epoch
             for tree in versions:
                 for dpid in tree.pending:
                     self._due.setdefault(dpid, {}).setdefault((edge, tree.version), epoch)
-        return labels, choices
+        return labels, chosen
 
     def _chosen(self, edge: int) -> dict[int, Choice]:
         """What each other edge can write toward this one."""
         versions = self.versions.get(edge, ())
         n_trees = {v.version: len(v.hops[edge].working) for v in versions}
         writers = self._edges - {edge} if edge in self._edges else ()
-        chosen = {dpid: choice(versions, dpid) for dpid in writers}
-        return {dpid: Choice(version, n_trees[version]) for dpid, version in chosen.items() if version is not None}
+        return {dpid: Choice(v, n_trees[v]) for dpid, v in choices(versions).items() if dpid in writers}
 
     @staticmethod
     def _differing(held: dict[int, V], wanted: dict[int, V], nothing: N) -> list[tuple[int, V | N]]:

@@ -47,7 +47,7 @@ from controller.model.network import Attachment
 from controller.model.status import Status
 from controller.openflow import actions, messages
 from controller.reconcile.datapath import Datapath
-from controller.reconcile.driver import Confirmed, Mailbox, deliver, drive
+from controller.reconcile.driver import Confirmed, Mailbox, Readings, deliver, drive
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.reconciler import Outcome, Reconciler
 from controller.reconcile.status import View, Waiter
@@ -96,11 +96,14 @@ class Loop:
         self._io_loop = io_loop
         self._clock = clock
         self._drift_period_s = drift_period_s
+        self._readings = Readings()
         self._status_changed: Callable[[frozenset[str]], None] = lambda names: None
         self._fabric_changed: Callable[[], None] = lambda: None
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._connections: dict[int, _Connection] = {}
+        self._confirmations: list[Confirmed] = []
+        """belongs to the I/O loop"""
         self._handed_out_s: dict[int, float] = {}
         """epoch -> when it went to the switches, until all of them confirmed it"""
         self._dead: frozenset[EndPoint] = frozenset()
@@ -228,7 +231,8 @@ class Loop:
                 continue
             if not self._handle_all(first):
                 return
-            self._step()
+            if self._reconciler.is_due:
+                self._step()
             if self._clock() >= self._next_tick:
                 self._safely(self._tick)
 
@@ -291,7 +295,8 @@ class Loop:
         datapath, mailbox = connection.datapath, connection.mailbox
         assert mailbox is not None
         task = asyncio.run_coroutine_threadsafe(
-            drive(datapath, mailbox, self._confirmed, drift_period_s=self._drift_period_s), self._io_loop)
+            drive(datapath, mailbox, self._confirmed, drift_period_s=self._drift_period_s, readings=self._readings),
+            self._io_loop)
 
         def ended(done: Future[None]) -> None:
             if not done.cancelled() and (error := done.exception()) is not None:
@@ -326,15 +331,20 @@ class Loop:
         self._lose(lost, "probes unanswered")
         if self._next_age <= now:
             self._next_age = now + AGE_S
-            aged = self._reconciler.age()
-        else:
-            aged = False
-        if lost or aged or (self._next_try is not None and self._next_try <= now):
+            self._reconciler.age()
+        is_retry = self._next_try is not None and self._next_try <= now
+        if self._reconciler.is_due or self._reconciler.is_stale or is_retry:
             self._step()
 
     def _confirmed(self, confirmed: Confirmed) -> None:
-        """Called on the I/O loop."""
-        self._inbox.put(lambda: self._on_confirmed(confirmed))
+        """Called on the I/O loop, which hands over together what switches say at about the same time."""
+        self._confirmations.append(confirmed)
+        if len(self._confirmations) == 1:
+            self._io_loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        confirmations, self._confirmations = self._confirmations, []
+        self._inbox.put(lambda: self._on_confirmed(confirmations))
 
     # -- what happened, on the reconcile thread
 
@@ -345,6 +355,7 @@ class Loop:
 
     def _on_connected(self, datapath: Datapath) -> None:
         self._connections[datapath.dpid] = _Connection(datapath)
+        self._reconciler.is_due = True  # it wants its program, even if nothing is new about it
         ports = datapath.switch_ports()
         self._observe(SwitchConnected(dpid=datapath.dpid, features=datapath.features, ports=ports))
 
@@ -421,7 +432,7 @@ class Loop:
         else:
             waiter.set_result(())
 
-    def _on_confirmed(self, confirmed: Confirmed) -> None:
-        if self.datapath(confirmed.dpid) is confirmed.datapath:
-            self._reconciler.confirm(
-                confirmed.dpid, confirmed.epoch, confirmed.refused, clean=confirmed.clean)
+    def _on_confirmed(self, confirmations: Sequence[Confirmed]) -> None:
+        for each in confirmations:
+            if self.datapath(each.dpid) is each.datapath:
+                self._reconciler.confirm(each.dpid, each.epoch, each.refused, clean=each.clean)

@@ -18,7 +18,7 @@ from immutables import Map
 from controller.fabric.events import Event, SwitchForgotten
 from controller.fabric.graph import Fabric
 from controller.fabric.labels import EdgeLabels
-from controller.fabric.observed import Alarm, Change
+from controller.fabric.observed import NO_CHANGE, Alarm, Change
 from controller.intent.snapshot import Snapshot
 from controller.model.errors import FailedPrecondition
 from controller.pipeline.world import Fragment, FragmentKey
@@ -64,6 +64,10 @@ class Reconciler:
         self._changed: Map[str, int] = Map()
         self._refused: dict[int, dict[str, str]] = {}
         self._to_tell: set[str] = set()
+        self.is_due = False
+        """Something happened that somebody waits for, or that changes what switches hold: step now."""
+        self.is_stale = False
+        """Something happened that the view does not show yet: a step within a tick will do."""
 
     @property
     def fabric(self) -> Fabric:
@@ -77,13 +81,19 @@ class Reconciler:
 
     def load(self, intent: Snapshot) -> None:
         """What was stored.  Once, at the start."""
+        self.is_due = True
         self.engine.start_over(intent)
 
     def commit(self, intent: Snapshot, names: Iterable[str]) -> None:
         self.engine.commit(intent, names)
+        self.is_due = True
 
     def observe(self, event: Event) -> Change:
-        return self.engine.observe(event)
+        before = self.fabric
+        change = self.engine.observe(event)
+        # Most of what is observed is a probe that came through where probes did before.
+        self.is_due |= change != NO_CHANGE or self.fabric is not before
+        return change
 
     def confirm(self, dpid: int, epoch: int, refused: Mapping[FragmentKey, str], *, clean: bool) -> None:
         """A switch holds its target of `epoch` but for what it refused; if `clean`, and nothing else."""
@@ -94,12 +104,16 @@ class Reconciler:
         if texts:
             self._refused[dpid] = texts
         self._to_tell |= self.ledger.confirm(dpid, epoch, clean=clean) | before.keys() | texts.keys()
+        self.is_stale = True
+        # A change of ten switches is confirmed ten times, and only the last time lets anybody go on.
+        self.is_due |= self.ledger.can_close or self.engine.labelling.can_map or before != texts
 
     def age(self) -> bool:
         """Time passed: labels that nobody writes any more may go.  True if a step would change something."""
         if not self.engine.labelling.is_draining:
             return False
         self.engine.labelling.age()
+        self.is_due |= self.engine.labelling.can_map
         return True
 
     def forget(self, dpid: int) -> None:
@@ -108,6 +122,7 @@ class Reconciler:
         self.engine.labelling.forget(dpid)
         self._to_tell |= self._refused.pop(dpid, {}).keys()
         self.engine.observe(SwitchForgotten(dpid=dpid))
+        self.is_due = True
 
     def refusal(self, events: Iterable[Event]) -> FailedPrecondition | None:
         """Why these declarations should not be made: they would cut tenants off."""
@@ -128,6 +143,7 @@ class Reconciler:
 
     def step(self, connected: Set[int]) -> Outcome:
         """Work in everything that happened.  If it raises, hand out nothing and call it again: nothing is lost."""
+        self.is_due = self.is_stale = False
         step = self._work()
         not_kept = self._keep(step)
         generation = self.engine.world.intent.generation

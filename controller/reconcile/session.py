@@ -4,6 +4,7 @@ A session is pure: it is told what was wanted, read and refused, and answers wit
 
     retarget(...)  what changed in the target       read(...)    what the switch holds (on connect; to find drift)
     steps()        frames to send now, in order     settle(...)  what the switch said to one step
+                                                   begin_read() from here on steps may overtake what is read
 
 Nothing counts as installed before the barrier that closed its step.  A frame that was refused stays different, so the
 next steps() offers it again; the driver waits longer and longer before it asks.
@@ -60,6 +61,11 @@ class Session:
             if fragment is not None:
                 self._fragments[key] = fragment
                 self._want(key, fragment, present=True)
+
+    def begin_read(self) -> None:
+        """The switch is being read; what it confirms until `read` is newer than what it tells, or the same."""
+        for tracker in (self._flows, self._groups, self._meters):
+            tracker.begin_read()
 
     def read(self, back: ReadBack) -> int:
         """The switch was read; returns how many entries differ from what it had confirmed (drift)."""

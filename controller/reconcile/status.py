@@ -206,6 +206,11 @@ class Ledger:
                 names |= record.names
         return frozenset(names)
 
+    @property
+    def can_close(self) -> bool:
+        """Some epoch is held open by nothing any more."""
+        return any(not record.awaits for record in self._open)
+
     def close(self) -> list[Record]:
         """Forget the epochs that nothing holds open any more; returns them: their waiters are to be released."""
         closed = [record for record in self._open if not record.awaits]

@@ -123,8 +123,8 @@ class SwitchDatapath(osken.Datapath, asyncio.Protocol):  # type: ignore[misc]  #
         """A request whose replies go through `read` one by one as they arrive.  Fails with Refused or Disconnected."""
         return self._outbox.ask(frame, read)
 
-    def read_back(self) -> Future[ReadBack]:
-        return read_back(self, self._home.ownership)
+    def read_back(self, parts: int = 1) -> Future[ReadBack]:
+        return read_back(self, self._home.ownership, parts)
 
     def send(self, frame: bytes, close_socket: bool = False) -> bool:
         """Send without confirmation.  False if the channel is gone, or the switch lags too far behind."""

@@ -78,8 +78,17 @@ class Outbox:
 
     def soon(self, what: Callable[..., None], *args: Any) -> None:
         """Have something called on the I/O thread; nothing happens after the loop's end."""
-        if not self._loop.is_closed():
+        if self._is_on_loop():
+            self._loop.call_soon(what, *args)
+        elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(what, *args)
+
+    def _is_on_loop(self) -> bool:
+        """Then the loop needs no waking, which is a byte through a socket: the sessions, too, run on it."""
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
 
     def _enqueue(self, exchanges: Sequence[Exchange]) -> None:
         with self._lock:

@@ -5,6 +5,7 @@ Each reply is decoded as it arrives, so that a dump of 20,000 flows never holds 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -40,11 +41,16 @@ class Readable(Protocol):
     def disconnect(self, reason: str) -> None: ...
 
 
-def read_back(switch: Readable, ownership: Ownership) -> Future[ReadBack]:
+def read_back(switch: Readable, ownership: Ownership, parts: int) -> Future[ReadBack]:
     """Ask for flows, groups and meters, one after the other on the wire; fails with Disconnected only.
 
-    A switch that refuses to tell its flows cannot be kept in line: it is disconnected.
+    The flows are asked for in about so many parts, each when the one before is here: whatever is written meanwhile
+    waits for one part, not for all.  A part is what the low bits of the cookie say, the fingerprint's; every flow is in
+    one.  A switch that refuses to tell its flows cannot be kept in line: it is disconnected.
     """
+    bits = (parts - 1).bit_length()
+    cookies = [COOKIE_OWNER | low for low in range(1 << bits)]
+    mask = COOKIE_OWNER_MASK | (1 << bits) - 1
 
     def flows(reply: bytes) -> list[Flow]:
         return [stat.flow for stat in decode.flow_stats([reply])]
@@ -55,28 +61,31 @@ def read_back(switch: Readable, ownership: Ownership) -> Future[ReadBack]:
     def meters(reply: bytes) -> list[Meter]:
         return [meter for meter in decode.meter_config([reply]) if ownership.meter(meter.id)]
 
-    has_groups, has_meters = switch.features.max_groups > 0, switch.features.max_meters > 0
-    asked = [switch.ask(openflow.flow_stats_request(cookie=COOKIE_OWNER, cookie_mask=COOKIE_OWNER_MASK), flows)]
-    if has_groups:
-        asked.append(switch.ask(openflow.group_desc_request(), groups))
-    if has_meters:
-        asked.append(switch.ask(openflow.meter_config_request(), meters))
+    questions: deque[tuple[bytes, Callable[[bytes], Sequence[Any]], list[Any]]] = deque()
+    held: tuple[list[Flow], list[Group], list[Meter]] = [], [], []
+    questions.extend((openflow.flow_stats_request(cookie=each, cookie_mask=mask), flows, held[0]) for each in cookies)
+    if switch.features.max_groups > 0:
+        questions.append((openflow.group_desc_request(), groups, held[1]))
+    if switch.features.max_meters > 0:
+        questions.append((openflow.meter_config_request(), meters, held[2]))
     promised: Future[ReadBack] = promise()
 
-    def answered(_: Future[list[Any]]) -> None:
-        if promised.done() or not all(future.done() for future in asked):
-            return
-        failure = next((error for future in asked if (error := future.exception()) is not None), None)
+    def ask() -> None:
+        if questions:
+            frame, read, _ = questions[0]
+            switch.ask(frame, read).add_done_callback(answered)
+        else:
+            promised.set_result(ReadBack(flows=tuple(held[0]), groups=tuple(held[1]), meters=tuple(held[2])))
+
+    def answered(answer: Future[list[Any]]) -> None:
+        failure = answer.exception()
         if failure is None:
-            parts = [tuple(future.result()) for future in asked]
-            held_groups = parts[1] if has_groups else ()
-            held_meters = parts[-1] if has_meters else ()
-            promised.set_result(ReadBack(flows=parts[0], groups=held_groups, meters=held_meters))
+            questions.popleft()[2].extend(answer.result())
+            ask()
             return
         if isinstance(failure, Refused):
             switch.disconnect(f"it does not tell what it holds: {failure.text}")
         promised.set_exception(Disconnected(str(failure)))
 
-    for future in asked:
-        future.add_done_callback(answered)
+    ask()
     return promised

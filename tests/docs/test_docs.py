@@ -47,13 +47,8 @@ def _id(page: Path) -> str:
 # -- pages that are followed
 
 _MACHINE = f"""
-mkdir {DIRECTORY} {HOME} /run/checkout
+mkdir {DIRECTORY} {HOME}
 ln -s {ROOT}/topologies {ROOT}/.venv {DIRECTORY}
-# Mininet empties parts of /tmp, so it gets one of its own; the checkout may be in there, so it is kept.
-mount --rbind {ROOT} /run/checkout
-mount -t tmpfs tmpfs /tmp
-mkdir -p {ROOT}
-mount --rbind /run/checkout {ROOT}
 """
 
 
@@ -65,6 +60,7 @@ class Reader:
         self._terminals: dict[str, Terminal] = {}
         self._said = ""
         self._sandbox.run("sh", "-ec", _MACHINE)
+        rig.own_tmp()
 
     def follow(self, block: Block) -> None:
         if "file" in block.words:

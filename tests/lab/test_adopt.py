@@ -23,6 +23,7 @@ class Mininet:
     """`mn` in the sandbox, at its prompt."""
 
     def __init__(self, rig: Rig, *options: str) -> None:
+        rig.own_tmp()
         # To a file: a pipe would be held open by whatever mn leaves behind, and so outlast it.
         self._log = rig.sandbox.path("/run/mn.log")
         with self._log.open("w") as log:

@@ -1,6 +1,6 @@
 """Each topology is usable by plain `mn`, as a user starts it: Debian's Mininet, no package of ours on its path.
 
-Everything runs in a sandbox: a failing `mn` cleans up by killing, machine-wide and by name.
+Everything runs in a sandbox: a failing `mn` cleans up by killing and deleting, machine-wide and by name.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from apps.lab.openvswitch import OpenVSwitch
 from apps.lab.sandbox import SandboxError
+from tests.support.rig import Rig
 
 _FILES = Path(__file__).resolve().parents[2] / "topologies"
 
 
-def _mn(ovs: OpenVSwitch, topology: str, *options: str, commands: str = "") -> str:
+def _mn(ovs: Rig, topology: str, *options: str, commands: str = "") -> str:
+    ovs.own_tmp()
     name = topology.partition(",")[0]
     argv = ["mn", "--custom", str(_FILES / f"{name}.py"), "--topo", topology, *options]
     return ovs.sandbox.run("sh", "-c", '"$0" "$@" 2>&1', *argv, stdin=commands, timeout_s=120)
@@ -44,7 +45,7 @@ def _mn(ovs: OpenVSwitch, topology: str, *options: str, commands: str = "") -> s
     ],
 )
 def test_topology_starts_under_plain_mn_without_a_controller(
-    ovs: OpenVSwitch, topology: str, dpids: dict[str, int], hosts: int
+    ovs: Rig, topology: str, dpids: dict[str, int], hosts: int
 ) -> None:
     """Each switch has its dpid, fail secure and OpenFlow 1.3; each host the documented MAC and address."""
     questions = [f"sh echo {name} $(ovs-vsctl get bridge {name} datapath_id fail_mode protocols)" for name in dpids]
@@ -61,7 +62,7 @@ def test_topology_starts_under_plain_mn_without_a_controller(
 
 @pytest.mark.lab
 @pytest.mark.parametrize("topology", ["single", "linear", "leaf_spine,spines=1", "fat_tree,k=2", "dumbbell"])
-def test_topology_carries_traffic_when_its_switches_forward(ovs: OpenVSwitch, topology: str) -> None:
+def test_topology_carries_traffic_when_its_switches_forward(ovs: Rig, topology: str) -> None:
     """Wires and hosts are right: with a forwarding flow in each switch, and no loop, every host reaches every other.
 
     TCP too, which needs checksum offload to be off.
@@ -74,7 +75,7 @@ def test_topology_carries_traffic_when_its_switches_forward(ovs: OpenVSwitch, to
 
 
 @pytest.mark.lab
-def test_dumbbell_wire_carries_its_rate_and_spares_the_neighbours(ovs: OpenVSwitch) -> None:
+def test_dumbbell_wire_carries_its_rate_and_spares_the_neighbours(ovs: Rig) -> None:
     """10 Mbit/s across, by a queue of 20 frames; while a flood fills it, hosts on one side lose nothing."""
     commands = [
         "sh for s in left right; do ovs-ofctl -O OpenFlow13 add-flow $s actions=NORMAL; done",
@@ -106,7 +107,7 @@ def test_dumbbell_wire_carries_its_rate_and_spares_the_neighbours(ovs: OpenVSwit
         ("leaf_spine,spine=2", "unexpected keyword argument 'spine'"),
     ],
 )
-def test_topology_refuses_senseless_parameters_by_name(ovs: OpenVSwitch, topology: str, says: str) -> None:
+def test_topology_refuses_senseless_parameters_by_name(ovs: Rig, topology: str, says: str) -> None:
     """A wrong parameter is named, with what it may be, before anything is built."""
     try:
         said = _mn(ovs, topology, "--controller", "remote")

@@ -12,6 +12,8 @@ from controller.intent import pools
 from controller.intent.pools import SLICES
 from controller.model.errors import ResourceExhausted
 from controller.model.network import Port
+from controller.openflow.entries import FlowKey
+from controller.pipeline import tables
 from tests.sequences.simulation import SPINES, Simulation
 from tests.sequences.states import State, Walk, network_name, port, port_name, tenant
 from tests.sequences.test_final_flows import STATES
@@ -98,6 +100,73 @@ def test_links_that_change_lose_no_frame(seed: int) -> None:
         check_no_loss(sim, rng.sample(pairs, 1))
     sim.settle()
     check_no_loss(sim, pairs)
+
+
+def confirm_all(sim: Simulation) -> None:
+    """Everything is confirmed, and no time passes."""
+    while sim.dirty:
+        sim.reconcile()
+        for dpid in sim.switches:
+            sim.run(dpid)
+
+
+def test_labels_that_nobody_writes_any_more_stay_for_what_is_under_way() -> None:
+    """A frame that left its edge just before that went over to another plan still arrives, for one whole tick.
+
+    Wanted again meanwhile, the labels are written at once; else they go with the second tick.
+    """
+    sim = Simulation()
+    walk = Walk(sim)
+    objects = tenant("red", {"a": (11, 3), "b": (12, 3)})
+    walk.go(State(objects))
+    sim.settle()
+    labelling = sim.reconciler.engine.labelling
+    for back in (True, False):
+        before = {edge: versions[-1] for edge, versions in labelling.versions.items()}
+        walk.go(State(objects, frozenset({0, 2})))
+        confirm_all(sim)
+        assert labelling.is_draining
+        sim.dirty = sim.reconciler.age()
+        confirm_all(sim)
+        assert all(version in labelling.versions[edge] for edge, version in before.items())
+        if back:
+            walk.go(State(objects))
+            confirm_all(sim)
+            assert before == {edge: versions[-1] for edge, versions in labelling.versions.items()}
+            sim.settle()
+    sim.dirty = sim.reconciler.age()
+    confirm_all(sim)
+    assert not labelling.is_draining
+    assert {len(versions) for versions in labelling.versions.values()} == {1}
+    sim.check_installed()
+
+
+@pytest.mark.parametrize(("refusing", "table"), [(11, tables.PATH), (1, tables.FABRIC), (2, tables.FABRIC)])
+def test_refused_label_leaves_traffic_on_the_old_ones(refusing: int, table: tables.Table) -> None:
+    """An edge that cannot be told to write other labels, or a spine that does not take one: no frame is lost.
+
+    Accepted at last, everybody goes over, and the old labels go.
+    """
+    sim = Simulation()
+    walk = Walk(sim)
+    objects = tenant("red", {"a": (11, 3), "b": (12, 3), "c": (13, 3)})
+    walk.go(State(objects))
+    sim.settle()
+    pairs = list(permutations(ports_of(State(objects)), 2))
+    sim.refuses = lambda dpid, mark: (
+        dpid == refusing and isinstance(mark.key, FlowKey) and mark.key.table == table.number
+        and mark.value is not None)
+    for lost in ({0}, {0, 2}, {2}):
+        walk.go(State(objects, frozenset(lost)))
+        sim.settle()
+        check_no_loss(sim, pairs)
+    assert any(len(versions) > 1 for versions in sim.reconciler.engine.labelling.versions.values())
+    sim.refuses = lambda dpid, mark: False
+    sim.retry(refusing)
+    sim.settle()
+    check_no_loss(sim, pairs)
+    assert {len(versions) for versions in sim.reconciler.engine.labelling.versions.values()} == {1}
+    sim.check_installed()
 
 
 OLD, NEW = tenant("red", {"a": (11, 3), "b": (12, 3)}), tenant("blue", {"a": (12, 5)})

@@ -7,11 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from apps.lab import measure
 from apps.lab.openvswitch import OpenVSwitch
 from apps.lab.sandbox import Process
+
+_ROOT = Path(__file__).resolve().parents[2]
+_OWN_TMP = f"""
+mkdir /run/checkout
+mount --rbind {_ROOT} /run/checkout
+mount -t tmpfs tmpfs /tmp
+mkdir -p {_ROOT}
+mount --rbind /run/checkout {_ROOT}
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +138,13 @@ class Rig(OpenVSwitch):
         )
         self.hosts[name] = host
         return host
+
+    def own_tmp(self) -> None:
+        """From here on /tmp is the sandbox's own: a failing `mn` deletes /tmp/*.log and more, whosesoever they are.
+
+        The checkout stays where it is, also if that is in /tmp.
+        """
+        self.sandbox.run("sh", "-ec", _OWN_TMP)
 
     def remove_host(self, host: Host) -> None:
         """The host and its switch port disappear."""

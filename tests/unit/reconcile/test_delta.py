@@ -36,6 +36,22 @@ def test_tracker_difference_is_that_of_its_two_views(edits: list[tuple]) -> None
     assert tracker.in_sync == (tracker.desired == tracker.installed)
 
 
+def test_tracker_believes_what_was_confirmed_during_a_reading() -> None:
+    """It says what was there before, or not; it is no drift, and what drifted beside it is still found."""
+    tracker: Tracker[str, int] = Tracker()
+    for key in ("kept", "removed", "rewritten", "lost"):
+        tracker.want(key, 1)
+        tracker.found(key, 1)
+    tracker.begin_read()
+    for key, value in (("removed", None), ("rewritten", 2), ("new", 1)):
+        tracker.want(key, value)
+        tracker.found(key, value)
+    assert tracker.found_all({"kept": 1, "removed": 1, "rewritten": 1}.items()) == 1
+    assert tracker.installed == {"kept": 1, "rewritten": 2, "new": 1}
+    assert tracker.puts() == [("lost", 1, None)] and tracker.deletes() == []
+    assert tracker.found_all({"kept": 1, "rewritten": 1, "new": 1}.items()) == 1, "the next reading is believed again"
+
+
 def test_tracker_counts_what_drifted() -> None:
     """A re-read counts entries changed, missing and foreign, each once."""
     tracker: Tracker[str, int] = Tracker()

@@ -45,6 +45,9 @@ class Wire:
         self.refuses: Callable[[bytes], bool] = lambda frame: False
         self._is_open = True
         self.reads = 0
+        self.tells = True
+        self.untold: queue.SimpleQueue[tuple[Future[ReadBack], ReadBack]] = queue.SimpleQueue()
+        """what was read while it does not tell"""
         self.reason: str | None = None
         self._pending: list[tuple[Future[list[FrameError]], Sequence[bytes]]] = []
 
@@ -67,10 +70,9 @@ class Wire:
             done.set_exception(Disconnected(self.reason))
             return done
         self.submitted.put(len(frames))
+        self._pending.append((done, frames))
         if self._is_open:
-            done.set_result(self._apply(frames))
-        else:
-            self._pending.append((done, frames))
+            self._answer()
         return done
 
     def _apply(self, frames: Sequence[bytes]) -> list[FrameError]:
@@ -84,11 +86,15 @@ class Wire:
                 errors.append(FrameError(index, 5, 1, str(refused)))
         return errors
 
-    def read_back(self) -> Future[ReadBack]:
+    def read_back(self, parts: int = 1) -> Future[ReadBack]:
         self.reads += 1
         done: Future[ReadBack] = Future()
         s = self.switch
-        done.set_result(ReadBack(tuple(s.flows.values()), tuple(s.groups.values()), tuple(s.meters.values())))
+        back = ReadBack(tuple(s.flows.values()), tuple(s.groups.values()), tuple(s.meters.values()))
+        if self.tells:
+            done.set_result(back)
+        else:
+            self.untold.put((done, back))
         return done
 
     def request(self, frame: bytes) -> Future[list[bytes]]:
@@ -99,14 +105,20 @@ class Wire:
 
     def disconnect(self, reason: str) -> None:
         self.reason = reason
-        for done, _ in self._pending:
-            done.set_exception(Disconnected(reason))
+        self.io.call_soon_threadsafe(self._fail, reason)
+
+    def _fail(self, reason: str) -> None:
+        while self._pending:
+            self._pending.pop(0)[0].set_exception(Disconnected(reason))
 
     def close_gate(self) -> None:
         self._is_open = False
 
     def open_gate(self) -> None:
         self._is_open = True
+        self.io.call_soon_threadsafe(self._answer)
+
+    def _answer(self) -> None:
         while self._pending:
             done, frames = self._pending.pop(0)
             done.set_result(self._apply(frames))
@@ -229,6 +241,30 @@ def test_drift_is_repaired_when_the_switch_is_read_again(monkeypatch: pytest.Mon
     rig.close()
 
 
+def test_change_goes_on_while_the_switch_is_read_again_and_is_not_taken_for_drift() -> None:
+    """The reading says what was there before; what was written since stands, what drifted is repaired."""
+    rig = Rig(drift_period_s=0.05)
+    wire = rig.wire(11)
+    rig.loop.connected(wire)
+    rig.wait(rig.apply(*RED))
+    rig.in_sync(11)
+    wire.tells = False
+    before = dict(wire.switch.flows)
+    lost = next(iter(before))
+    wire.switch.delete_flow(lost)
+    done, back = wire.untold.get(timeout=WAIT_S)
+    while len(back.flows) == len(before):  # it began before the flow was lost
+        rig.io.call_soon_threadsafe(done.set_result, back)
+        done, back = wire.untold.get(timeout=WAIT_S)
+    assert rig.wait(rig.apply(port("red", "b", (11, 4)))) == ()
+    held = dict(wire.switch.flows)
+    assert lost not in held and held.keys() - before.keys()
+    rig.io.call_soon_threadsafe(done.set_result, back)
+    eventually(lambda: wire.switch.flows.keys() == held.keys() | {lost})
+    assert [wire.submitted.get_nowait() for _ in range(wire.submitted.qsize())][-1] == 1
+    rig.close()
+
+
 def test_new_connection_of_a_switch_replaces_the_old(rig: Rig) -> None:
     """The end of the old one, seen late, does not take the new one away."""
     old = rig.wire(11)
@@ -306,6 +342,14 @@ def test_broken_store_stops_no_forwarding_and_loses_nothing_to_keep(rig: Rig, mo
     assert rig.cache.records == {}
     rig.cache.save_cache = keep  # type: ignore[method-assign]
     eventually(lambda: {key.partition("/")[0] for key in rig.cache.records} >= {"switch", "labels"})
+
+
+def test_readings_take_turns_and_a_share_of_the_time() -> None:
+    """One at a time; after one that took a second nobody begins for four."""
+    readings = driver.Readings()
+    assert readings.begin(10.0) and not readings.begin(10.5)
+    readings.end(11.0)
+    assert not readings.begin(14.9) and readings.begin(15.0)
 
 
 def test_mailbox_emptied_before_its_wake_up_does_not_spin() -> None:

@@ -146,6 +146,21 @@ def test_read_back_returns_what_was_written_and_only_ours(rig: Rig) -> None:
     assert (set(back.flows), back.groups, back.meters) == (set(flows), (group,), (meter,))
 
 
+def test_read_back_in_parts_is_the_same_and_lets_writes_through(rig: Rig) -> None:
+    """What is submitted after the reading began is confirmed before it ends; every flow is in exactly one part."""
+    switch, flows = FakeSwitch(1), _flows(3_000)
+    datapath = rig.up(switch)
+    datapath.submit([openflow.flow_add(one) for one in flows]).result(5)
+    late = datapath.read_back(16)
+    small = datapath.submit([])
+    order: list[str] = []
+    small.add_done_callback(lambda _: order.append("write"))
+    late.add_done_callback(lambda _: order.append("read"))
+    held = late.result(5).flows
+    assert (len(held), set(held)) == (len(flows), set(flows))
+    assert order == ["write", "read"]
+
+
 def test_read_back_that_is_refused_ends_the_connection(rig: Rig) -> None:
     """A switch that cannot be read cannot be kept in line."""
     switch = FakeSwitch(1)
