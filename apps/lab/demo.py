@@ -206,7 +206,7 @@ def _restart(board: Board, fabric: Fabric, crew: Crew) -> None:
 
 
 def _failover(board: Board, fabric: Fabric, crew: Crew) -> None:
-    """Whichever uplink the stream uses, one of the two cuts hits it; nobody is there to tell the switches what to do."""
+    """Whichever uplink the stream uses, one of the two cuts hits it; nobody tells the switches what to do."""
     _, sender, receiver = crew.members
     wanted = f"{_FAILOVER_LOST} lost at most"
     with board.row("pliantd stopped, each uplink of a leaf cut in turn under 1,000 packets/s", wanted=wanted) as row:

@@ -26,25 +26,26 @@ class Steps:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._redraws = console.is_terminal and not console.is_dumb_terminal
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         self._progress = Progress(*columns, console=console)
         self._tasks: dict[str, TaskID] = {}
         self._began_s: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._redraws:
             self._progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._console.is_terminal:
+        if self._redraws:
             self._progress.stop()
 
     def __call__(self, step: str, done: int, of: int) -> None:
         """Show it; a step that is new becomes the next line."""
-        if self._console.is_terminal:
+        if self._redraws:
             if step not in self._tasks:
                 self._tasks[step] = self._progress.add_task(step, total=of)
             self._progress.update(self._tasks[step], completed=done)

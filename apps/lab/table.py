@@ -1,12 +1,13 @@
 """The table that a demonstration fills in while it runs: what is claimed, what was wanted, what was measured.
 
 Knows how to show rows.  Refuses to know how they are measured.  On a terminal the row under way shows what it is
-doing; elsewhere each row is a line, printed when it is known.
+doing; elsewhere each row is a line, printed when it is known.  A terminal with too few lines shows the last rows that
+fit, and all of them at the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -39,13 +40,17 @@ class Board:
     def __init__(self, title: str, *, console: Console | None = None) -> None:
         self._title = title
         self._console = console or Console()
+        self._redraws = self._console.is_terminal and not self._console.is_dumb_terminal
         self._rows: list[Row] = []
         self._doing = ""
+        self._above = 0
+        """How many rows have left the screen at its upper end."""
+        self._ended = False
         self._spinner = Spinner("dots")
         self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=8)
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._redraws:
             self._live.start()
         else:
             self._console.print(self._title)
@@ -55,7 +60,8 @@ class Board:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._doing = ""
-        if self._console.is_terminal:
+        if self._redraws:
+            self._ended = True
             self._live.stop()
 
     @property
@@ -66,7 +72,7 @@ class Board:
     def doing(self, what: str) -> None:
         """Say what is under way."""
         self._doing = what
-        if not self._console.is_terminal:
+        if not self._redraws:
             self._console.print(f"  ... {what}", highlight=False)
 
     @contextmanager
@@ -83,17 +89,26 @@ class Board:
         finally:
             if row.holds is None:
                 row.measured("not measured", holds=False)
-            if not self._console.is_terminal:
+            if not self._redraws:
                 mark = "ok  " if row.holds else "FAIL"
                 self._console.print(f"  {mark} {claim}: {row.found} (wanted {wanted})", highlight=False, soft_wrap=True)
 
     def _render(self) -> Table:
+        while not self._ended:
+            table = self._table(self._rows[self._above :])
+            shown = len(self._console.render_lines(table, pad=False))
+            if shown < self._console.height or self._above + 1 >= len(self._rows):
+                return table
+            self._above += 1
+        return self._table(self._rows)
+
+    def _table(self, rows: Sequence[Row]) -> Table:
         table = Table(title=self._title, title_justify="left", caption_justify="left", expand=True)
         table.add_column("claim", ratio=4)
         table.add_column("wanted", ratio=2)
         table.add_column("measured", ratio=3)
         table.add_column("", width=2)
-        for row in self._rows:
+        for row in rows:
             mark = self._spinner if row.holds is None else Text("✔", "green") if row.holds else Text("✘", "bold red")
             table.add_row(row.claim, row.wanted, row.found, mark)
         table.caption = self._doing or None

@@ -2,6 +2,7 @@
 
     goes down   the first time in a long while -> held for `hold_s` from now; again and again -> twice as long each time
     seen        while it is held: as if it had not been seen; the next probe tells
+    restless    a port of it goes down while it is held: the hold begins anew, as long as it was
     quiet       for as long as the longest hold: it starts afresh
 
 So a flapping link costs one change of paths, not one a flap, and in between its traffic stays where it is safe.
@@ -10,6 +11,7 @@ Without clock: `now` is an argument.  A link that nobody has seen before is used
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from controller.fabric.events import LinkSeen
@@ -52,6 +54,15 @@ class HoldDown:
                 self._held.pop(wire, None)
             elif old.up and not new.up:
                 self._hold(now, wire)
+        if self._held:
+            went_down = {at for at in change.ports if _is_up(before, at) and not _is_up(after, at)}
+            self._hold_on(now, went_down)
+
+    def _hold_on(self, now: float, ends: Set[EndPoint]) -> None:
+        """What is held and ends there was not quiet."""
+        for wire, held in self._held.items():
+            if held.until_s > now and not wire.isdisjoint(ends):
+                held.until_s = now + self._length_s(held.flaps)
 
     def _hold(self, now: float, wire: frozenset[EndPoint]) -> None:
         held = self._held.get(wire)
@@ -59,7 +70,15 @@ class HoldDown:
             flaps = held.flaps + (held.until_s <= now)  # both directions of a wire go down once
         else:
             flaps = 0
-        self._held[wire] = _Held(flaps, now + self._hold_s * 2 ** min(flaps, MAX_DOUBLINGS))
+        self._held[wire] = _Held(flaps, now + self._length_s(flaps))
+
+    def _length_s(self, flaps: int) -> float:
+        return self._hold_s * (1 << min(flaps, MAX_DOUBLINGS))
+
+
+def _is_up(fabric: Observed, at: EndPoint) -> bool:
+    port = fabric.port(at)
+    return port is not None and port.up
 
 
 def _wire(one: EndPoint, other: EndPoint) -> frozenset[EndPoint]:

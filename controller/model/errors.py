@@ -37,6 +37,7 @@ REASONS: dict[str, str] = {
     "INVALID_PAGE_SIZE": "The page size is negative or above the maximum.",
     "INVALID_PAGE_TOKEN": "The page token was not issued by this server for this request.",
     "INVALID_FILTER": "The list filter cannot be parsed.",
+    "MALFORMED_REQUEST": "The bytes of the request are not the message that the method takes.",
     "EMPTY_REQUEST": "The request holds nothing to do.",
     "NOT_FOUND": "The named object does not exist.",
     "PARENT_NOT_FOUND": "The parent, or another object this one refers to, does not exist.",

@@ -159,21 +159,23 @@ class Calls:
         size = check_page_size(request.page_size)
         bound = (kind.plural, parent, request.filter)
         position = self.pager.read(request.page_token, *bound)
-        snapshot = await self._snapshot(position)
-        names = after(kind.names(snapshot, parent), position)
-        messages = first(size + 1, (self.describe(found(snapshot, name)) for name in names), accept)
+
+        def read() -> tuple[list[Any], Snapshot]:
+            snapshot = self._snapshot(position)
+            names = after(kind.names(snapshot, parent), position)
+            described = (self.describe(found(snapshot, name)) for name in names)
+            return first(size + 1, described, accept), snapshot
+
+        # A filter that accepts little looks at all there is: not in the event loop's thread.
+        messages, snapshot = await asyncio.get_running_loop().run_in_executor(None, read)
         token = ""
         if len(messages) > size:
             messages.pop()
             token = self.pager.issue(Position(snapshot.generation, messages[-1].name), *bound)
         return messages, token, snapshot.generation
 
-    async def _snapshot(self, position: Position | None) -> Snapshot:
-        newest = self.engine.snapshot()
-        if position is None or position.revision == newest.generation:
-            return newest
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, self.engine.snapshot_at, position.revision)
+    def _snapshot(self, position: Position | None) -> Snapshot:
+        return self.engine.snapshot() if position is None else self.engine.snapshot_at(position.revision)
 
 
 def found(snapshot: Snapshot, name: str) -> Resource:

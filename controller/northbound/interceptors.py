@@ -15,10 +15,11 @@ from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from grpc.aio import ServicerContext
 from prometheus_client import Counter, Histogram
 
-from controller.model.errors import Internal, PliantError
+from controller.model.errors import Internal, InvalidArgument, PliantError
 from controller.northbound.auth import check_bearer
 from controller.northbound.errors import abort
 
@@ -50,31 +51,29 @@ class Surround(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if handler is None or method.startswith(OPEN_METHODS):
             return handler
         assert not handler.request_streaming, f"{method} streams requests, which nothing here guards"
-        coders = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
+        # Without a deserializer the request comes as bytes: read only once the token is checked, and with our errors.
+        coder = {"response_serializer": handler.response_serializer}
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._stream(method, handler.unary_stream), **coders)
-        return grpc.unary_unary_rpc_method_handler(self._unary(method, handler.unary_unary), **coders)
+            return grpc.unary_stream_rpc_method_handler(self._stream(method, handler), **coder)
+        return grpc.unary_unary_rpc_method_handler(self._unary(method, handler), **coder)
 
-    def _unary(self, method: str, behavior: Callable[..., Any]) -> Callable[..., Any]:
+    def _unary(self, method: str, handler: grpc.RpcMethodHandler) -> Callable[..., Any]:
         seconds = SECONDS.labels(method)
 
-        async def call(request: Any, context: ServicerContext) -> Any:
+        async def call(request: bytes, context: ServicerContext) -> Any:
             started_s = time.perf_counter()
             try:
                 async with self._observed(method, context):
-                    return await behavior(request, context)
+                    return await handler.unary_unary(_read(request, handler), context)
             finally:
                 seconds.observe(time.perf_counter() - started_s)
 
         return call
 
-    def _stream(self, method: str, behavior: Callable[..., Any]) -> Callable[..., Any]:
-        async def call(request: Any, context: ServicerContext) -> AsyncIterator[Any]:
+    def _stream(self, method: str, handler: grpc.RpcMethodHandler) -> Callable[..., Any]:
+        async def call(request: bytes, context: ServicerContext) -> AsyncIterator[Any]:
             async with self._observed(method, context):
-                async for response in behavior(request, context):
+                async for response in handler.unary_stream(_read(request, handler), context):
                     yield response
 
         return call
@@ -105,3 +104,10 @@ class Surround(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         finally:
             CALLS.labels(method, code).inc()
             bound.debug("call_answered", code=code)
+
+
+def _read(request: bytes, handler: grpc.RpcMethodHandler) -> Any:
+    try:
+        return handler.request_deserializer(request)
+    except DecodeError as error:
+        raise InvalidArgument("MALFORMED_REQUEST", f"the request cannot be read: {error}") from error

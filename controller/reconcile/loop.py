@@ -62,7 +62,7 @@ APPLY_SECONDS = Histogram(
 )
 TICK_S = 0.1
 AGE_S = 0.5
-"""Longer than any frame takes to cross the fabric: a label that nobody writes any more goes after two to three."""
+"""Longer than any frame takes to cross the fabric: a label that nobody writes any more goes after one to two."""
 STEP_RETRY_S = 1.0
 LLDP_ETHERTYPE = b"\x88\xcc"
 
@@ -201,23 +201,7 @@ class Loop:
         return {dpid: connection.datapath for dpid, connection in self._connections.copy().items()}
 
     def attachable(self, attachment: Attachment, port: str) -> str | None:
-        """None, or why `port` cannot attach there:
-
-        the wire is fabric's, or another port has it under its other spelling.
-        """
-        world = self._reconciler.view.world
-        switch = world.fabric.switches.get(attachment.dpid)
-        found = switch.find_port(attachment.interface, attachment.port_no) if switch else None
-        if found is None:
-            return None
-        at = EndPoint(attachment.dpid, found.port_no)
-        if world.fabric.role(at) is PortRole.FABRIC:
-            return "ATTACHMENT_IS_FABRIC"
-        for spelling in (found.name, found.port_no):
-            holder = world.intent.attachments.get((attachment.dpid, spelling))
-            if holder is not None and holder != port:
-                return "ATTACHMENT_IN_USE"
-        return None
+        return self._reconciler.view.attachable(attachment, port)
 
     # -- the reconcile thread
 
@@ -232,11 +216,11 @@ class Loop:
             if not self._handle_all(first):
                 return
             if self._reconciler.is_due:
-                self._step()
+                self._safely(self._step)  # whoever is told of it may fail, too
             if self._clock() >= self._next_tick:
                 self._safely(self._tick)
 
-    def _safely(self, deed: Callable[[], None]) -> None:
+    def _safely(self, deed: Callable[[], object]) -> None:
         """One bad event must not stop the fabric."""
         try:
             deed()

@@ -19,8 +19,9 @@ from immutables import Map
 
 from controller.fabric.bindings import Unbound
 from controller.fabric.paths.plan import Plan
+from controller.fabric.ports import EndPoint, PortRole
 from controller.model.ids import format_dpid, kind_of, network_of, parent_of
-from controller.model.network import Port
+from controller.model.network import Attachment, Port
 from controller.model.status import Condition, State, Status, SwitchSync
 from controller.model.tenancy import Tenant
 from controller.pipeline.world import World
@@ -40,7 +41,7 @@ class View:
     confirmed: Map[int, int] = Map()
     """dpid -> the newest epoch of whose changes the switch has confirmed all that concern it"""
     plans: Map[int, Plan] = Map()
-    """edge (dpid) -> the tree toward it: whoever is not in it has no path there, whatever label it still writes"""
+    """edge (dpid) -> the plan toward it: whoever is not in it has no path there, whatever label it still writes"""
     refused: Map[str, Map[int, str]] = Map()
     """object name -> {dpid: what the switch refused}"""
     uncompiled: Map[str, Map[int, str]] = Map()
@@ -61,6 +62,23 @@ class View:
             in_sync=switch is not None and switch.connected and reached >= self.world.intent.generation,
             confirmed_generation=max(reached, 0),
         )
+
+    def attachable(self, attachment: Attachment, port: str) -> str | None:
+        """None, or why `port` cannot attach there.
+
+        The wire is the fabric's, or another port has it under its other spelling.
+        """
+        switch = self.world.fabric.switches.get(attachment.dpid)
+        found = switch.find_port(attachment.interface, attachment.port_no) if switch else None
+        if found is None:
+            return None
+        if self.world.fabric.role(EndPoint(attachment.dpid, found.port_no)) is PortRole.FABRIC:
+            return "ATTACHMENT_IS_FABRIC"
+        for spelling in (found.name, found.port_no):
+            holder = self.world.intent.attachments.get((attachment.dpid, spelling))
+            if holder is not None and holder != port:
+                return "ATTACHMENT_IN_USE"
+        return None
 
     def status(self, name: str) -> Status:
         """The status of a tenant, network, subnet or port that exists in intent."""

@@ -88,6 +88,26 @@ def test_restart_while_labels_move_keeps_what_the_switch_out_of_reach_may_write(
     assert reach(sim) == expected_reach(places(FIRST))
 
 
+def test_edge_that_left_before_it_went_over_is_served_after_a_restart() -> None:
+    """All is ready for new labels, but the edge is out of reach before it is told to write them: the old ones stay."""
+    sim = Simulation()
+    walk = Walk(sim)
+    walk.go(FIRST)
+    sim.settle()
+    walk.go(State(FIRST.objects, frozenset({0, 2})))
+    while 12 in sim.channels:
+        outcome = sim.reconcile()
+        if any(key.kind == "reach" for key in outcome.targets.get(12, ())):
+            sim.disconnect(12)
+        for dpid in sim.switches:
+            sim.run(dpid)
+    sim.settle()
+    for _ in range(2):
+        sim.restart()
+        connect_all(sim, but=12)
+        assert reach(sim) == expected_reach(places(FIRST))
+
+
 def test_edge_gone_for_good_uses_up_no_label_numbers_over_restarts() -> None:
     """However often trees change and the controller restarts while an edge is away, the newest plan has a version."""
     sim = Simulation()

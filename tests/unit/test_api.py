@@ -15,6 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pliant import ApiError, Client
+from pliant.errors import api_error
 from pliant.v1 import network_pb2, network_pb2_grpc, watch_pb2
 from pliant.v1.common_pb2 import STATE_ACTIVE, STATE_PENDING, BandwidthPolicy
 from pliant.v1.fabric_pb2 import PORT_ROLE_EDGE, PORT_ROLE_FABRIC, Link, Switch
@@ -29,7 +30,7 @@ from pliant.v1.watch_pb2 import (
 from prometheus_client import REGISTRY
 
 from controller.fabric.events import SwitchDisconnected
-from controller.model.status import DropCount, State
+from controller.model.status import DropCount, State, Status
 from controller.northbound.server import CannotListen, Listen, Server, Tls
 from tests.support.api import TOKEN, Api, two_switches
 
@@ -293,6 +294,17 @@ def test_refusal_names_the_field_as_it_is_in_the_request(
     assert list(refusal(lambda: call(network)).fields) == [field]
 
 
+@pytest.mark.parametrize("method", ["TenantService/CreateTenant", "WatchService/Watch"])
+@pytest.mark.parametrize("data", [b"\xff" * 100, b"\x1a\x05\x0a\x03\xff\xfe\xfd"])
+def test_bytes_that_are_no_request_are_refused(api: Api, method: str, data: bytes) -> None:
+    """Like any other bad input, whoever may call; to others nothing is said of what they sent."""
+    with grpc.insecure_channel(f"unix:{api.unix}") as inside, grpc.insecure_channel(api.target) as outside:
+        for channel, reason in ((inside, "MALFORMED_REQUEST"), (outside, "UNAUTHENTICATED")):
+            with pytest.raises(grpc.RpcError) as caught:
+                next(channel.unary_stream(f"/pliant.v1.{method}")(data))
+            assert api_error(caught.value).reason == reason
+
+
 def test_quota_is_kept(network: Client) -> None:
     """RESOURCE_EXHAUSTED once a tenant has what it may have."""
     network.tenants.update(Tenant(name=TENANT, quota=Quota(ports=1)), ["quota.ports"])
@@ -357,6 +369,21 @@ def test_list_pages_are_of_one_revision(network: Client) -> None:
     network.ports.create(port("p99"))
     names += [p.name for p in pages]
     assert names == [f"{PORTS}/p{n:02}" for n in range(25)]
+
+
+def test_list_is_made_outside_the_event_loop(api: Api, network: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A filter that accepts nothing looks at everything there is, and other calls must not wait for that."""
+    network.ports.batch_create(NETWORK, [port(f"p{n}") for n in range(10)])
+    threads, status = set(), api.service.engine.status
+
+    def noted(name: str) -> Status:
+        threads.add(threading.current_thread().name)
+        return status(name)
+
+    monkeypatch.setattr(api.service.engine, "status", noted)
+    assert list(network.ports.list(NETWORK, filter="display_name = nobody")) == []
+    assert threads
+    assert "northbound" not in threads
 
 
 def test_list_takes_wildcards_for_parents(network: Client) -> None:

@@ -11,13 +11,14 @@ Every step that can happen next is an action, so that a test can take them in an
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from immutables import Map
 
-from controller.fabric.labels import Versions, advance, choice, confirmed, prune
-from controller.fabric.paths import Hop, Tree
+from controller.fabric.labels import N_VERSIONS, Versions, advance, choice, confirmed, prune
+from controller.fabric.paths import Hop
+from controller.fabric.paths.plan import Hops, Plan
 
 EDGE = 0
 Action = tuple[str, int, int]
@@ -25,10 +26,14 @@ Program = tuple[tuple[tuple[int, Hop], ...], int | None]
 """(label version, hop) pairs sorted, and the version written on frames toward the edge"""
 
 
-def tree(**parents: int) -> Tree:
+def tree(**parents: int) -> Plan:
     """tree(s1=0, s2=1): switch 1 sends to the edge, 2 to 1.  The port number is that of the next switch, plus 1."""
-    hops = {int(name[1:]): Hop(parent + 1, parent) for name, parent in parents.items()}
-    return Map({EDGE: Hop(0, EDGE), **hops})
+    return plan({int(name[1:]): Hop(parent + 1, parent) for name, parent in parents.items()})
+
+
+def plan(hops: Mapping[int, Hop]) -> Plan:
+    """A plan of one working tree."""
+    return Map({dpid: Hops((hop,)) for dpid, hop in {EDGE: Hop(0, EDGE), **hops}.items()})
 
 
 @dataclass
@@ -47,7 +52,7 @@ class Model:
         self.bundles = bundles
         """additions are applied at once, as by an OpenFlow bundle; else one by one in any order"""
         self.versions: Versions = ()
-        self.wanted: Tree = Map()
+        self.wanted: Plan = Map()
         self.known: dict[int, Program] = dict.fromkeys(dpids, ((), None))
         self.may_write: dict[int, frozenset[int]] = dict.fromkeys(dpids, frozenset())
 
@@ -58,7 +63,7 @@ class Model:
         )
         return switches, self.versions, self.wanted, tuple(self.known.items()), tuple(self.may_write.items())
 
-    def then(self, action: Action, trees: list[Tree]) -> Model:
+    def then(self, action: Action, trees: list[Plan]) -> Model:
         after = copy.copy(self)
         after.switches = {dpid: copy.copy(s) for dpid, s in self.switches.items()}
         for switch in after.switches.values():
@@ -70,7 +75,7 @@ class Model:
     # -- the controller
 
     def target(self, dpid: int) -> Program:
-        labels = tuple(sorted((v.version, v.hops[dpid]) for v in self.versions if dpid in v.hops))
+        labels = tuple(sorted((v.version, v.hops[dpid].working[0]) for v in self.versions if dpid in v.hops))
         return labels, choice(self.versions, dpid)
 
     def in_use(self) -> set[int]:
@@ -97,7 +102,7 @@ class Model:
             if not switch.connected:
                 yield "back", dpid, 0
 
-    def act(self, action: Action, trees: list[Tree]) -> None:
+    def act(self, action: Action, trees: list[Plan]) -> None:
         verb, dpid, i = action
         if verb == "tree":
             self.wanted = trees[i]
@@ -129,7 +134,7 @@ class Model:
         self.known[dpid] = program
         self.may_write[dpid] = frozenset({program[1]} - {None})
         for v in self.versions:
-            if (v.version, v.hops.get(dpid)) in program[0]:
+            if dpid in v.hops and (v.version, v.hops[dpid].working[0]) in program[0]:
                 self.versions = confirmed(self.versions, dpid, v.version)
         self.settle()
 
@@ -162,7 +167,7 @@ class Model:
     def check(self) -> None:
         """A frame that any switch writes now reaches the edge; none loops, and only a wiped switch may drop it."""
         numbers = [v.version for v in self.versions]
-        assert len(set(numbers)) == len(numbers) <= 8
+        assert len(set(numbers)) == len(numbers) <= N_VERSIONS
         for dpid, switch in self.switches.items():
             if switch.written is None:
                 continue
@@ -177,6 +182,6 @@ class Model:
     def check_settled(self) -> None:
         """Nothing left to do: everyone writes the wanted tree, and no other version is left anywhere."""
         assert len(self.versions) == 1
-        for dpid, hop in self.wanted.items():
+        for dpid, hops in self.wanted.items():
             assert self.switches[dpid].written == self.versions[0].version
-            assert self.switches[dpid].labels == {self.versions[0].version: hop}
+            assert self.switches[dpid].labels == {self.versions[0].version: hops.working[0]}

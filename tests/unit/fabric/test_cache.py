@@ -13,7 +13,6 @@ from immutables import Map
 from controller.fabric.cache import Json, everything, fabric_records, label_records, restore
 from controller.fabric.graph import EndPoint, Event, Fabric, HostHeard, PortRole, SwitchForgotten
 from controller.fabric.labels import EdgeLabels, advance, confirmed
-from controller.fabric.paths import in_tree
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Planner
 from tests.unit.fabric.fabrics import after, leaf_spine
@@ -110,4 +109,4 @@ def test_restored_fabric_goes_on_as_if_nothing_happened() -> None:
     restored, _ = restore(stored(fabric_records(fabric, everything(fabric))), PortRole.AUTO)
     assert restored.role(EndPoint(101, 100)) is PortRole.EDGE
     assert restored.role(EndPoint(101, 1)) is PortRole.FABRIC
-    assert in_tree(restored, 101) == in_tree(fabric, 101)
+    assert Planner(Topology.of(restored)).toward(101) == Planner(Topology.of(fabric)).toward(101)

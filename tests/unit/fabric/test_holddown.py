@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from controller.fabric.events import Event, LinkLost, LinkSeen
+from dataclasses import replace
+
+from controller.fabric.events import Event, LinkLost, LinkSeen, PortObserved
 from controller.fabric.graph import Fabric
 from controller.fabric.holddown import HoldDown
 from controller.fabric.ports import EndPoint
@@ -23,6 +25,11 @@ class Wire:
     def lose(self, now: float) -> None:
         self._observe(now, LinkLost(src=LEAF))
         self._observe(now, LinkLost(src=SPINE))
+
+    def port(self, now: float, *, up: bool, at: EndPoint = LEAF) -> None:
+        port = self.fabric.port(at)
+        assert port is not None
+        self._observe(now, PortObserved(dpid=at.dpid, port=replace(port, up=up)))
 
     def probe(self, now: float) -> bool:
         """Both directions are probed; whether the wire is up then."""
@@ -74,6 +81,24 @@ def test_hundred_flaps_in_ten_seconds_change_the_paths_a_few_times() -> None:
         wire.lose(i / 10)
         wire.probe(i / 10 + 0.05)
     assert wire.changes <= 8, wire.changes
+
+
+def test_wire_that_is_not_quiet_is_held_on() -> None:
+    """Its port goes down again while it is held: another two seconds from then, not four."""
+    wire = Wire()
+    wire.lose(10.0)
+    wire.port(11.0, up=False)
+    wire.port(11.1, up=True)
+    assert not wire.probe(12.5)
+    assert wire.probe(13.0)
+
+
+def test_port_of_another_wire_holds_nothing_on() -> None:
+    """Each wire has its own quiet."""
+    wire = Wire()
+    wire.lose(10.0)
+    wire.port(11.0, up=False, at=EndPoint(101, 2))
+    assert wire.probe(12.0)
 
 
 def test_moved_cable_is_another_wire() -> None:

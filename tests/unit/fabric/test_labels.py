@@ -21,8 +21,9 @@ from controller.fabric.labels import (
     prune,
     version_of,
 )
-from controller.fabric.paths import Hop, Tree
-from tests.unit.fabric.label_model import EDGE, Model, tree
+from controller.fabric.paths import Hop
+from controller.fabric.paths.plan import Plan
+from tests.unit.fabric.label_model import EDGE, Model, plan, tree
 
 DIRECT = tree(s1=0, s2=0)
 VIA_2 = tree(s1=2, s2=0)
@@ -136,9 +137,9 @@ def test_numbers_wrap_and_are_reused_last() -> None:
     assert seen == [i % N_VERSIONS for i in range(20)]
 
 
-def trees_via(n: int) -> list[Tree]:
+def trees_via(n: int) -> list[Plan]:
     """n trees that differ in switch 1's port."""
-    return [Map({EDGE: Hop(0, EDGE), 1: Hop(port_no, EDGE), 2: Hop(1, 1)}) for port_no in range(1, n + 1)]
+    return [plan({1: Hop(port_no, EDGE), 2: Hop(1, 1)}) for port_no in range(1, n + 1)]
 
 
 def test_when_all_numbers_are_taken_the_newest_tree_waits() -> None:
@@ -172,7 +173,7 @@ def test_edge_that_is_no_edge_any_more_has_no_versions() -> None:
 
 
 @pytest.mark.parametrize("trees", list(itertools.permutations([DIRECT, VIA_2, VIA_1])), ids=range(6))
-def test_every_interleaving_of_two_moves_carries_every_frame(trees: tuple[Tree, ...]) -> None:
+def test_every_interleaving_of_two_moves_carries_every_frame(trees: tuple[Plan, ...]) -> None:
     """All orders of sending, applying, confirming and a second move that overtakes the first, on three switches."""
     start = Model([0, 1, 2], bundles=True)
     start.act(("tree", 0, 0), list(trees))
@@ -195,7 +196,7 @@ def test_every_interleaving_of_two_moves_carries_every_frame(trees: tuple[Tree, 
     assert len(states) > 500
 
 
-def drain(model: Model, trees: list[Tree]) -> None:
+def drain(model: Model, trees: list[Plan]) -> None:
     for _ in range(10_000):
         action = next(model.actions(), None)
         if action is None:
@@ -205,11 +206,11 @@ def drain(model: Model, trees: list[Tree]) -> None:
     raise AssertionError("the model does not come to rest")
 
 
-def random_tree(rng: Random, n_switches: int, size: int) -> Tree:
+def random_tree(rng: Random, n_switches: int, size: int) -> Plan:
     """Any in-tree toward switch 0 over `size` of the switches 0..n-1."""
     order = [EDGE, *rng.sample(range(1, n_switches), size - 1)]
     parents = {dpid: rng.choice(order[:i]) for i, dpid in enumerate(order) if i}
-    return Map({EDGE: Hop(0, EDGE), **{dpid: Hop(parent + 1, parent) for dpid, parent in parents.items()}})
+    return plan({dpid: Hop(parent + 1, parent) for dpid, parent in parents.items()})
 
 
 @settings(deadline=None, max_examples=150)

@@ -1,4 +1,4 @@
-"""In-trees against networkx, ties, determinism."""
+"""Working trees against networkx, ties, determinism."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import networkx as nx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from immutables import Map
 
 from controller.fabric.graph import EndPoint, Fabric, LinkLost, SwitchDisconnected
-from controller.fabric.paths import Hop, Tree, in_tree
+from controller.fabric.paths import Hop, Tree
+from controller.fabric.paths.arrays import Topology
+from controller.fabric.paths.plan import Planner
 from tests.unit.fabric.fabrics import after, connected, fabric_of, leaf_spine
 
 WIRES = st.lists(
@@ -22,6 +25,11 @@ WIRES = st.lists(
 def priced(fabric: Fabric, costs: dict[EndPoint, int]) -> Fabric:
     links = {src: replace(link, cost=costs.get(src, 1)) for src, link in fabric.links.items()}
     return replace(fabric, links=fabric.links.update(links))
+
+
+def in_tree(fabric: Fabric, edge: int) -> Tree:
+    """The first of the working trees."""
+    return Map({dpid: hops.working[0] for dpid, hops in Planner(Topology.of(fabric)).toward(edge).items()})
 
 
 def walk(tree: Tree, dpid: int) -> list[int]:

@@ -140,6 +140,18 @@ def test_every_frame_gets_around_every_single_link_failure(everywhere: tuple[str
             assert stage.send(frame) == stage.has_way(frame, wire), f"{frame} with {set(wire)} dead"
 
 
+def test_every_broadcast_gets_around_every_single_link_failure(everywhere: tuple[str, Stage, list[Frame]]) -> None:
+    """Each copy finds its own way: whoever can be reached hears it, once."""
+    _, stage, _ = everywhere
+    for sender in stage.ports:
+        data = packets.udp(sender.mac, packets.BROADCAST, str(sender.addresses[0]), "255.255.255.255")
+        for wire in map(frozenset, stage.wires):
+            stage.fail(wire)
+            others = [port for port in stage.ports if port is not sender]
+            heard = [stage.at(port) for port in others if stage.has_way(Frame(sender, port, data), wire)]
+            assert stage.net.inject(stage.at(sender), data) == [(at, data) for at in sorted(heard)], (sender, wire)
+
+
 def test_no_frame_circles_when_a_second_link_fails(everywhere: tuple[str, Stage, list[Frame]]) -> None:
     """A second wire dead on the way around the first: it arrives or is lost, and a label's flow counts it last."""
     name, stage, frames = everywhere
