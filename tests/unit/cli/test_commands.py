@@ -234,7 +234,7 @@ def test_watch_shows_what_is_and_what_changes(red: Pliant) -> None:
         assert process.stderr.read().strip() == ""
 
 
-@pytest.mark.parametrize("line", ["get switches -w", "get drops -w", "get ports,networks -w",
+@pytest.mark.parametrize("line", ["get links -w -t red", "get drops -w", "get ports,networks -w",
                                   "get ports -w --filter state=ACTIVE", "get drops --filter a=b"])
 def test_what_cannot_be_watched_is_said(pliant: Pliant, line: str) -> None:
     """As wrong usage."""
