@@ -291,9 +291,8 @@ class Loop:
         self._deadlines = [item for item in self._deadlines if not item[2].done()]
         fabric = self._reconciler.fabric
         for at, frame in self._discovery.due(now, fabric):
-            connection = self._connections.get(at.dpid)
-            if connection:
-                connection.datapath.send(messages.packet_out(frame, actions.output(at.port_no)))
+            if (datapath := self.datapath(at.dpid)) is not None:
+                datapath.send(messages.packet_out(frame, actions.output(at.port_no)))
         self._lose(self._discovery.lost(fabric), "probes unanswered")
         if self._next_age <= now:
             self._next_age = now + AGE_S
