@@ -165,6 +165,9 @@ async def drive(
             await mailbox.wait(max(0.0, wait_s))
     except Disconnected:
         log.info("session_ended", switch=f"{datapath.dpid:016x}")
+    except Exception:
+        log.exception("session_failed", switch=f"{datapath.dpid:016x}")
+        datapath.disconnect("its session failed")  # it comes back and is read anew
     finally:
         if reading is not None:
             readings.end(clock())

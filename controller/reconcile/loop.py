@@ -57,9 +57,7 @@ log = structlog.get_logger()
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 COMPILE_SECONDS = Histogram("pliant_compile_seconds", "Time to work changes into the programs.", buckets=BUCKETS_S)
 APPLY_SECONDS = Histogram(
-    "pliant_apply_seconds", "Time from handing a change to the switches until the last of them confirmed it.",
-    buckets=BUCKETS_S,
-)
+    "pliant_apply_seconds", "Time from handing a change to the switches to its last confirmation.", buckets=BUCKETS_S)
 TICK_S = 0.1
 AGE_S = 0.5
 """Longer than any frame takes to cross the fabric: a label that nobody writes any more goes after one to two."""
@@ -249,7 +247,7 @@ class Loop:
             return error
         self._next_try = None
         for alarm in outcome.alarms:
-            log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)
+            _report(alarm)
         for key, failure in outcome.failures.items():
             log.error("compile_failed", switch=format_dpid(key.dpid), fragment=key.kind, subject=key.subject,
                       exc_info=failure)
@@ -265,29 +263,17 @@ class Loop:
     def _hand_out(self, outcome: Outcome) -> None:
         if outcome.targets:
             self._handed_out_s[outcome.epoch] = self._clock()
-        mailboxes = {dpid: connection.mailbox for dpid, connection in self._connections.items()}
-        letters = [(box, changes) for dpid, changes in outcome.targets.items() if (box := mailboxes.get(dpid))]
+        letters = [(to.mailbox, changes) for dpid, changes in outcome.targets.items()
+                   if (to := self._connections.get(dpid)) is not None and to.mailbox is not None]
         if letters:
             self._io_loop.call_soon_threadsafe(deliver, outcome.epoch, letters)
         for dpid, connection in self._connections.items():
             if connection.mailbox is None:
-                connection.mailbox = Mailbox()
-                connection.mailbox.put(outcome.epoch, self._reconciler.program(dpid))
-                self._drive(connection)
-
-    def _drive(self, connection: _Connection) -> None:
-        datapath, mailbox = connection.datapath, connection.mailbox
-        assert mailbox is not None
-        task = asyncio.run_coroutine_threadsafe(
-            drive(datapath, mailbox, self._confirmed, drift_period_s=self._drift_period_s, readings=self._readings),
-            self._io_loop)
-
-        def ended(done: Future[None]) -> None:
-            if not done.cancelled() and (error := done.exception()) is not None:
-                log.error("session_failed", switch=format_dpid(datapath.dpid), exc_info=error)
-                datapath.disconnect("its session failed")
-
-        task.add_done_callback(ended)
+                connection.mailbox = mailbox = Mailbox()
+                mailbox.put(outcome.epoch, self._reconciler.program(dpid))
+                asyncio.run_coroutine_threadsafe(
+                    drive(connection.datapath, mailbox, self._confirmed, drift_period_s=self._drift_period_s,
+                          readings=self._readings), self._io_loop)
 
     def _release(self, outcome: Outcome) -> None:
         for record in outcome.closed:
@@ -308,11 +294,9 @@ class Loop:
         self._deadlines = [item for item in self._deadlines if not item[2].done()]
         fabric = self._reconciler.fabric
         for at, frame in self._discovery.due(now, fabric):
-            connection = self._connections.get(at.dpid)
-            if connection:
-                connection.datapath.send(messages.packet_out(frame, actions.output(at.port_no)))
-        lost = self._discovery.lost(fabric)
-        self._lose(lost, "probes unanswered")
+            if (datapath := self.datapath(at.dpid)) is not None:
+                datapath.send(messages.packet_out(frame, actions.output(at.port_no)))
+        self._lose(self._discovery.lost(fabric), "probes unanswered")
         if self._next_age <= now:
             self._next_age = now + AGE_S
             self._reconciler.age()
@@ -344,11 +328,9 @@ class Loop:
         self._observe(SwitchConnected(dpid=datapath.dpid, features=datapath.features, ports=ports))
 
     def _on_disconnected(self, datapath: Datapath) -> None:
-        connection = self._connections.get(datapath.dpid)
-        if connection is None or connection.datapath is not datapath:
-            return
-        del self._connections[datapath.dpid]
-        self._observe(SwitchDisconnected(dpid=datapath.dpid))
+        if self.datapath(datapath.dpid) is datapath:
+            del self._connections[datapath.dpid]
+            self._observe(SwitchDisconnected(dpid=datapath.dpid))
 
     def _on_port(self, datapath: Datapath, port_no: int) -> None:
         if self.datapath(datapath.dpid) is not datapath:
@@ -370,7 +352,7 @@ class Loop:
                 if self._holddown.admits(self._clock(), seen, self._reconciler.fabric):
                     self._observe(seen)
             case Alarm() as alarm:
-                log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)
+                _report(alarm)
 
     def _on_wires_dead(self, dead: frozenset[EndPoint]) -> None:
         self._dead = dead
@@ -420,3 +402,7 @@ class Loop:
         for each in confirmations:
             if self.datapath(each.dpid) is each.datapath:
                 self._reconciler.confirm(each.dpid, each.epoch, each.refused, clean=each.clean)
+
+
+def _report(alarm: Alarm) -> None:
+    log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)

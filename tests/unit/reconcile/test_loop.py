@@ -280,6 +280,17 @@ def test_new_connection_of_a_switch_replaces_the_old(rig: Rig) -> None:
     assert new.submitted.qsize() > 0
 
 
+def test_session_that_fails_ends_its_connection_and_no_other(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect while one switch is served: it is disconnected, so that it comes back; the others go on."""
+    bad, good = rig.wire(11), rig.wire(12)
+    monkeypatch.setattr(bad, "read_back", lambda parts=1: [].pop())
+    rig.loop.connected(bad)
+    rig.loop.connected(good)
+    eventually(lambda: bad.reason == "its session failed")
+    rig.in_sync(12)
+    assert good.reason is None
+
+
 def test_wait_ends_in_time_with_the_switches_that_lag(rig: Rig) -> None:
     """A switch that drops off in the middle of a step is named; when it is back, the same wait succeeds."""
     wire = rig.wire(11)
