@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from struct import pack
 
 from controller.openflow import messages as msg
-from controller.openflow.decode import PortDesc
+from controller.openflow.decode import PortDesc, PortStat
 from controller.openflow.entries import Flow, Group, Meter
 
 MORE = 1
@@ -75,3 +75,12 @@ def packet_in(match: bytes, data: bytes, *, reason: int = 1, table: int = 0, coo
 
 def error(kind: int, code: int, refused: bytes) -> bytes:
     return message(msg.ERROR_TYPE, pack("!HH", kind, code) + refused[:64])
+
+
+def port_stats(stats: Iterable[PortStat]) -> bytes:
+    bodies = []
+    for stat in stats:
+        seconds, nanoseconds = divmod(stat.duration_ns, 1_000_000_000)
+        counters = stat.rx_packets, stat.tx_packets, stat.rx_bytes, stat.tx_bytes
+        bodies.append(pack("!I4x4Q64xII", stat.port_no, *counters, seconds, nanoseconds))
+    return multipart(msg.PORT_STATS, bodies)

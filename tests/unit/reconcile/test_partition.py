@@ -1,0 +1,63 @@
+"""Who would be cut off by a drain."""
+
+from __future__ import annotations
+
+from immutables import Map
+
+from controller.fabric.declared import LinkSettings, SwitchSettings
+from controller.fabric.graph import EndPoint, Event, Fabric, LinkDeclared, LinkLost, SwitchDeclared
+from controller.intent.snapshot import Snapshot
+from controller.pipeline.world import Placement, World
+from controller.reconcile.partition import cut_off
+from tests.unit.fabric.fabrics import after, fabric_of
+
+RING = [(1, 2), (2, 3), (3, 4), (4, 1)]
+A12, A23 = EndPoint(1, 1), EndPoint(2, 2)
+
+
+def world(fabric: Fabric, **networks: tuple[int, ...]) -> World:
+    """A world with these networks, and the switches where they have ports."""
+    presence = {name: Map({dpid: Map({f"{name}-{dpid}": None}) for dpid in dpids}) for name, dpids in networks.items()}
+    at: dict[int, Map[str, None]] = {}
+    for name, dpids in networks.items():
+        for dpid in dpids:
+            at[dpid] = at.get(dpid, Map()).set(name, None)
+    placement = Placement(presence=Map(presence), networks_at=Map(at))
+    return World(intent=Snapshot(), fabric=fabric, placement=placement)
+
+
+def drain(*ends: EndPoint) -> list[Event]:
+    return [LinkDeclared(src=end, settings=LinkSettings(drained=True)) for end in ends]
+
+
+def drain_switch(dpid: int) -> Event:
+    return SwitchDeclared(dpid=dpid, settings=SwitchSettings(drained=True))
+
+
+def would_cut(before: World, *events: Event) -> list[str]:
+    return cut_off(before, after(before.fabric, *events))
+
+
+def test_one_link_of_a_ring_cuts_nobody_off_and_two_do() -> None:
+    """Of two drains together only the networks are named that are on both sides."""
+    before = world(fabric_of(RING), across=(1, 3), beside=(3, 4), alone=(2,))
+    assert would_cut(before, *drain(A12)) == []
+    assert would_cut(before, *drain(A12, EndPoint(4, 2))) == ["across"], "switch 1 is apart"
+    assert would_cut(before, *drain(A12, A23)) == [], "only switch 2 is apart, and nobody shares a network with it"
+    assert would_cut(world(before.fabric, pair=(1, 2)), *drain(A12, A23)) == ["pair"]
+
+
+def test_switch_in_the_middle_can_go_and_one_with_ports_cannot() -> None:
+    """Even a network that is on one switch only loses that switch."""
+    before = world(fabric_of(RING), across=(1, 3), alone=(4,))
+    assert would_cut(before, drain_switch(2)) == []
+    assert would_cut(before, drain_switch(2), drain_switch(4)) == ["across", "alone"]
+    assert would_cut(before, drain_switch(3)) == ["across"]
+
+
+def test_what_is_apart_already_is_no_loss() -> None:
+    """After failures that cut a network the drain of what it cannot use is not refused."""
+    broken = after(fabric_of([(1, 2), (2, 3)]), LinkLost(src=A12), LinkLost(src=EndPoint(2, 1)))
+    before = world(broken, red=(1, 3))
+    assert would_cut(before, *drain(A23)) == []
+    assert would_cut(world(broken, red=(1, 2, 3)), *drain(A23)) == ["red"]
