@@ -45,6 +45,12 @@ RETRY_DELAYS_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """Pauses before a call that met UNAVAILABLE is sent again: what a restart of the controller takes, and some."""
 DEFAULT_TIMEOUT_S = 60.0
 MAX_MESSAGE_BYTES = 64 << 20
+CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # While a channel holds off, every call on it fails at once: by gRPC's defaults up to two minutes after we are back.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
 
 
 class _Connection:
@@ -53,11 +59,10 @@ class _Connection:
     def __init__(
         self, target: str, token: str, credentials: grpc.ChannelCredentials | None, timeout_s: float
     ) -> None:
-        options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
         if credentials is None:
-            self.channel = grpc.insecure_channel(target, options=options)
+            self.channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
         else:
-            self.channel = grpc.secure_channel(target, credentials, options=options)
+            self.channel = grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
         self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self.timeout_s = timeout_s
 
