@@ -10,7 +10,7 @@
       ResourceExhausted    a quota or a pool is used up
       Unimplemented        part of the contract that this version does not enforce
       Internal             a defect of Pliant itself
-      Unauthenticated, PermissionDenied, Unavailable
+      Unauthenticated, Unavailable
 
 Every error says what is wrong, which object, and what to do.  `reason` is stable and machine readable: it is the
 google.rpc.ErrorInfo.reason that a client sees.
@@ -58,7 +58,6 @@ REASONS: dict[str, str] = {
     "SLOW_WATCHER": "The watcher did not read fast enough and was cut; resume from the last revision it saw.",
     "WOULD_PARTITION": "Networks would have ports with no path between them; give them one first, or pass force.",
     "PORT_NOT_BOUND": "The port is on no switch now, so no path leads there.",
-    "SWITCH_NOT_CONNECTED": "The switch has no OpenFlow connection now.",
     "SWITCH_CONNECTED": "The switch is connected; disconnect it before it is forgotten.",
     "UNAUTHENTICATED": "No valid token came with the call.",
     "SHUTTING_DOWN": "The controller is stopping.",
@@ -132,7 +131,3 @@ class Unavailable(PliantError):
 
 class Unauthenticated(PliantError):
     code = "UNAUTHENTICATED"
-
-
-class PermissionDenied(PliantError):
-    code = "PERMISSION_DENIED"

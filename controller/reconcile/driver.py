@@ -31,7 +31,7 @@ LAST_RETRY_S = 30.0
 ERRORS_LOGGED = 5
 PART_FLOWS = 1_000
 """When a switch is read for drift, a change waits for about so many flows to come in: some 20 ms."""
-READINGS_SHARE = 0.2
+READINGS_SHARE = 0.05
 """How much of the time drift readings may take, all together."""
 TURN_S = 0.5
 """A switch whose turn it is not asks again after so long."""

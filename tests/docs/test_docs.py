@@ -248,6 +248,12 @@ def test_every_error_reason_is_documented() -> None:
     assert wrong == {}, {reason: raised.get(reason) for reason in wrong}
 
 
+def test_every_error_reason_is_given_somewhere() -> None:
+    """A registered reason that nothing gives is a promise about nothing."""
+    sources = _sources()
+    assert [reason for reason in REASONS if sources.count(f'"{reason}"') < 2] == []
+
+
 def _raised() -> dict[str, set[str]]:
     """Reason -> the codes of the errors that are raised with it, as far as the source says it in so many words."""
     from controller.model import errors

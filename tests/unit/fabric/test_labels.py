@@ -22,7 +22,7 @@ from controller.fabric.labels import (
     version_of,
 )
 from controller.fabric.paths import Hop
-from controller.fabric.paths.plan import Plan
+from controller.fabric.paths.plan import NO_FAILOVER, Hops, Plan
 from tests.unit.fabric.label_model import EDGE, Model, plan, tree
 
 DIRECT = tree(s1=0, s2=0)
@@ -57,6 +57,19 @@ def test_first_tree_is_chosen_only_when_the_whole_way_confirmed() -> None:
     assert choice(held((advance((), VIA_2)), 0, 2, 0), 2) == 0
     assert choice(versions, 99) is None
     assert choice((), 1) is None
+
+
+def test_plan_is_chosen_only_when_the_backup_trees_are_confirmed_too() -> None:
+    """Where a link may die a frame may come by any backup hop, so that switch must hold the version, too."""
+    here, direct = Hop(0, EDGE), Hop(1, EDGE)
+    wanted = Map({
+        EDGE: Hops((here,), (here, here), (NO_FAILOVER,)),
+        1: Hops((direct,), (direct, Hop(2, 2)), (1,)),
+        2: Hops((direct,), (Hop(2, 1), direct), (0,)),
+    })
+    versions = held(advance((), wanted), 0, EDGE, 1)
+    assert choice(versions, 1) is None
+    assert choice(held(versions, 0, 2), 1) == 0
 
 
 def test_same_tree_changes_nothing() -> None:

@@ -12,13 +12,13 @@ import pytest
 from controller.fabric.graph import EndPoint, SwitchFeatures
 from controller.model.bandwidth import BandwidthPolicy
 from controller.model.network import Port
-from controller.openflow.entries import Meter
+from controller.openflow.entries import GROUP_FAST_FAILOVER, Meter
 from controller.pipeline import tables
 from controller.pipeline.tables import MeterKind, Reason
 from controller.pipeline.views import link_local
 from tests.fakes import packets
 from tests.fakes.data_plane import FakeNetwork
-from tests.support.worlds import Lab
+from tests.support.worlds import FEATURES, Lab
 
 CEILING = BandwidthPolicy(ceiling_in_kbps=10_000, ceiling_out_kbps=20_000)
 PLACES = {"a": (11, 3), "b": (11, 4), "c": (12, 3), "d": (13, 3)}
@@ -345,6 +345,19 @@ def test_switch_without_meters_forwards_and_answers_unmetered() -> None:
     assert all(not switch.meters for switch in world.net.switches.values())
     assert len(world.send(a, udp(a, c))) == 1
     assert len(world.send(a, packets.arp_request(a.mac, str(a.addresses[0]), GATEWAYS[0]))) == 1
+
+
+def test_switch_without_groups_forwards_by_the_first_hop_alone() -> None:
+    """No failover group is programmed there, no flow names one, and frames pass."""
+    without = World(make_lab(features=replace(FEATURES, max_groups=0)))
+    assert _failover_groups(without) == 0 < _failover_groups(World(make_lab()))
+    a, c = without.port("red", "a"), without.port("red", "c")
+    assert len(without.send(a, udp(a, c))) == 1
+
+
+def _failover_groups(world: World) -> int:
+    groups = (group for switch in world.net.switches.values() for group in switch.groups.values())
+    return sum(group.type == GROUP_FAST_FAILOVER for group in groups)
 
 
 def test_port_without_ipv6_sends_none() -> None:

@@ -356,11 +356,11 @@ def test_broken_store_stops_no_forwarding_and_loses_nothing_to_keep(rig: Rig, mo
 
 
 def test_readings_take_turns_and_a_share_of_the_time() -> None:
-    """One at a time; after one that took a second nobody begins for four."""
+    """One at a time; after one that took a second nobody begins for nineteen."""
     readings = driver.Readings()
     assert readings.begin(10.0) and not readings.begin(10.5)
     readings.end(11.0)
-    assert not readings.begin(14.9) and readings.begin(15.0)
+    assert not readings.begin(29.9) and readings.begin(30.1)
 
 
 def test_mailbox_emptied_before_its_wake_up_does_not_spin() -> None:
