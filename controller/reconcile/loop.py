@@ -41,7 +41,7 @@ from controller.fabric.liveness import is_refuted, lost_with
 from controller.fabric.observed import Alarm
 from controller.fabric.ports import EndPoint, PortRole
 from controller.intent.snapshot import Snapshot
-from controller.model.errors import FailedPrecondition, NotFound
+from controller.model.errors import PliantError
 from controller.model.ids import format_dpid
 from controller.model.network import Attachment
 from controller.model.status import Status
@@ -152,10 +152,7 @@ class Loop:
         self._inbox.put(lambda: self._on_wires_dead(dead))
 
     def declare(self, events: Sequence[Event], *, force: bool = True) -> Future[None]:
-        """The operator says something about the fabric; done when it is kept.
-
-        Without `force` FailedPrecondition WOULD_PARTITION if tenants would lose paths by it.
-        """
+        """The operator says something about the fabric; done when it is kept.  WOULD_PARTITION unless `force`."""
         done: Future[None] = Future()
         self._inbox.put(lambda: self._on_declared(events, done, force=force))
         return done
@@ -364,29 +361,23 @@ class Loop:
             self._observe(event)
 
     def _on_declared(self, events: Sequence[Event], done: Future[None], *, force: bool) -> None:
+        refusal = None
         if not force:
             self._step()  # for what was asked for before may be among what would be cut off
-            if (refusal := self._reconciler.refusal(events)) is not None:
-                done.set_exception(refusal)
-                return
-        for event in events:
+            refusal = self._reconciler.refusal(events)
+        for event in events if refusal is None else ():
             self._observe(event)
-        self._finish(done)
+        self._finish(done, refusal)
 
     def _on_forget(self, dpid: int, done: Future[None]) -> None:
-        name = f"switches/{format_dpid(dpid)}"
-        if dpid in self._connections:
-            message = f"{name} is connected; stop it or point it elsewhere before it is forgotten"
-            done.set_exception(FailedPrecondition("SWITCH_CONNECTED", message, subject=name))
-        elif dpid not in self._reconciler.fabric.switches:
-            done.set_exception(NotFound("NOT_FOUND", f"{name} never connected to this controller", subject=name))
-        else:
+        refusal = self._reconciler.refusal_to_forget(dpid, self._connections.keys())
+        if refusal is None:
             self._reconciler.forget(dpid)
-            self._finish(done)
+        self._finish(done, refusal)
 
-    def _finish(self, done: Future[None]) -> None:
-        """Tell who declared something whether it is kept."""
-        error = self._step()
+    def _finish(self, done: Future[None], refusal: PliantError | None) -> None:
+        """Tell who declared something whether it is refused, or kept."""
+        error = refusal or self._step()
         if error is None:
             done.set_result(None)
         else:

@@ -20,7 +20,8 @@ from controller.fabric.graph import Fabric
 from controller.fabric.labels import EdgeLabels
 from controller.fabric.observed import NO_CHANGE, Alarm, Change
 from controller.intent.snapshot import Snapshot
-from controller.model.errors import FailedPrecondition
+from controller.model.errors import FailedPrecondition, NotFound
+from controller.model.ids import format_dpid
 from controller.pipeline.world import Fragment, FragmentKey
 from controller.reconcile.engine import Engine, Step, object_of
 from controller.reconcile.keeper import Keeper
@@ -138,6 +139,16 @@ class Reconciler:
             "WOULD_PARTITION", f"this would leave ports without a path in {shown}; give them another one first, or use "
             "force", metadata={"networks": ",".join(networks[:MAX_NAMED]), "network_count": str(len(networks))},
         )
+
+    def refusal_to_forget(self, dpid: int, connected: Set[int]) -> FailedPrecondition | NotFound | None:
+        """Why the operator cannot have this switch forgotten."""
+        name = f"switches/{format_dpid(dpid)}"
+        if dpid in connected:
+            message = f"{name} is connected; stop it or point it elsewhere before it is forgotten"
+            return FailedPrecondition("SWITCH_CONNECTED", message, subject=name)
+        if dpid not in self.fabric.switches:
+            return NotFound("NOT_FOUND", f"{name} never connected to this controller", subject=name)
+        return None
 
     # -- what follows
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
-from controller.fabric.events import HostHeard, RoleDeclared
+from controller.fabric.declared import LinkSettings, SwitchSettings
+from controller.fabric.events import HostHeard, LinkDeclared, RoleDeclared, SwitchDeclared
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
 from controller.model.errors import PliantError
@@ -117,6 +118,15 @@ def declare_role(course: Course, a: int, b: int) -> None:
     course.sim.observe(RoleDeclared(dpid=dpid, interface=f"s{dpid}-{1 + a % 5}", role=role))
 
 
+def drain_link(course: Course, a: int, b: int) -> None:
+    settings = LinkSettings(drained=b % 3 != 0, cost=1 + b % 2)
+    course.sim.observe(LinkDeclared(src=course.sim.wires[a % 6][b % 2], settings=settings))
+
+
+def drain_switch(course: Course, a: int, b: int) -> None:
+    course.sim.observe(SwitchDeclared(dpid=_any(course, a), settings=SwitchSettings(drained=b % 2 == 0)))
+
+
 def disconnect(course: Course, a: int, b: int) -> None:
     course.sim.disconnect(_any(course, a), arriving=b % 20)
 
@@ -180,7 +190,8 @@ def _any(course: Course, a: int) -> int:
 Act = Callable[[Course, int, int], None]
 ACTS: tuple[Act, ...] = (
     put_port, put_port, put_port, delete_port, delete_port, detach_port, delete_tenant, renew_network, change_tenant,
-    lose_link, find_link, fail_port, mend_port, hear_host, declare_role, disconnect, connect, connect, wipe, forget,
+    lose_link, find_link, fail_port, mend_port, hear_host, declare_role, drain_link, drain_switch, disconnect, connect,
+    connect, wipe, forget,
     restart, refuse, accept, turn, turn, turn, turn, run, run, reconcile, reconcile, settle,
 )  # fmt: skip
 
