@@ -82,7 +82,7 @@ def test_demo_leaves_nothing_when_it_is_interrupted(how: signal.Signals) -> None
 
 @pytest.mark.lab
 def test_ctrl_c_during_the_first_second_is_heard() -> None:
-    """Open vSwitch is starting, and the program that shows the rows is not there yet: it still ends, and all is gone."""
+    """Open vSwitch is starting, and the program that shows the rows is not there yet: all ends, and is gone."""
     trace = _Trace()
     with subprocess.Popen(_DEMO, env=trace.env, stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
         eventually(lambda: any(line.startswith("unshare ") for line in trace.processes()), 20, "the sandbox is made")
