@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from apps.lab.sandbox import SandboxError
-from bench import demands, flowmods, paths, ports, provision, reconnect
+from bench import demands, failover, fat_tree, flowmods, links, paths, ports, provision, reconnect
 from bench.figures import Report
 
 BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
@@ -20,6 +20,9 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
     "flowmods": flowmods.run,
     "provision": provision.run,
     "reconnect": reconnect.run,
+    "failover": failover.run,
+    "links": links.run,
+    "fat_tree": fat_tree.run,
     "paths": paths.run,
     "demands": demands.run,
 }
@@ -29,8 +32,8 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--quick", is_flag=True, help="A tenth of the scale: whether it runs, not how fast.")
 def main(names: tuple[str, ...], quick: bool) -> None:
-    """Measure on real Open vSwitch and print the tables.  NAME: ports, flowmods, provision, reconnect, and of
-    the path engine alone: paths, demands; none is all."""
+    """Measure on real Open vSwitch and print the tables.  NAME: ports, flowmods, provision, reconnect,
+    failover, links; on switches in memory: fat_tree; and of the path engine alone: paths, demands; none is all."""
     if unknown := set(names) - set(BENCHES):
         raise click.UsageError(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
     console = Console(width=None if sys.stdout.isatty() else 130)

@@ -42,12 +42,14 @@ class Session:
         return Client(target, token=self._token(), credentials=credentials)
 
     def _token(self) -> str:
-        from pliant.discovery import find_token
+        from pliant.discovery import find_token, read_token
 
         try:
-            return self.token_file.read_text().strip() if self.token_file else find_token()
+            return read_token(self.token_file) if self.token_file else find_token()
         except OSError as error:
             raise Failure(f"cannot read the token file {error.filename}: {error.strerror}", DENIED) from error
+        except ValueError as error:
+            raise Failure(str(error), DENIED) from error
 
     def close(self) -> None:
         if self._client is not None:

@@ -13,14 +13,19 @@ from __future__ import annotations
 
 import argparse
 import signal
+import subprocess
 import sys
+from contextlib import suppress
 from types import FrameType
 
 from pliant import ApiError
 from rich.console import Console
 
 from apps.lab.openvswitch import OpenVSwitch
-from apps.lab.sandbox import SandboxError
+from apps.lab.sandbox import Process, SandboxError
+
+_END_S = 3.0
+"""What the demo may take to end in order; then it is told, and then ended."""
 
 
 def main() -> int:
@@ -32,7 +37,7 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.topo and asked.what != "up":
         parser.error("--topo is for up: the demo's claims are about its own topology")
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         return _inside(asked.what, asked.topo) if asked.inside else _outside(asked.what, asked.topo)
     except KeyboardInterrupt:
@@ -51,13 +56,31 @@ def _outside(what: str, topo: str | None) -> int:
         except topology.TopologyError as error:
             print(f"lab: {error}", file=sys.stderr)
             return 2
-    # Ctrl-C belongs to the program inside: at the lab's prompt it interrupts a ping, in the demo it ends everything in
-    # order.  Ignored out here, and, by inheritance, by the nsenter in between.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with OpenVSwitch() as ovs:
         options = ["--inside", *(["--topo", topo] if topo else [])]
-        process = ovs.sandbox.popen(sys.executable, "-m", "apps.lab", what, *options, own_session=False, stdin=None)
-        return process.wait()
+        # Ctrl-C belongs to the program inside: at the lab's prompt it interrupts a ping, in the demo it ends everything
+        # in order.  The nsenter in between ignores it, and so does Python in there until it is ready.
+        process = ovs.sandbox.popen(
+            sys.executable, "-m", "apps.lab", what, *options,
+            own_session=False, stdin=None, preexec_fn=_ignore_interrupts,
+        )  # fmt: skip
+        if what == "up":
+            _ignore_interrupts()
+            return process.wait()
+        try:
+            return process.wait()
+        except KeyboardInterrupt as interrupt:
+            _let_end(process, told=not isinstance(interrupt, _Terminated))
+            raise
+
+
+def _let_end(process: Process, *, told: bool) -> None:
+    """It shows how far it came and gives the terminal back.  A Ctrl-C while it was starting did not reach it."""
+    for patience_s in (_END_S, 2 * _END_S) if told else (0, 2 * _END_S):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience_s)
+            return
+        process.send_signal(signal.SIGINT)
 
 
 def _inside(what: str, topo: str | None) -> int:
@@ -92,8 +115,16 @@ def _inside(what: str, topo: str | None) -> int:
     return 0
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class _Terminated(KeyboardInterrupt):
+    """By SIGTERM, which comes to this process alone; Ctrl-C comes to the one inside as well."""
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,8 @@ class Board:
         try:
             yield row
         except BaseException as error:
-            row.measured(f"{type(error).__name__}: {error}".splitlines()[0], holds=False)
+            said = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+            row.measured(said.splitlines()[0], holds=False)
             raise
         finally:
             if row.holds is None:

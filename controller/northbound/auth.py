@@ -11,8 +11,8 @@ from pathlib import Path
 from controller.model.errors import Unauthenticated
 
 MIN_TOKEN_CHARS = 16
-_TOKEN = re.compile("[!-~]+")
-"""What a header can carry as one word."""
+_TOKEN = re.compile("[ -~]+")
+"""What a header can carry."""
 
 
 class TokenFileError(Exception):

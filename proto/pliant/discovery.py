@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from pathlib import Path
 
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -52,12 +53,23 @@ def find_target() -> str:
 
 
 def find_token() -> str:
-    """The bearer token, or "" if there is none to be read: over the unix socket none is needed."""
+    """The bearer token, or "" if there is none to be read: over the unix socket none is needed.
+
+    Errors as those of read_token.
+    """
     if token := os.environ.get("PLIANT_TOKEN"):
         return token
     if path := os.environ.get("PLIANT_TOKEN_FILE"):
-        return Path(path).read_text().strip()
+        return read_token(Path(path))
     for directory in _state_dirs():
         if os.access(directory / TOKEN_NAME, os.R_OK):
-            return (directory / TOKEN_NAME).read_text().strip()
+            return read_token(directory / TOKEN_NAME)
     return ""
+
+
+def read_token(path: Path) -> str:
+    """The token in a file.  OSError if it cannot be read, ValueError if no header can carry what is in it."""
+    token = path.read_bytes().strip()
+    if not re.fullmatch(rb"[ -~]*", token):
+        raise ValueError(f"what is in {path} is no token")
+    return token.decode("ascii")

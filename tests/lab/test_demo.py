@@ -78,3 +78,15 @@ def test_demo_leaves_nothing_when_it_is_interrupted(how: signal.Signals) -> None
         demo.stdout.read()
         assert demo.wait(30) in (128 + signal.SIGINT, -how)
     trace.wait_until_gone()
+
+
+@pytest.mark.lab
+def test_ctrl_c_during_the_first_second_is_heard() -> None:
+    """Open vSwitch is starting, and the program that shows the rows is not there yet: all ends, and is gone."""
+    trace = _Trace()
+    with subprocess.Popen(_DEMO, env=trace.env, stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
+        eventually(lambda: any(line.startswith("unshare ") for line in trace.processes()), 20, "the sandbox is made")
+        os.killpg(demo.pid, signal.SIGINT)
+        assert demo.wait(30) == 128 + signal.SIGINT
+        assert demo.stdout is not None and "  ok   " not in demo.stdout.read()
+    trace.wait_until_gone()

@@ -55,6 +55,13 @@ def test_environment_goes_before_files(directory: Path, monkeypatch: pytest.Monk
     assert discovery.find_target() == "10.0.0.1:50051"
 
 
+def test_file_that_holds_no_token_is_named(directory: Path) -> None:
+    """No header can carry it; gRPC would not say which file it came from."""
+    (directory / "token").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="/token is no token"):
+        discovery.find_token()
+
+
 def test_under_sudo_the_callers_controller_is_found(
     directory: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

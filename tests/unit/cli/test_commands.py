@@ -412,6 +412,8 @@ def test_tcp_needs_the_token(red: Pliant, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text(TOKEN + "\n")
     assert red.ok(f"{tcp} --token-file {tmp_path}/mine get tenants -o name") == "tenants/red\n"
     assert "cannot read the token file" in red.fails(f"{tcp} --token-file {tmp_path}/nope get tenants", code=8)
+    (tmp_path / "other").write_bytes(b"\xff\xfe")
+    assert "other is no token" in red.fails(f"{tcp} --token-file {tmp_path}/other get tenants", code=8)
 
 
 @pytest.mark.parametrize(

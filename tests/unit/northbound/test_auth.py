@@ -31,7 +31,7 @@ def test_token_that_is_no_secret_is_refused(tmp_path: Path, text: str) -> None:
         ensure_token(path)
 
 
-@pytest.mark.parametrize("data", [b"\xcd" * 40, b"two words in one file", b"\0" * 40])
+@pytest.mark.parametrize("data", [b"\xcd" * 40, b"two lines\nin one file", b"\0" * 40])
 def test_token_that_no_header_can_carry_is_refused(tmp_path: Path, data: bytes) -> None:
     """No client could ever send it."""
     path = tmp_path / "token"
