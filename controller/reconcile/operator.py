@@ -20,6 +20,7 @@ from controller.model.status import DropCount, SwitchSync
 from controller.openflow import decode, messages
 from controller.pipeline.drops import read_drops
 from controller.pipeline.tables import DROP
+from controller.reconcile.followers import Followers
 from controller.reconcile.loop import Loop
 from controller.reconcile.rates import Rate
 from controller.reconcile.usage import Usage
@@ -32,8 +33,7 @@ class Operator:
     def __init__(self, loop: Loop, usage: Usage) -> None:
         self._loop = loop
         self._usage = usage
-        self._lock = Lock()
-        self._followers: dict[object, Callable[[], None]] = {}
+        self._followers = Followers()
 
     def fabric(self) -> Fabric:
         return self._loop.fabric()
@@ -79,22 +79,11 @@ class Operator:
 
     def follow(self, notify: Callable[[], None]) -> Callable[[], None]:
         """Notify of every new fabric, from whatever thread, until the returned function is called."""
-        token = object()
-        with self._lock:
-            self._followers[token] = notify
-
-        def leave() -> None:
-            with self._lock:
-                self._followers.pop(token, None)
-
-        return leave
+        return self._followers.join(notify)
 
     def fabric_changed(self) -> None:
         """For the loop to call."""
-        with self._lock:
-            followers = list(self._followers.values())
-        for notify in followers:
-            notify()
+        self._followers.tell()
 
     def forget(self, dpid: int) -> Future[None]:
         """Forget all about a switch.  NotFound, or FailedPrecondition SWITCH_CONNECTED."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from threading import Lock
 
 import structlog
 from immutables import Map
@@ -19,6 +18,7 @@ from controller.fabric.ports import EndPoint
 from controller.openflow import decode, messages
 from controller.openflow.decode import DecodeError, PortStat
 from controller.reconcile.datapath import Datapath
+from controller.reconcile.followers import Followers
 from controller.reconcile.rates import Rate, rates
 
 log = structlog.get_logger()
@@ -36,10 +36,9 @@ class Usage:
         self._datapaths = datapaths
         self._io_loop = io_loop
         self._period_s = period_s
-        self._lock = Lock()
-        self._followers: dict[object, Callable[[], None]] = {}
-        self._rounds = 0
+        self._followers = Followers()
         # Of the I/O loop alone:
+        self._running = False
         self._asked: dict[int, asyncio.Future[list[bytes]]] = {}
         self._seen: dict[int, dict[int, PortStat]] = {}
         self.rates: Map[EndPoint, Rate] = Map()
@@ -47,29 +46,25 @@ class Usage:
 
     def follow(self, notify: Callable[[], None]) -> Callable[[], None]:
         """Keep `rates` fresh until the returned function is called; `notify` is called after each round."""
-        token = object()
-        with self._lock:
-            self._followers[token] = notify
-            first = len(self._followers) == 1
-            if first:
-                self._rounds += 1
-                self._io_loop.call_soon_threadsafe(self._round, self._rounds, 0)
-
-        def leave() -> None:
-            with self._lock:
-                self._followers.pop(token, None)
-
+        leave = self._followers.join(notify)
+        self._io_loop.call_soon_threadsafe(self._start)
         return leave
 
-    def _round(self, rounds: int, number: int) -> None:
-        """On the I/O loop, once a period: tell what came in, ask again."""
-        with self._lock:
-            followers = list(self._followers.values()) if rounds == self._rounds else []
-        if not followers:
-            self._forget(rounds)
+    # -- on the I/O loop
+
+    def _start(self) -> None:
+        if not self._running:
+            self._running = True
+            self._round(0)
+
+    def _round(self, number: int) -> None:
+        """Once a period: tell what came in, ask again."""
+        if not self._followers:
+            self._running = False
+            self._seen.clear()
+            self.rates = Map()
             return
-        for notify in followers:
-            notify()
+        self._followers.tell()
         for dpid, datapath in self._datapaths().items():
             if dpid not in self._asked:
                 answer = asyncio.wrap_future(datapath.request(messages.port_stats_request()), loop=self._io_loop)
@@ -77,14 +72,7 @@ class Usage:
                 answer.add_done_callback(lambda done, dpid=dpid: self._answered(dpid, done))  # type: ignore[misc]
         # Two looks make a rate, so the first ones come soon.
         gap_s = self._period_s / 4 if number < 2 else self._period_s
-        self._io_loop.call_later(gap_s, self._round, rounds, number + 1)
-
-    def _forget(self, rounds: int) -> None:
-        with self._lock:
-            if rounds != self._rounds:
-                return  # somebody came meanwhile
-        self._seen.clear()
-        self.rates = Map()
+        self._io_loop.call_later(gap_s, self._round, number + 1)
 
     def _answered(self, dpid: int, done: asyncio.Future[list[bytes]]) -> None:
         self._asked.pop(dpid, None)

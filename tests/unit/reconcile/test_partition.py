@@ -8,7 +8,10 @@ from controller.fabric.declared import LinkSettings, SwitchSettings
 from controller.fabric.graph import EndPoint, Event, Fabric, LinkDeclared, LinkLost, SwitchDeclared
 from controller.intent.snapshot import Snapshot
 from controller.pipeline.world import Placement, World
+from controller.reconcile.keeper import Keeper
 from controller.reconcile.partition import cut_off
+from controller.reconcile.reconciler import Reconciler
+from tests.sequences.simulation import MemoryCache
 from tests.unit.fabric.fabrics import after, fabric_of
 
 RING = [(1, 2), (2, 3), (3, 4), (4, 1)]
@@ -61,3 +64,16 @@ def test_what_is_apart_already_is_no_loss() -> None:
     before = world(broken, red=(1, 3))
     assert would_cut(before, *drain(A23)) == []
     assert would_cut(world(broken, red=(1, 2, 3)), *drain(A23)) == ["red"]
+
+
+def test_refusal_names_five_networks_and_counts_the_rest() -> None:
+    """A whole rack's tenants would be no message."""
+    fabric = fabric_of([(1, 2)])
+    reconciler = Reconciler(fabric, {}, Keeper(MemoryCache()))
+    reconciler.engine.world = world(fabric, **{f"n{i}": (1, 2) for i in range(8)})
+    refusal = reconciler.refusal(drain(A12))
+    assert refusal is not None and refusal.reason == "WOULD_PARTITION"
+    assert "n0, n1, n2, n3, n4 and 3 more" in refusal.message
+    assert refusal.metadata == {"networks": "n0,n1,n2,n3,n4", "network_count": "8"}
+    assert reconciler.fabric is fabric, "nothing was declared"
+    assert reconciler.refusal(drain(EndPoint(1, 3))) is None

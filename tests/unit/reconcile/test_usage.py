@@ -105,6 +105,22 @@ def test_switches_are_asked_only_while_somebody_follows(io: asyncio.AbstractEven
     eventually(lambda: switch.asked > asked + 3, what="asked again")
 
 
+def test_follower_that_fails_costs_the_others_nothing(io: asyncio.AbstractEventLoop) -> None:
+    """Its event loop may be closed by now; it is told no more."""
+    failures, told = [], threading.Event()
+
+    def fail() -> None:
+        failures.append(1)
+        raise RuntimeError("Event loop is closed")
+
+    switch = Counting()
+    usage = Usage(lambda: {7: switch}, io, period_s=0.02)  # type: ignore[dict-item]
+    usage.follow(fail)
+    usage.follow(told.set)
+    eventually(lambda: bool(usage.rates), what="rounds go on")
+    assert (len(failures), told.is_set()) == (1, True)
+
+
 def test_slow_switch_is_asked_once_and_one_that_goes_shows_nothing(io: asyncio.AbstractEventLoop) -> None:
     """Nobody waits for it, the others are asked on."""
     slow, quick = Counting(), Counting()
