@@ -275,7 +275,7 @@ def _sources() -> str:
 def test_every_reason_of_a_state_is_documented() -> None:
     """docs/troubleshooting.md says what to do about each condition, alarm and drop."""
     page = ROOT / "docs/troubleshooting.md"
-    conditions = set(re.findall(r"\b(?:Condition|Unbound)\(\s*reason=\"([A-Z_]+)\"", _sources()))
+    conditions = set(re.findall(r"(?:\b(?:Condition|Unbound)\(\s*reason=|\b_by_switch\()\"([A-Z_]+)\"", _sources()))
     alarms = set(re.findall(r"(?:\bAlarm\(\s*reason=|\b_alarm\()\"([A-Z_]+)\"", _sources()))
     assert {row[0] for row in rows(page, "condition")} == conditions
     assert {row[0] for row in rows(page, "alarm")} == alarms
