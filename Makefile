@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 # Switches and hosts live in network namespaces, which only root can make.  Nothing in the checkout becomes root's.
-ROOT := $(if $(filter 0,$(shell id -u)),,sudo env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/root/.cache/pliant/hypothesis)
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo env PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=/var/cache/pliant/hypothesis)
 
 .PHONY: help setup demo lab test check bench golden proto verify-proto lock clean
 
