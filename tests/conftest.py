@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -12,6 +13,12 @@ from tests.support.rig import Rig
 
 _NEEDS_ROOT = ("ovs", "lab")
 _RIG = pytest.StashKey[Rig]()
+
+
+def pytest_configure() -> None:
+    """Started in the background of a script, everything here would inherit that SIGINT is ignored, and Ctrl-C fail."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

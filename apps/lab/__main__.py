@@ -38,6 +38,7 @@ def main() -> int:
     if asked.topo and asked.what != "up":
         parser.error("--topo is for up: the demo's claims are about its own topology")
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a script's `&` had it ignored
     try:
         return _inside(asked.what, asked.topo) if asked.inside else _outside(asked.what, asked.topo)
     except KeyboardInterrupt:
@@ -84,7 +85,6 @@ def _let_end(process: Process, *, told: bool) -> None:
 
 
 def _inside(what: str, topo: str | None) -> int:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Mininet is needed only in here, and takes its time to import.
     from apps.lab import demo, prompt, topology
     from apps.lab.fabric import Fabric, FabricError, log_tail

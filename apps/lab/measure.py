@@ -109,7 +109,8 @@ def parse_ping(output: str, *, count: int) -> Ping:
 
 def arping(host: Host, target: str, *, interface: str = "eth0", count: int = 3, interval_s: float = 0.2) -> Arping:
     """Ask for an IPv4 address by ARP, and report who answered and how fast."""
-    tool = ["arping", "-i", interface, "-c", str(count), "-W", f"{interval_s:g}", "-w", "1", target]
+    most_s = math.ceil(count * interval_s) + 1  # it ends then, however many are still to be sent
+    tool = ["arping", "-i", interface, "-c", str(count), "-W", f"{interval_s:g}", "-w", str(most_s), target]
     output = _finish(_start(host, tool), timeout_s=count * (interval_s + 1) + 5, ok=(0, 1))
     answers = re.findall(r"from ([0-9a-f:]{17}) .*time=([\d.]+) (usec|msec|sec)", output)
     scale = {"usec": 1e-3, "msec": 1.0, "sec": 1e3}

@@ -230,7 +230,10 @@ def test_watch_shows_what_is_and_what_changes(red: Pliant) -> None:
         red.api.client.ports.delete(WEB)
         assert process.stdout.readline() == f"{WEB} deleted\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        try:
+            assert process.wait(10) == 130
+        finally:
+            process.kill()
         assert process.stderr.read().strip() == ""
 
 
