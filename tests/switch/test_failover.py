@@ -115,10 +115,10 @@ def paths(flows: dict[str, list[str]]) -> int:
     return sum(flow.count("table=2,") for each in flows.values() for flow in each)
 
 
-def test_flapping_link_costs_few_changes_and_traffic_nothing_once_it_is_avoided(ovs: Rig) -> None:
-    """100 changes in 10 seconds: pliantd changes paths a few times, not a hundred, and ends with what it had before.
+def test_flapping_link_is_used_once_at_most_and_then_avoided_until_it_is_quiet(ovs: Rig) -> None:
+    """100 changes in 10 seconds are the work of a few, and traffic meets at most the first of them.
 
-    It is the hold-down that counts the changes, not the load of this machine: hence so few are allowed.
+    Dead for a while the link has been quiet, so it may be used as soon as it is back; after that it never is.
     """
     with leaf_spine(ovs, env=ENV) as fabric:
         a, b = two_hosts(fabric)
@@ -140,8 +140,9 @@ def test_flapping_link_costs_few_changes_and_traffic_nothing_once_it_is_avoided(
             result = probe.finish()
         changes = (written(fabric) - healthy) / once
         print(f"flapping: {result}; the work of {changes:.1f} changes of paths, {once} messages each")
-        assert (result.lost, result.duplicates) == (0, 0), f"while the link flapped: {result}"
-        assert changes <= 8, f"so many times the work of one change: {changes:.1f}"
+        assert result.lost < GAP_MS, f"more than one failover while the link flapped: {result}"
+        assert result.duplicates == 0
+        assert changes <= 4, f"so many times the work of one change: {changes:.1f}"
         fabric.rig.set_link(interface, up=True)
         eventually(lambda: all(link.up for link in fabric.client.links.list()), 60, "the link is used again")
         fabric.wait_in_sync()
