@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Generator, Iterator
 
 import pytest
+import structlog
 
 from apps.lab.sandbox import SandboxError
 from tests.support.rig import Rig
@@ -19,6 +21,13 @@ def pytest_configure() -> None:
     """Started in the background of a script, everything here would inherit that SIGINT is ignored, and Ctrl-C fail."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # What the controller's parts log in this process is shown with a test that fails, and never between the dots.
+    structlog.configure(
+        processors=[structlog.dev.ConsoleRenderer(colors=False)],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -45,12 +45,13 @@ def pliant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pliant]:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PLIANT_STATE_DIR", str(tmp_path))
     # The server shares our process, and its log must not end up in the output of the command.
+    before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     api = Api(tmp_path)
     api.operator.tell(*two_switches())
     yield Pliant(api)
     api.close()
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 @pytest.fixture
