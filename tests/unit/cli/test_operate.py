@@ -125,5 +125,8 @@ def test_links_are_watched_with_their_load(pliant: Pliant) -> None:
         assert "DOWN" in process.stdout.readline()
         assert "ONE_WAY" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        try:
+            assert process.wait(10) == 130
+        finally:
+            process.kill()
         assert process.stderr.read().strip() == ""
