@@ -319,10 +319,12 @@ def test_watch_misses_nothing_whenever_it_starts(service: Service) -> None:
     """Readers that subscribe while others write end with the same objects as the engine."""
     service.build()
     views: list[dict[str, Resource]] = []
+    subscribed = threading.Semaphore(0)
 
     def follow() -> None:
         woken = threading.Event()
         subscription = service.engine.watch(notify=woken.set)
+        subscribed.release()
         view: dict[str, Resource] = {}
         try:
             while True:
@@ -346,6 +348,8 @@ def test_watch_misses_nothing_whenever_it_starts(service: Service) -> None:
             readers.append(threading.Thread(target=follow))
             readers[-1].start()
     service.create(subnet(f"{NETWORK}/subnets/last", "192.168.0.0/24"))
+    for _ in readers:  # a thread that the machine was slow to start must not meet an engine that is closed
+        assert subscribed.acquire(timeout=TIMEOUT_S)
     service.engine.close()
     for reader in readers:
         reader.join(TIMEOUT_S)
