@@ -1,8 +1,9 @@
-"""Virtual networks, subnets, ports, and where a port attaches."""
+"""Virtual networks, subnets, ports, pipes, and where a port attaches."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
@@ -12,12 +13,39 @@ from controller.model.tenancy import Meta
 Address = IPv4Address | IPv6Address
 
 
+class Spread(StrEnum):
+    """How a network's connections use the paths between two edges."""
+
+    SPREAD = "SPREAD"
+    """each connection takes one of the paths by its hash"""
+    TOGETHER = "TOGETHER"
+    """all of the network between two edges take one path, so that nothing is ever reordered between connections"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathPolicy:
+    """Which paths a network's frames may take.  Whatever is unset constrains nothing."""
+
+    trees: tuple[int, ...] = ()
+    """of the working trees toward an edge only these, 0 to 3; (): any"""
+    avoid_zones: tuple[str, ...] = ()
+    """no switch on the way, the two edges apart, and no link, is of one of these zones"""
+    max_latency_us: int = 0
+    """sum over the links of the path; 0: any"""
+    spread: Spread = Spread.SPREAD
+
+
+ANY_PATH = PathPolicy()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """A tenant's virtual network.  Ports reach each other inside it and nothing else."""
 
     name: str
     meta: Meta = field(default_factory=Meta)
+    bandwidth: BandwidthPolicy = NO_POLICY
+    path_policy: PathPolicy = ANY_PATH
 
     @property
     def tenant(self) -> str:
@@ -77,6 +105,24 @@ class Port:
     @property
     def network(self) -> str:
         return network_of(self.name)
+
+    @property
+    def tenant(self) -> str:
+        return tenant_of(self.name)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipe:
+    """Bandwidth between two ports of one network: `out` from `a` to `b`, `in` from `b` to `a`.  Lives in the tenant."""
+
+    name: str
+    a: str
+    b: str
+    meta: Meta = field(default_factory=Meta)
+    bandwidth: BandwidthPolicy = NO_POLICY
 
     @property
     def tenant(self) -> str:

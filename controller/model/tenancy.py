@@ -1,4 +1,4 @@
-"""The tenant: owner, unit of isolation, quota and the bandwidth of all its ports on one edge switch."""
+"""The tenant: owner, unit of isolation, quota and the bandwidth of all its ports together."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class Quota:
     networks: int = 100
     subnets: int = 1_000
     ports: int = 10_000
+    pipes: int = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,7 +129,7 @@ class View:
 
     def _limits(self, obj: object) -> list[Condition]:
         """What an enforced policy does not cover, said as a condition so that nobody is surprised."""
-        if not isinstance(obj, Tenant | Port) or not obj.bandwidth.has_ceiling:
+        if not isinstance(obj, Tenant | Port) or not obj.bandwidth.may_limit:
             return []
         limits = []
         if isinstance(obj, Tenant):

@@ -1,0 +1,53 @@
+"""What a switch port's queues shall be: who is guaranteed how much of the port, and how the rest is lent.
+
+A tree of two levels: the port's rate at the root, one queue for each owner below it, and one for everybody else.  Knows
+nothing of how a switch makes it so (OVSDB rows, tc classes), nor why anybody gets what it gets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from controller.model.bandwidth import TrafficClass
+
+BEST_EFFORT = 0
+"""The number of the queue of whoever has none of its own."""
+
+
+class OfTenant(NamedTuple):
+    """Labelled frames of one tenant, on a port inside the fabric."""
+
+    slice: int
+
+
+class OfPair(NamedTuple):
+    """Frames from one MAC to one port key: of a pipe.  On an access port, where the label is gone, `key24` is 0."""
+
+    source_mac: int
+    key24: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """One share of a port.  `number` is stable for the same owner and port: a restart finds it again."""
+
+    number: int
+    """1..16383: the slice of the tenant; above: pipes; BEST_EFFORT: the rest"""
+    whose: OfTenant | OfPair | None
+    """None: everybody else"""
+    guarantee_kbps: int
+    ceiling_kbps: int
+    """at most; never above the port's rate"""
+    weight: int = 1
+    """share of what is lent, relative to the others of its class"""
+    traffic_class: TrafficClass = TrafficClass.STANDARD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortQueues:
+    """All queues of one switch port.  The sum of the guarantees is at most `rate_kbps`; exactly one is BEST_EFFORT."""
+
+    rate_kbps: int
+    queues: tuple[Queue, ...]
+    """by number, ascending"""
