@@ -51,3 +51,14 @@ class PortQueues:
     rate_kbps: int
     queues: tuple[Queue, ...]
     """by number, ascending"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What one owner (a tenant or a pipe) is guaranteed on one switch port, after schedule and failures."""
+
+    guarantee_kbps: int
+    ceiling_kbps: int = 0
+    """0: none but the port's rate"""
+    weight: int = 1
+    traffic_class: TrafficClass = TrafficClass.STANDARD

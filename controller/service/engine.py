@@ -35,7 +35,7 @@ from controller.model.errors import (
 from controller.model.network import Port
 from controller.model.status import Status
 from controller.service.archive import Archive
-from controller.service.interfaces import FabricView, StatusView, Store, StoreFailed
+from controller.service.interfaces import FabricView, Gate, StatusView, Store, StoreFailed
 from controller.service.requests import KEPT_S, Outcome, keep, replay
 from controller.service.watch import Commit, Hub, Scope, Subscription, stopping
 
@@ -87,7 +87,7 @@ class Engine:
 
     def __init__(
         self, store: Store, *, clock: Callable[[], float], fabric: FabricView, status: StatusView,
-        on_commit: Callable[[Commit], None], new_uid: Callable[[], str],
+        on_commit: Callable[[Commit], None], new_uid: Callable[[], str], gates: Sequence[Gate] = (),
     ) -> None:
         """Load the newest snapshot.  StoreFailed if the store cannot be read, or not understood.
 
@@ -100,6 +100,7 @@ class Engine:
         self._status = status
         self._on_commit = on_commit
         self._new_uid = new_uid
+        self._gates = gates
         self.boot_id = new_uid()
         """Changes with every start; half of a watch token."""
         self._archive = Archive(store)
@@ -275,6 +276,8 @@ class Engine:
         for obj in changed_objects:
             self._check_attachment(before, obj)
         changed = frozenset(applied.deleted).union(obj.name for obj in changed_objects)
+        for gate in self._gates:
+            gate.check(before, applied.snapshot, changed)
         generation = next_generation if changed and not validate_only else before.generation
         outcome = Outcome(objects=applied.objects, deleted=applied.deleted, generation=generation)
         if validate_only:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from controller.fabric.graph import Fabric
+from controller.intent.snapshot import Snapshot
 from controller.model.network import Attachment
 from controller.model.status import Condition, State, Status
 
 __all__ = [
-    "Answer", "Compacted", "Compare", "CompareFailed", "Condition", "FabricView", "Record", "State", "Status",
+    "Answer", "Compacted", "Compare", "CompareFailed", "Condition", "FabricView", "Gate", "Record", "State", "Status",
     "StatusView", "Store", "StoreFailed", "Write",
 ]
 
@@ -133,3 +134,11 @@ class FabricView(Protocol):
         ...
 
 
+class Gate(Protocol):
+    """Says no to a change of intent for what is observed: no capacity, no path.  Asked in the writer thread, one change
+    after the other, so nobody else is admitted between the question and the commit.
+    """
+
+    def check(self, before: Snapshot, after: Snapshot, changed: frozenset[str]) -> None:
+        """Raises a PliantError that says why not.  Changes nothing; `changed` names what differs."""
+        ...

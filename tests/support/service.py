@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -15,7 +15,7 @@ from controller.model.network import Attachment, Network, Port, Subnet
 from controller.model.status import State, Status
 from controller.model.tenancy import Tenant
 from controller.service.engine import Commit, Engine, Outcome
-from controller.service.interfaces import Store
+from controller.service.interfaces import Gate, Store
 from controller.store.sqlite import SqliteStore
 
 TENANT = "tenants/acme"
@@ -54,13 +54,15 @@ class KnownStatus:
 class Service:
     """An engine that can be stopped and started again on the same file."""
 
-    def __init__(self, path: Path, open_store: Callable[[Path], Store] = SqliteStore) -> None:
+    def __init__(self, path: Path, open_store: Callable[[Path], Store] = SqliteStore,
+                 gates: Sequence[Gate] = ()) -> None:
         self.path = path
         self.fabric = KnownFabric()
         self.status = KnownStatus()
         self.now_s = 1_000_000.0
         self.commits: list[Commit] = []
         self._open_store = open_store
+        self._gates = gates
         self._uids = itertools.count(1)
         self.start()
 
@@ -68,7 +70,7 @@ class Service:
         self.store = self._open_store(self.path)
         self.engine = Engine(
             self.store, clock=lambda: self.now_s, fabric=self.fabric, status=self.status,
-            on_commit=self.commits.append, new_uid=lambda: f"uid-{next(self._uids)}",
+            on_commit=self.commits.append, new_uid=lambda: f"uid-{next(self._uids)}", gates=self._gates,
         )
 
     def stop(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.intent.snapshot import Resource
+from controller.intent.snapshot import Resource, Snapshot
 from controller.model.bandwidth import BandwidthPolicy
 from controller.model.errors import (
     Aborted,
@@ -470,3 +470,23 @@ def test_close_is_bounded(service: Service) -> None:
     assert done(hanging).generation == 1
     assert refusal(queued).reason == "SHUTTING_DOWN"
     assert service.engine.close(TIMEOUT_S)
+
+
+def test_gate_refuses_before_anything_is_kept(tmp_path: Path) -> None:
+    """A gate sees each change before its commit, validate_only too; what it refuses never was."""
+    asked: list[frozenset[str]] = []
+
+    class Shut:
+        def check(self, before: Snapshot, after: Snapshot, changed: frozenset[str]) -> None:
+            asked.append(changed)
+            if NETWORK in changed:
+                raise FailedPrecondition("WOULD_PARTITION", "not here")
+
+    service = Service(tmp_path / "p.db", gates=[Shut()])
+    service.create(Tenant(name=TENANT))
+    for validate_only in (True, False):
+        error = refusal(service.engine.create(Network(name=NETWORK), validate_only=validate_only))
+        assert error.reason == "WOULD_PARTITION"
+    assert asked == [frozenset({TENANT}), frozenset({NETWORK}), frozenset({NETWORK})]
+    assert service.engine.snapshot().generation == service.store.revision() == 1
+    service.stop()
