@@ -17,12 +17,10 @@ import subprocess
 import sys
 from contextlib import suppress
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from pliant import ApiError
-from rich.console import Console
-
-from apps.lab.openvswitch import OpenVSwitch
-from apps.lab.sandbox import Process, SandboxError
+if TYPE_CHECKING:  # what takes its time to import waits until Ctrl-C is handled
+    from apps.lab.sandbox import Process
 
 _END_S = 3.0
 """What the demo may take to end in order; then it is told, and then ended."""
@@ -43,13 +41,11 @@ def main() -> int:
         return _inside(asked.what, asked.topo) if asked.inside else _outside(asked.what, asked.topo)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except SandboxError as error:
-        print(f"lab: {error}", file=sys.stderr)
-        return 1
 
 
 def _outside(what: str, topo: str | None) -> int:
     from apps.lab import topology
+    from apps.lab.sandbox import SandboxError
 
     if topo:
         try:
@@ -57,6 +53,16 @@ def _outside(what: str, topo: str | None) -> int:
         except topology.TopologyError as error:
             print(f"lab: {error}", file=sys.stderr)
             return 2
+    try:
+        return _run_in_sandbox(what, topo)
+    except SandboxError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+
+
+def _run_in_sandbox(what: str, topo: str | None) -> int:
+    from apps.lab.openvswitch import OpenVSwitch
+
     with OpenVSwitch() as ovs:
         options = ["--inside", *(["--topo", topo] if topo else [])]
         # Ctrl-C belongs to the program inside: at the lab's prompt it interrupts a ping, in the demo it ends everything
@@ -86,6 +92,9 @@ def _let_end(process: Process, *, told: bool) -> None:
 
 def _inside(what: str, topo: str | None) -> int:
     # Mininet is needed only in here, and takes its time to import.
+    from pliant import ApiError
+    from rich.console import Console
+
     from apps.lab import demo, prompt, topology
     from apps.lab.fabric import Fabric, FabricError, log_tail
     from apps.lab.measure import MeasureError
