@@ -1,6 +1,6 @@
-"""What the servicers need from reconcile: confirmation by the switches, and the operator's view of the fabric.
+"""What the servicers need from reconcile: confirmation by the switches, the operator's view of the fabric, and bandwidth.
 
-controller/reconcile implements both, controller/build.py joins them.  Every method may be called from any thread.
+controller/reconcile implements them, controller/build.py joins them.  Every method may be called from any thread.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from typing import Protocol
 from controller.fabric.events import Event
 from controller.fabric.graph import EndPoint, Fabric
 from controller.fabric.paths.path import Path
+from controller.intent.snapshot import Resource
+from controller.model.bandwidth import BandwidthStatus
 from controller.model.status import DropCount, SwitchSync
+from controller.model.usage import Quote, Usage
 from controller.reconcile.rates import Rate
 from controller.reconcile.ways import Way
 
@@ -78,4 +81,28 @@ class Operator(Protocol):
 
     def forget(self, dpid: int) -> Future[None]:
         """Forget all about a switch.  NotFound, or FailedPrecondition SWITCH_CONNECTED."""
+        ...
+
+
+class Bandwidth(Protocol):
+    def status(self, name: str) -> BandwidthStatus | None:
+        """What a tenant, network, port or pipe gets, as of the last look; None if nobody looked yet.  Never blocks."""
+        ...
+
+    def usage(self, kind: str, parent: str) -> Sequence[Usage]:
+        """Of every "tenant", "network", "port", "pipe" or "link" at or below `parent` ("" is everywhere), in any order.
+
+        As of the last look.  Links are under no parent.  Never blocks.
+        """
+        ...
+
+    def follow(self, notify: Callable[[], None]) -> Callable[[], None]:
+        """Notify after every look, from whatever thread, until the returned function is called."""
+        ...
+
+    def quote(self, obj: Resource) -> Quote:
+        """Whether the guarantee of `obj`, complete as a commit would make it, could be admitted now, and what could.
+
+        As admission would decide it.  Takes a while in a big fabric.
+        """
         ...

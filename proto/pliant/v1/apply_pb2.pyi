@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from pliant.v1 import network_pb2 as _network_pb2
+from pliant.v1 import pipe_pb2 as _pipe_pb2
 from pliant.v1 import tenant_pb2 as _tenant_pb2
 import builtins as _builtins
 import sys
@@ -31,6 +32,7 @@ class Resource(_message.Message):
     NETWORK_FIELD_NUMBER: _builtins.int
     SUBNET_FIELD_NUMBER: _builtins.int
     PORT_FIELD_NUMBER: _builtins.int
+    PIPE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant: ...
     @_builtins.property
@@ -39,6 +41,8 @@ class Resource(_message.Message):
     def subnet(self) -> _network_pb2.Subnet: ...
     @_builtins.property
     def port(self) -> _network_pb2.Port: ...
+    @_builtins.property
+    def pipe(self) -> _pipe_pb2.Pipe: ...
     def __init__(
         self,
         *,
@@ -46,12 +50,13 @@ class Resource(_message.Message):
         network: _network_pb2.Network | None = ...,
         subnet: _network_pb2.Subnet | None = ...,
         port: _network_pb2.Port | None = ...,
+        pipe: _pipe_pb2.Pipe | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "network", b"network", "port", b"port", "subnet", b"subnet", "tenant", b"tenant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "network", b"network", "pipe", b"pipe", "port", b"port", "subnet", b"subnet", "tenant", b"tenant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "network", b"network", "port", b"port", "subnet", b"subnet", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "network", b"network", "pipe", b"pipe", "port", b"port", "subnet", b"subnet", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["tenant", "network", "subnet", "port"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["tenant", "network", "subnet", "port", "pipe"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16pliant/v1/common.proto\x12\tpliant.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\">\n\tCondition\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08switches\x18\x03 \x03(\t\"\xa9\x02\n\x0f\x42\x61ndwidthPolicy\x12\x19\n\x11guarantee_in_kbps\x18\x01 \x01(\x03\x12\x1a\n\x12guarantee_out_kbps\x18\x02 \x01(\x03\x12\x17\n\x0f\x63\x65iling_in_kbps\x18\x03 \x01(\x03\x12\x18\n\x10\x63\x65iling_out_kbps\x18\x04 \x01(\x03\x12\x0e\n\x06weight\x18\x05 \x01(\x05\x12\x10\n\x08\x62urst_ms\x18\x06 \x01(\x05\x12.\n\rtraffic_class\x18\x07 \x01(\x0e\x32\x17.pliant.v1.TrafficClass\x12,\n\x08schedule\x18\x08 \x03(\x0b\x32\x1a.pliant.v1.BandwidthWindow\x12,\n\non_failure\x18\t \x01(\x0e\x32\x18.pliant.v1.FailurePolicy\"\x84\x03\n\x0f\x42\x61ndwidthWindow\x12\x39\n\trecurring\x18\x01 \x01(\x0b\x32$.pliant.v1.BandwidthWindow.RecurringH\x00\x12\x37\n\x08interval\x18\x02 \x01(\x0b\x32#.pliant.v1.BandwidthWindow.IntervalH\x00\x12.\n\x08override\x18\x03 \x01(\x0b\x32\x1c.pliant.v1.BandwidthOverride\x1aY\n\tRecurring\x12\x0c\n\x04\x63ron\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x1ah\n\x08Interval\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06window\"}\n\x11\x42\x61ndwidthOverride\x12\x19\n\x11guarantee_in_kbps\x18\x01 \x01(\x03\x12\x1a\n\x12guarantee_out_kbps\x18\x02 \x01(\x03\x12\x17\n\x0f\x63\x65iling_in_kbps\x18\x03 \x01(\x03\x12\x18\n\x10\x63\x65iling_out_kbps\x18\x04 \x01(\x03\"]\n\x0e\x44\x65leteResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x19\n\x0breconciling\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x1e\n\x10lagging_switches\x18\x03 \x03(\tB\x04\xe2\x41\x01\x03*h\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x10\n\x0cSTATE_ACTIVE\x10\x02\x12\x12\n\x0eSTATE_DEGRADED\x10\x03\x12\x0f\n\x0bSTATE_ERROR\x10\x04*}\n\x0cTrafficClass\x12\x1d\n\x19TRAFFIC_CLASS_UNSPECIFIED\x10\x00\x12\x1a\n\x16TRAFFIC_CLASS_CRITICAL\x10\x01\x12\x1a\n\x16TRAFFIC_CLASS_STANDARD\x10\x02\x12\x16\n\x12TRAFFIC_CLASS_BULK\x10\x03*\x82\x01\n\rFailurePolicy\x12\x1e\n\x1a\x46\x41ILURE_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x46\x41ILURE_POLICY_DEGRADE_FAIR\x10\x01\x12\x17\n\x13\x46\x41ILURE_POLICY_KEEP\x10\x02\x12\x17\n\x13\x46\x41ILURE_POLICY_SHED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16pliant/v1/common.proto\x12\tpliant.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\">\n\tCondition\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08switches\x18\x03 \x03(\t\"\xa9\x02\n\x0f\x42\x61ndwidthPolicy\x12\x19\n\x11guarantee_in_kbps\x18\x01 \x01(\x03\x12\x1a\n\x12guarantee_out_kbps\x18\x02 \x01(\x03\x12\x17\n\x0f\x63\x65iling_in_kbps\x18\x03 \x01(\x03\x12\x18\n\x10\x63\x65iling_out_kbps\x18\x04 \x01(\x03\x12\x0e\n\x06weight\x18\x05 \x01(\x05\x12\x10\n\x08\x62urst_ms\x18\x06 \x01(\x05\x12.\n\rtraffic_class\x18\x07 \x01(\x0e\x32\x17.pliant.v1.TrafficClass\x12,\n\x08schedule\x18\x08 \x03(\x0b\x32\x1a.pliant.v1.BandwidthWindow\x12,\n\non_failure\x18\t \x01(\x0e\x32\x18.pliant.v1.FailurePolicy\"\x84\x03\n\x0f\x42\x61ndwidthWindow\x12\x39\n\trecurring\x18\x01 \x01(\x0b\x32$.pliant.v1.BandwidthWindow.RecurringH\x00\x12\x37\n\x08interval\x18\x02 \x01(\x0b\x32#.pliant.v1.BandwidthWindow.IntervalH\x00\x12.\n\x08override\x18\x03 \x01(\x0b\x32\x1c.pliant.v1.BandwidthOverride\x1aY\n\tRecurring\x12\x0c\n\x04\x63ron\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x1ah\n\x08Interval\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06window\"}\n\x11\x42\x61ndwidthOverride\x12\x19\n\x11guarantee_in_kbps\x18\x01 \x01(\x03\x12\x1a\n\x12guarantee_out_kbps\x18\x02 \x01(\x03\x12\x17\n\x0f\x63\x65iling_in_kbps\x18\x03 \x01(\x03\x12\x18\n\x10\x63\x65iling_out_kbps\x18\x04 \x01(\x03\"\x9c\x01\n\x0f\x42\x61ndwidthStatus\x12*\n\x06inward\x18\x01 \x01(\x0b\x32\x1a.pliant.v1.DirectionStatus\x12+\n\x07outward\x18\x02 \x01(\x0b\x32\x1a.pliant.v1.DirectionStatus\x12\x30\n\x0cobserve_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf8\x01\n\x0f\x44irectionStatus\x12\x15\n\rallotted_kbps\x18\x01 \x01(\x03\x12\x13\n\x0b\x64\x65mand_kbps\x18\x02 \x01(\x03\x12\x16\n\x0e\x64\x65livered_kbps\x18\x03 \x01(\x03\x12\x16\n\x0eguarantee_kbps\x18\x04 \x01(\x03\x12\x14\n\x0c\x63\x65iling_kbps\x18\x05 \x01(\x03\x12#\n\x07\x64ropped\x18\x06 \x01(\x0b\x32\x12.pliant.v1.DropsBy\x12\x12\n\nbottleneck\x18\x07 \x01(\t\x12\x17\n\nspare_kbps\x18\x08 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nfulfilment\x18\t \x01(\x01\x42\r\n\x0b_spare_kbps\"r\n\x07\x44ropsBy\x12\x12\n\nport_bytes\x18\x01 \x01(\x03\x12\x15\n\rnetwork_bytes\x18\x02 \x01(\x03\x12\x14\n\x0ctenant_bytes\x18\x03 \x01(\x03\x12\x12\n\npipe_bytes\x18\x04 \x01(\x03\x12\x12\n\nlink_bytes\x18\x05 \x01(\x03\"]\n\x0e\x44\x65leteResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x19\n\x0breconciling\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x1e\n\x10lagging_switches\x18\x03 \x03(\tB\x04\xe2\x41\x01\x03*h\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x10\n\x0cSTATE_ACTIVE\x10\x02\x12\x12\n\x0eSTATE_DEGRADED\x10\x03\x12\x0f\n\x0bSTATE_ERROR\x10\x04*}\n\x0cTrafficClass\x12\x1d\n\x19TRAFFIC_CLASS_UNSPECIFIED\x10\x00\x12\x1a\n\x16TRAFFIC_CLASS_CRITICAL\x10\x01\x12\x1a\n\x16TRAFFIC_CLASS_STANDARD\x10\x02\x12\x16\n\x12TRAFFIC_CLASS_BULK\x10\x03*\x82\x01\n\rFailurePolicy\x12\x1e\n\x1a\x46\x41ILURE_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x46\x41ILURE_POLICY_DEGRADE_FAIR\x10\x01\x12\x17\n\x13\x46\x41ILURE_POLICY_KEEP\x10\x02\x12\x17\n\x13\x46\x41ILURE_POLICY_SHED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,12 +38,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETERESPONSE'].fields_by_name['reconciling']._serialized_options = b'\342A\001\003'
   _globals['_DELETERESPONSE'].fields_by_name['lagging_switches']._loaded_options = None
   _globals['_DELETERESPONSE'].fields_by_name['lagging_switches']._serialized_options = b'\342A\001\003'
-  _globals['_STATE']._serialized_start=1112
-  _globals['_STATE']._serialized_end=1216
-  _globals['_TRAFFICCLASS']._serialized_start=1218
-  _globals['_TRAFFICCLASS']._serialized_end=1343
-  _globals['_FAILUREPOLICY']._serialized_start=1346
-  _globals['_FAILUREPOLICY']._serialized_end=1476
+  _globals['_STATE']._serialized_start=1638
+  _globals['_STATE']._serialized_end=1742
+  _globals['_TRAFFICCLASS']._serialized_start=1744
+  _globals['_TRAFFICCLASS']._serialized_end=1869
+  _globals['_FAILUREPOLICY']._serialized_start=1872
+  _globals['_FAILUREPOLICY']._serialized_end=2002
   _globals['_CONDITION']._serialized_start=135
   _globals['_CONDITION']._serialized_end=197
   _globals['_BANDWIDTHPOLICY']._serialized_start=200
@@ -56,6 +56,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BANDWIDTHWINDOW_INTERVAL']._serialized_end=878
   _globals['_BANDWIDTHOVERRIDE']._serialized_start=890
   _globals['_BANDWIDTHOVERRIDE']._serialized_end=1015
-  _globals['_DELETERESPONSE']._serialized_start=1017
-  _globals['_DELETERESPONSE']._serialized_end=1110
+  _globals['_BANDWIDTHSTATUS']._serialized_start=1018
+  _globals['_BANDWIDTHSTATUS']._serialized_end=1174
+  _globals['_DIRECTIONSTATUS']._serialized_start=1177
+  _globals['_DIRECTIONSTATUS']._serialized_end=1425
+  _globals['_DROPSBY']._serialized_start=1427
+  _globals['_DROPSBY']._serialized_end=1541
+  _globals['_DELETERESPONSE']._serialized_start=1543
+  _globals['_DELETERESPONSE']._serialized_end=1636
 # @@protoc_insertion_point(module_scope)

@@ -58,7 +58,9 @@ class _TrafficClass:
 class _TrafficClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrafficClass.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     TRAFFIC_CLASS_UNSPECIFIED: _TrafficClass.ValueType  # 0
+    """As STANDARD."""
     TRAFFIC_CLASS_CRITICAL: _TrafficClass.ValueType  # 1
+    """First; and its guarantees are admitted for the loss of any single link, too."""
     TRAFFIC_CLASS_STANDARD: _TrafficClass.ValueType  # 2
     TRAFFIC_CLASS_BULK: _TrafficClass.ValueType  # 3
 
@@ -66,7 +68,9 @@ class TrafficClass(_TrafficClass, metaclass=_TrafficClassEnumTypeWrapper):
     """The order in which spare bandwidth is given out."""
 
 TRAFFIC_CLASS_UNSPECIFIED: TrafficClass.ValueType  # 0
+"""As STANDARD."""
 TRAFFIC_CLASS_CRITICAL: TrafficClass.ValueType  # 1
+"""First; and its guarantees are admitted for the loss of any single link, too."""
 TRAFFIC_CLASS_STANDARD: TrafficClass.ValueType  # 2
 TRAFFIC_CLASS_BULK: TrafficClass.ValueType  # 3
 Global___TrafficClass: _TypeAlias = TrafficClass  # noqa: Y015
@@ -78,6 +82,7 @@ class _FailurePolicy:
 class _FailurePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailurePolicy.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     FAILURE_POLICY_UNSPECIFIED: _FailurePolicy.ValueType  # 0
+    """As DEGRADE_FAIR."""
     FAILURE_POLICY_DEGRADE_FAIR: _FailurePolicy.ValueType  # 1
     """Everyone keeps the same share of its guarantee."""
     FAILURE_POLICY_KEEP: _FailurePolicy.ValueType  # 2
@@ -89,6 +94,7 @@ class FailurePolicy(_FailurePolicy, metaclass=_FailurePolicyEnumTypeWrapper):
     """What happens to the guarantee when a failure leaves too little capacity for all of them."""
 
 FAILURE_POLICY_UNSPECIFIED: FailurePolicy.ValueType  # 0
+"""As DEGRADE_FAIR."""
 FAILURE_POLICY_DEGRADE_FAIR: FailurePolicy.ValueType  # 1
 """Everyone keeps the same share of its guarantee."""
 FAILURE_POLICY_KEEP: FailurePolicy.ValueType  # 2
@@ -131,13 +137,16 @@ Global___Condition: _TypeAlias = Condition  # noqa: Y015
 
 @_typing.final
 class BandwidthPolicy(_message.Message):
-    """The bandwidth that a tenant, a network or a port asks for.  Rates are kbit/s of Ethernet frames on the wire.
+    """The bandwidth that a tenant, a network, a port or a pipe asks for.  Rates are kbit/s of Ethernet frames on the wire.
+    Every field can be changed while traffic flows.
 
-    `out` is what the port sends into the network, `in` what it receives.  On a tenant it is the sum of its ports
-    on one edge switch (condition PER_EDGE says so).
+    `out` is what a port sends into its network, `in` what it receives.  A tenant or a network adds up all its ports,
+    wherever they are.  Of a pipe `out` goes from its port a to its port b, and `in` from b to a.
 
-    The whole policy is part of the contract.  This version enforces the ceilings and burst_ms on tenants and ports;
-    any other field that is set, and any policy on a network, answers UNIMPLEMENTED with reason NOT_ENFORCED.
+    A guarantee is at most the ceiling.  Where a tenant or a network has a guarantee, those of its networks, ports and
+    pipes together are at most that, at every time; and where it has a ceiling, at most that ceiling.  A network that has
+    a guarantee of its own stands for all that is in it.  A pipe counts in both directions, since what its one end sends
+    its other end receives; and what a port and its pipes are guaranteed is together at most the port's ceiling.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -152,20 +161,22 @@ class BandwidthPolicy(_message.Message):
     SCHEDULE_FIELD_NUMBER: _builtins.int
     ON_FAILURE_FIELD_NUMBER: _builtins.int
     guarantee_in_kbps: _builtins.int
-    """Admitted on every link of the path and always available.  0 is none."""
+    """Admitted on every link of the path and always available.  0 is none; otherwise 64 kbit/s to 400 Gbit/s."""
     guarantee_out_kbps: _builtins.int
     ceiling_in_kbps: _builtins.int
     """Never exceeded.  0 is none; otherwise 64 kbit/s to 400 Gbit/s."""
     ceiling_out_kbps: _builtins.int
     weight: _builtins.int
-    """Share of spare bandwidth, relative to others.  0 is the default: the guarantee, else 1."""
+    """Share of spare bandwidth, relative to others of the same class.  0 is the default: the guarantee, else 1."""
     burst_ms: _builtins.int
-    """How long the port may send at full speed before the ceiling bites; 0 is the default of 250, at most 10,000."""
+    """How long the port may send at full speed before the ceiling bites; 0 is the default of 250, at most 10,000.  With
+    the lowest ceiling it must let one full frame of 1,518 bytes through.
+    """
     traffic_class: Global___TrafficClass.ValueType
     on_failure: Global___FailurePolicy.ValueType
     @_builtins.property
     def schedule(self) -> _containers.RepeatedCompositeFieldContainer[Global___BandwidthWindow]:
-        """Other values at other times."""
+        """Other rates at other times.  Of windows that are open at once the first counts; at most 100."""
 
     def __init__(
         self,
@@ -196,7 +207,7 @@ class BandwidthWindow(_message.Message):
 
     @_typing.final
     class Recurring(_message.Message):
-        """Starts whenever the cron expression matches and lasts for `duration`."""
+        """Opens whenever the cron expression matches and lasts for `duration`."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -204,10 +215,13 @@ class BandwidthWindow(_message.Message):
         DURATION_FIELD_NUMBER: _builtins.int
         TIME_ZONE_FIELD_NUMBER: _builtins.int
         cron: _builtins.str
+        """Five fields: minute, hour, day of the month, month, day of the week.  `0 20 * * 1-5` is 20:00 on working days."""
         time_zone: _builtins.str
         """IANA name, like Europe/Rome.  Empty is UTC."""
         @_builtins.property
-        def duration(self) -> _duration_pb2.Duration: ...
+        def duration(self) -> _duration_pb2.Duration:
+            """Whole seconds; at most 366 days."""
+
         def __init__(
             self,
             *,
@@ -223,6 +237,8 @@ class BandwidthWindow(_message.Message):
 
     @_typing.final
     class Interval(_message.Message):
+        """Once.  Intervals of one schedule do not overlap."""
+
         DESCRIPTOR: _descriptor.Descriptor
 
         START_TIME_FIELD_NUMBER: _builtins.int
@@ -300,6 +316,132 @@ class BandwidthOverride(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BandwidthOverride: _TypeAlias = BandwidthOverride  # noqa: Y015
+
+@_typing.final
+class BandwidthStatus(_message.Message):
+    """What a resource gets of what it asks for, at the last look.  It is read with the resource; that it changes is no event
+    of a Watch, but WatchUsage tells it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INWARD_FIELD_NUMBER: _builtins.int
+    OUTWARD_FIELD_NUMBER: _builtins.int
+    OBSERVE_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def inward(self) -> Global___DirectionStatus:
+        """What it receives."""
+
+    @_builtins.property
+    def outward(self) -> Global___DirectionStatus:
+        """What it sends."""
+
+    @_builtins.property
+    def observe_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        inward: Global___DirectionStatus | None = ...,
+        outward: Global___DirectionStatus | None = ...,
+        observe_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["inward", b"inward", "observe_time", b"observe_time", "outward", b"outward"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inward", b"inward", "observe_time", b"observe_time", "outward", b"outward"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BandwidthStatus: _TypeAlias = BandwidthStatus  # noqa: Y015
+
+@_typing.final
+class DirectionStatus(_message.Message):
+    """One direction of a resource's bandwidth."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOTTED_KBPS_FIELD_NUMBER: _builtins.int
+    DEMAND_KBPS_FIELD_NUMBER: _builtins.int
+    DELIVERED_KBPS_FIELD_NUMBER: _builtins.int
+    GUARANTEE_KBPS_FIELD_NUMBER: _builtins.int
+    CEILING_KBPS_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    BOTTLENECK_FIELD_NUMBER: _builtins.int
+    SPARE_KBPS_FIELD_NUMBER: _builtins.int
+    FULFILMENT_FIELD_NUMBER: _builtins.int
+    allotted_kbps: _builtins.int
+    """What it may use now.  Never less than what it wants of its guarantee, as long as all guarantees fit."""
+    demand_kbps: _builtins.int
+    """What it seems to want."""
+    delivered_kbps: _builtins.int
+    guarantee_kbps: _builtins.int
+    """In force now, after schedule and failures."""
+    ceiling_kbps: _builtins.int
+    """In force now; 0 is none."""
+    bottleneck: _builtins.str
+    """What holds it back: the name of a port, network, tenant, pipe or link.  Empty: nothing but its own demand."""
+    spare_kbps: _builtins.int
+    """The least that is unused on the links that it uses; unset if it uses none."""
+    fulfilment: _builtins.float
+    """Allotted, of the guarantee or the demand, whichever is less: 1 is kept, less is a promise broken."""
+    @_builtins.property
+    def dropped(self) -> Global___DropsBy: ...
+    def __init__(
+        self,
+        *,
+        allotted_kbps: _builtins.int = ...,
+        demand_kbps: _builtins.int = ...,
+        delivered_kbps: _builtins.int = ...,
+        guarantee_kbps: _builtins.int = ...,
+        ceiling_kbps: _builtins.int = ...,
+        dropped: Global___DropsBy | None = ...,
+        bottleneck: _builtins.str = ...,
+        spare_kbps: _builtins.int | None = ...,
+        fulfilment: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_spare_kbps", b"_spare_kbps", "dropped", b"dropped", "spare_kbps", b"spare_kbps"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_spare_kbps", b"_spare_kbps", "allotted_kbps", b"allotted_kbps", "bottleneck", b"bottleneck", "ceiling_kbps", b"ceiling_kbps", "delivered_kbps", b"delivered_kbps", "demand_kbps", b"demand_kbps", "dropped", b"dropped", "fulfilment", b"fulfilment", "guarantee_kbps", b"guarantee_kbps", "spare_kbps", b"spare_kbps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__spare_kbps: _TypeAlias = _typing.Literal["spare_kbps"]  # noqa: Y015
+    _WhichOneofArgType__spare_kbps: _TypeAlias = _typing.Literal["_spare_kbps", b"_spare_kbps"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__spare_kbps) -> _WhichOneofReturnType__spare_kbps | None: ...
+
+Global___DirectionStatus: _TypeAlias = DirectionStatus  # noqa: Y015
+
+@_typing.final
+class DropsBy(_message.Message):
+    """Bytes dropped since counting began, by what dropped them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PORT_BYTES_FIELD_NUMBER: _builtins.int
+    NETWORK_BYTES_FIELD_NUMBER: _builtins.int
+    TENANT_BYTES_FIELD_NUMBER: _builtins.int
+    PIPE_BYTES_FIELD_NUMBER: _builtins.int
+    LINK_BYTES_FIELD_NUMBER: _builtins.int
+    port_bytes: _builtins.int
+    """Its own ceiling or its port's."""
+    network_bytes: _builtins.int
+    tenant_bytes: _builtins.int
+    pipe_bytes: _builtins.int
+    link_bytes: _builtins.int
+    """The queue of a full link or access port."""
+    def __init__(
+        self,
+        *,
+        port_bytes: _builtins.int = ...,
+        network_bytes: _builtins.int = ...,
+        tenant_bytes: _builtins.int = ...,
+        pipe_bytes: _builtins.int = ...,
+        link_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_bytes", b"link_bytes", "network_bytes", b"network_bytes", "pipe_bytes", b"pipe_bytes", "port_bytes", b"port_bytes", "tenant_bytes", b"tenant_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropsBy: _TypeAlias = DropsBy  # noqa: Y015
 
 @_typing.final
 class DeleteResponse(_message.Message):

@@ -10,6 +10,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from pliant.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
 import sys
@@ -21,6 +22,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PathSpread:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PathSpreadEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PathSpread.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PATH_SPREAD_UNSPECIFIED: _PathSpread.ValueType  # 0
+    """As SPREAD."""
+    PATH_SPREAD_SPREAD: _PathSpread.ValueType  # 1
+    """Each connection takes one of the paths."""
+    PATH_SPREAD_TOGETHER: _PathSpread.ValueType  # 2
+    """All of the network take the same one."""
+
+class PathSpread(_PathSpread, metaclass=_PathSpreadEnumTypeWrapper):
+    """How connections use the paths between two switches."""
+
+PATH_SPREAD_UNSPECIFIED: PathSpread.ValueType  # 0
+"""As SPREAD."""
+PATH_SPREAD_SPREAD: PathSpread.ValueType  # 1
+"""Each connection takes one of the paths."""
+PATH_SPREAD_TOGETHER: PathSpread.ValueType  # 2
+"""All of the network take the same one."""
+Global___PathSpread: _TypeAlias = PathSpread  # noqa: Y015
 
 @_typing.final
 class Network(_message.Message):
@@ -58,7 +83,9 @@ class Network(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     RECONCILING_FIELD_NUMBER: _builtins.int
     CONDITIONS_FIELD_NUMBER: _builtins.int
+    BANDWIDTH_STATUS_FIELD_NUMBER: _builtins.int
     BANDWIDTH_FIELD_NUMBER: _builtins.int
+    PATH_POLICY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """tenants/{tenant}/networks/{network}."""
     uid: _builtins.str
@@ -81,9 +108,15 @@ class Network(_message.Message):
     @_builtins.property
     def conditions(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Condition]: ...
     @_builtins.property
-    def bandwidth(self) -> _common_pb2.BandwidthPolicy:
-        """Not enforced by this version: refused if set."""
+    def bandwidth_status(self) -> _common_pb2.BandwidthStatus:
+        """Unset until it was looked at."""
 
+    @_builtins.property
+    def bandwidth(self) -> _common_pb2.BandwidthPolicy:
+        """Of all its ports together."""
+
+    @_builtins.property
+    def path_policy(self) -> Global___PathPolicy: ...
     def __init__(
         self,
         *,
@@ -97,15 +130,58 @@ class Network(_message.Message):
         state: _common_pb2.State.ValueType = ...,
         reconciling: _builtins.bool = ...,
         conditions: _abc.Iterable[_common_pb2.Condition] | None = ...,
+        bandwidth_status: _common_pb2.BandwidthStatus | None = ...,
         bandwidth: _common_pb2.BandwidthPolicy | None = ...,
+        path_policy: Global___PathPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bandwidth", b"bandwidth", "create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bandwidth", b"bandwidth", "bandwidth_status", b"bandwidth_status", "create_time", b"create_time", "path_policy", b"path_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bandwidth", b"bandwidth", "conditions", b"conditions", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "generation", b"generation", "labels", b"labels", "name", b"name", "reconciling", b"reconciling", "state", b"state", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bandwidth", b"bandwidth", "bandwidth_status", b"bandwidth_status", "conditions", b"conditions", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "generation", b"generation", "labels", b"labels", "name", b"name", "path_policy", b"path_policy", "reconciling", b"reconciling", "state", b"state", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Network: _TypeAlias = Network  # noqa: Y015
+
+@_typing.final
+class PathPolicy(_message.Message):
+    """Which paths the frames of a network may take.  What is unset constrains nothing.  Refused if no path satisfies it;
+    when the fabric changes, it is looked at again.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TREES_FIELD_NUMBER: _builtins.int
+    AVOID_ZONES_FIELD_NUMBER: _builtins.int
+    MAX_LATENCY_FIELD_NUMBER: _builtins.int
+    SPREAD_FIELD_NUMBER: _builtins.int
+    spread: Global___PathSpread.ValueType
+    @_builtins.property
+    def trees(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of the working trees toward an edge only these, 0 to 3.  Empty is any."""
+
+    @_builtins.property
+    def avoid_zones(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """No link on the way is of one of these zones, nor a switch other than the first and the last.  At most 16."""
+
+    @_builtins.property
+    def max_latency(self) -> _duration_pb2.Duration:
+        """Of all links of a path together, in whole microseconds; at most 16.777216 s.  Unset or 0 is any."""
+
+    def __init__(
+        self,
+        *,
+        trees: _abc.Iterable[_builtins.int] | None = ...,
+        avoid_zones: _abc.Iterable[_builtins.str] | None = ...,
+        max_latency: _duration_pb2.Duration | None = ...,
+        spread: Global___PathSpread.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_latency", b"max_latency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["avoid_zones", b"avoid_zones", "max_latency", b"max_latency", "spread", b"spread", "trees", b"trees"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PathPolicy: _TypeAlias = PathPolicy  # noqa: Y015
 
 @_typing.final
 class Subnet(_message.Message):
@@ -236,6 +312,7 @@ class Port(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     RECONCILING_FIELD_NUMBER: _builtins.int
     CONDITIONS_FIELD_NUMBER: _builtins.int
+    BANDWIDTH_STATUS_FIELD_NUMBER: _builtins.int
     SUBNET_FIELD_NUMBER: _builtins.int
     MAC_ADDRESS_FIELD_NUMBER: _builtins.int
     ADDRESSES_FIELD_NUMBER: _builtins.int
@@ -267,6 +344,10 @@ class Port(_message.Message):
     @_builtins.property
     def conditions(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Condition]: ...
     @_builtins.property
+    def bandwidth_status(self) -> _common_pb2.BandwidthStatus:
+        """Unset until it was looked at."""
+
+    @_builtins.property
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Empty is one of each family that the subnet has."""
 
@@ -289,15 +370,16 @@ class Port(_message.Message):
         state: _common_pb2.State.ValueType = ...,
         reconciling: _builtins.bool = ...,
         conditions: _abc.Iterable[_common_pb2.Condition] | None = ...,
+        bandwidth_status: _common_pb2.BandwidthStatus | None = ...,
         subnet: _builtins.str = ...,
         mac_address: _builtins.str = ...,
         addresses: _abc.Iterable[_builtins.str] | None = ...,
         attachment: Global___Attachment | None = ...,
         bandwidth: _common_pb2.BandwidthPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment", "bandwidth", b"bandwidth", "create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment", "bandwidth", b"bandwidth", "bandwidth_status", b"bandwidth_status", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "attachment", b"attachment", "bandwidth", b"bandwidth", "conditions", b"conditions", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "generation", b"generation", "labels", b"labels", "mac_address", b"mac_address", "name", b"name", "reconciling", b"reconciling", "state", b"state", "subnet", b"subnet", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "attachment", b"attachment", "bandwidth", b"bandwidth", "bandwidth_status", b"bandwidth_status", "conditions", b"conditions", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "generation", b"generation", "labels", b"labels", "mac_address", b"mac_address", "name", b"name", "reconciling", b"reconciling", "state", b"state", "subnet", b"subnet", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -947,6 +1029,7 @@ class DeletePortRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     WAIT_FIELD_NUMBER: _builtins.int
@@ -956,6 +1039,8 @@ class DeletePortRequest(_message.Message):
     """If set, it must be the current one."""
     allow_missing: _builtins.bool
     """An object that does not exist is no error."""
+    force: _builtins.bool
+    """Delete its pipes as well."""
     request_id: _builtins.str
     """The same id within a day gets the first answer again; with another request it is refused."""
     validate_only: _builtins.bool
@@ -972,6 +1057,7 @@ class DeletePortRequest(_message.Message):
         name: _builtins.str = ...,
         etag: _builtins.str = ...,
         allow_missing: _builtins.bool = ...,
+        force: _builtins.bool = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         wait: _builtins.bool = ...,
@@ -979,7 +1065,7 @@ class DeletePortRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["wait_timeout", b"wait_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "etag", b"etag", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only", "wait", b"wait", "wait_timeout", b"wait_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "etag", b"etag", "force", b"force", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only", "wait", b"wait", "wait_timeout", b"wait_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

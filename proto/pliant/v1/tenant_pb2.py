@@ -30,7 +30,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from pliant.v1 import common_pb2 as pliant_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16pliant/v1/tenant.proto\x12\tpliant.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16pliant/v1/common.proto\"\xfe\x03\n\x06Tenant\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12-\n\x06labels\x18\x04 \x03(\x0b\x32\x1d.pliant.v1.Tenant.LabelsEntry\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x18\n\ngeneration\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12%\n\x05state\x18\x08 \x01(\x0e\x32\x10.pliant.v1.StateB\x04\xe2\x41\x01\x03\x12\x19\n\x0breconciling\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x03\x12.\n\nconditions\x18\n \x03(\x0b\x32\x14.pliant.v1.ConditionB\x04\xe2\x41\x01\x03\x12\x1f\n\x05quota\x18\x14 \x01(\x0b\x32\x10.pliant.v1.Quota\x12-\n\tbandwidth\x18\x15 \x01(\x0b\x32\x1a.pliant.v1.BandwidthPolicy\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:8\xea\x41\x35\n\x10pliant.v1/Tenant\x12\x10tenants/{tenant}*\x07tenants2\x06tenant\"k\n\x05Quota\x12\x15\n\x08networks\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07subnets\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\x05ports\x18\x03 \x01(\x05H\x02\x88\x01\x01\x42\x0b\n\t_networksB\n\n\x08_subnetsB\x08\n\x06_ports\"\xbb\x01\n\x13\x43reateTenantRequest\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\'\n\x06tenant\x18\x03 \x01(\x0b\x32\x11.pliant.v1.TenantB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x10GetTenantRequest\x12\'\n\x04name\x18\x01 \x01(\tB\x19\xe2\x41\x01\x02\xfa\x41\x12\n\x10pliant.v1/Tenant\"K\n\x12ListTenantsRequest\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"d\n\x13ListTenantsResponse\x12\"\n\x07tenants\x18\x01 \x03(\x0b\x32\x11.pliant.v1.Tenant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xf6\x01\n\x13UpdateTenantRequest\x12\'\n\x06tenant\x18\x01 \x01(\x0b\x32\x11.pliant.v1.TenantB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x02\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\"\xdc\x01\n\x13\x44\x65leteTenantRequest\x12\'\n\x04name\x18\x01 \x01(\tB\x19\xe2\x41\x01\x02\xfa\x41\x12\n\x10pliant.v1/Tenant\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration2\xeb\x02\n\rTenantService\x12\x41\n\x0c\x43reateTenant\x12\x1e.pliant.v1.CreateTenantRequest\x1a\x11.pliant.v1.Tenant\x12;\n\tGetTenant\x12\x1b.pliant.v1.GetTenantRequest\x1a\x11.pliant.v1.Tenant\x12L\n\x0bListTenants\x12\x1d.pliant.v1.ListTenantsRequest\x1a\x1e.pliant.v1.ListTenantsResponse\x12\x41\n\x0cUpdateTenant\x12\x1e.pliant.v1.UpdateTenantRequest\x1a\x11.pliant.v1.Tenant\x12I\n\x0c\x44\x65leteTenant\x12\x1e.pliant.v1.DeleteTenantRequest\x1a\x19.pliant.v1.DeleteResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16pliant/v1/tenant.proto\x12\tpliant.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16pliant/v1/common.proto\"\xba\x04\n\x06Tenant\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12-\n\x06labels\x18\x04 \x03(\x0b\x32\x1d.pliant.v1.Tenant.LabelsEntry\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x18\n\ngeneration\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12%\n\x05state\x18\x08 \x01(\x0e\x32\x10.pliant.v1.StateB\x04\xe2\x41\x01\x03\x12\x19\n\x0breconciling\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x03\x12.\n\nconditions\x18\n \x03(\x0b\x32\x14.pliant.v1.ConditionB\x04\xe2\x41\x01\x03\x12:\n\x10\x62\x61ndwidth_status\x18\x0b \x01(\x0b\x32\x1a.pliant.v1.BandwidthStatusB\x04\xe2\x41\x01\x03\x12\x1f\n\x05quota\x18\x14 \x01(\x0b\x32\x10.pliant.v1.Quota\x12-\n\tbandwidth\x18\x15 \x01(\x0b\x32\x1a.pliant.v1.BandwidthPolicy\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:8\xea\x41\x35\n\x10pliant.v1/Tenant\x12\x10tenants/{tenant}*\x07tenants2\x06tenant\"\x89\x01\n\x05Quota\x12\x15\n\x08networks\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07subnets\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\x05ports\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x12\n\x05pipes\x18\x04 \x01(\x05H\x03\x88\x01\x01\x42\x0b\n\t_networksB\n\n\x08_subnetsB\x08\n\x06_portsB\x08\n\x06_pipes\"\xbb\x01\n\x13\x43reateTenantRequest\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\'\n\x06tenant\x18\x03 \x01(\x0b\x32\x11.pliant.v1.TenantB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x10GetTenantRequest\x12\'\n\x04name\x18\x01 \x01(\tB\x19\xe2\x41\x01\x02\xfa\x41\x12\n\x10pliant.v1/Tenant\"K\n\x12ListTenantsRequest\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"d\n\x13ListTenantsResponse\x12\"\n\x07tenants\x18\x01 \x03(\x0b\x32\x11.pliant.v1.Tenant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xf6\x01\n\x13UpdateTenantRequest\x12\'\n\x06tenant\x18\x01 \x01(\x0b\x32\x11.pliant.v1.TenantB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x02\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\"\xdc\x01\n\x13\x44\x65leteTenantRequest\x12\'\n\x04name\x18\x01 \x01(\tB\x19\xe2\x41\x01\x02\xfa\x41\x12\n\x10pliant.v1/Tenant\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration2\xeb\x02\n\rTenantService\x12\x41\n\x0c\x43reateTenant\x12\x1e.pliant.v1.CreateTenantRequest\x1a\x11.pliant.v1.Tenant\x12;\n\tGetTenant\x12\x1b.pliant.v1.GetTenantRequest\x1a\x11.pliant.v1.Tenant\x12L\n\x0bListTenants\x12\x1d.pliant.v1.ListTenantsRequest\x1a\x1e.pliant.v1.ListTenantsResponse\x12\x41\n\x0cUpdateTenant\x12\x1e.pliant.v1.UpdateTenantRequest\x1a\x11.pliant.v1.Tenant\x12I\n\x0c\x44\x65leteTenant\x12\x1e.pliant.v1.DeleteTenantRequest\x1a\x19.pliant.v1.DeleteResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +53,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENANT'].fields_by_name['reconciling']._serialized_options = b'\342A\001\003'
   _globals['_TENANT'].fields_by_name['conditions']._loaded_options = None
   _globals['_TENANT'].fields_by_name['conditions']._serialized_options = b'\342A\001\003'
+  _globals['_TENANT'].fields_by_name['bandwidth_status']._loaded_options = None
+  _globals['_TENANT'].fields_by_name['bandwidth_status']._serialized_options = b'\342A\001\003'
   _globals['_TENANT']._loaded_options = None
   _globals['_TENANT']._serialized_options = b'\352A5\n\020pliant.v1/Tenant\022\020tenants/{tenant}*\007tenants2\006tenant'
   _globals['_CREATETENANTREQUEST'].fields_by_name['tenant']._loaded_options = None
@@ -66,23 +68,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETETENANTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_DELETETENANTREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\022\n\020pliant.v1/Tenant'
   _globals['_TENANT']._serialized_start=221
-  _globals['_TENANT']._serialized_end=731
-  _globals['_TENANT_LABELSENTRY']._serialized_start=628
-  _globals['_TENANT_LABELSENTRY']._serialized_end=673
-  _globals['_QUOTA']._serialized_start=733
-  _globals['_QUOTA']._serialized_end=840
-  _globals['_CREATETENANTREQUEST']._serialized_start=843
-  _globals['_CREATETENANTREQUEST']._serialized_end=1030
-  _globals['_GETTENANTREQUEST']._serialized_start=1032
-  _globals['_GETTENANTREQUEST']._serialized_end=1091
-  _globals['_LISTTENANTSREQUEST']._serialized_start=1093
-  _globals['_LISTTENANTSREQUEST']._serialized_end=1168
-  _globals['_LISTTENANTSRESPONSE']._serialized_start=1170
-  _globals['_LISTTENANTSRESPONSE']._serialized_end=1270
-  _globals['_UPDATETENANTREQUEST']._serialized_start=1273
-  _globals['_UPDATETENANTREQUEST']._serialized_end=1519
-  _globals['_DELETETENANTREQUEST']._serialized_start=1522
-  _globals['_DELETETENANTREQUEST']._serialized_end=1742
-  _globals['_TENANTSERVICE']._serialized_start=1745
-  _globals['_TENANTSERVICE']._serialized_end=2108
+  _globals['_TENANT']._serialized_end=791
+  _globals['_TENANT_LABELSENTRY']._serialized_start=688
+  _globals['_TENANT_LABELSENTRY']._serialized_end=733
+  _globals['_QUOTA']._serialized_start=794
+  _globals['_QUOTA']._serialized_end=931
+  _globals['_CREATETENANTREQUEST']._serialized_start=934
+  _globals['_CREATETENANTREQUEST']._serialized_end=1121
+  _globals['_GETTENANTREQUEST']._serialized_start=1123
+  _globals['_GETTENANTREQUEST']._serialized_end=1182
+  _globals['_LISTTENANTSREQUEST']._serialized_start=1184
+  _globals['_LISTTENANTSREQUEST']._serialized_end=1259
+  _globals['_LISTTENANTSRESPONSE']._serialized_start=1261
+  _globals['_LISTTENANTSRESPONSE']._serialized_end=1361
+  _globals['_UPDATETENANTREQUEST']._serialized_start=1364
+  _globals['_UPDATETENANTREQUEST']._serialized_end=1610
+  _globals['_DELETETENANTREQUEST']._serialized_start=1613
+  _globals['_DELETETENANTREQUEST']._serialized_end=1833
+  _globals['_TENANTSERVICE']._serialized_start=1836
+  _globals['_TENANTSERVICE']._serialized_end=2199
 # @@protoc_insertion_point(module_scope)

@@ -58,6 +58,7 @@ class Tenant(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     RECONCILING_FIELD_NUMBER: _builtins.int
     CONDITIONS_FIELD_NUMBER: _builtins.int
+    BANDWIDTH_STATUS_FIELD_NUMBER: _builtins.int
     QUOTA_FIELD_NUMBER: _builtins.int
     BANDWIDTH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -82,10 +83,14 @@ class Tenant(_message.Message):
     @_builtins.property
     def conditions(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Condition]: ...
     @_builtins.property
+    def bandwidth_status(self) -> _common_pb2.BandwidthStatus:
+        """Unset until it was looked at."""
+
+    @_builtins.property
     def quota(self) -> Global___Quota: ...
     @_builtins.property
     def bandwidth(self) -> _common_pb2.BandwidthPolicy:
-        """The sum of the tenant's ports on each edge switch."""
+        """Of all its ports together."""
 
     def __init__(
         self,
@@ -100,12 +105,13 @@ class Tenant(_message.Message):
         state: _common_pb2.State.ValueType = ...,
         reconciling: _builtins.bool = ...,
         conditions: _abc.Iterable[_common_pb2.Condition] | None = ...,
+        bandwidth_status: _common_pb2.BandwidthStatus | None = ...,
         quota: Global___Quota | None = ...,
         bandwidth: _common_pb2.BandwidthPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bandwidth", b"bandwidth", "create_time", b"create_time", "quota", b"quota"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bandwidth", b"bandwidth", "bandwidth_status", b"bandwidth_status", "create_time", b"create_time", "quota", b"quota"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bandwidth", b"bandwidth", "conditions", b"conditions", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "generation", b"generation", "labels", b"labels", "name", b"name", "quota", b"quota", "reconciling", b"reconciling", "state", b"state", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bandwidth", b"bandwidth", "bandwidth_status", b"bandwidth_status", "conditions", b"conditions", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "generation", b"generation", "labels", b"labels", "name", b"name", "quota", b"quota", "reconciling", b"reconciling", "state", b"state", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -120,31 +126,39 @@ class Quota(_message.Message):
     NETWORKS_FIELD_NUMBER: _builtins.int
     SUBNETS_FIELD_NUMBER: _builtins.int
     PORTS_FIELD_NUMBER: _builtins.int
+    PIPES_FIELD_NUMBER: _builtins.int
     networks: _builtins.int
     """Unset is 100."""
     subnets: _builtins.int
     """Unset is 1,000."""
     ports: _builtins.int
     """Unset is 10,000."""
+    pipes: _builtins.int
+    """Unset is 1,000."""
     def __init__(
         self,
         *,
         networks: _builtins.int | None = ...,
         subnets: _builtins.int | None = ...,
         ports: _builtins.int | None = ...,
+        pipes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_networks", b"_networks", "_ports", b"_ports", "_subnets", b"_subnets", "networks", b"networks", "ports", b"ports", "subnets", b"subnets"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_networks", b"_networks", "_pipes", b"_pipes", "_ports", b"_ports", "_subnets", b"_subnets", "networks", b"networks", "pipes", b"pipes", "ports", b"ports", "subnets", b"subnets"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_networks", b"_networks", "_ports", b"_ports", "_subnets", b"_subnets", "networks", b"networks", "ports", b"ports", "subnets", b"subnets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_networks", b"_networks", "_pipes", b"_pipes", "_ports", b"_ports", "_subnets", b"_subnets", "networks", b"networks", "pipes", b"pipes", "ports", b"ports", "subnets", b"subnets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__networks: _TypeAlias = _typing.Literal["networks"]  # noqa: Y015
     _WhichOneofArgType__networks: _TypeAlias = _typing.Literal["_networks", b"_networks"]  # noqa: Y015
+    _WhichOneofReturnType__pipes: _TypeAlias = _typing.Literal["pipes"]  # noqa: Y015
+    _WhichOneofArgType__pipes: _TypeAlias = _typing.Literal["_pipes", b"_pipes"]  # noqa: Y015
     _WhichOneofReturnType__ports: _TypeAlias = _typing.Literal["ports"]  # noqa: Y015
     _WhichOneofArgType__ports: _TypeAlias = _typing.Literal["_ports", b"_ports"]  # noqa: Y015
     _WhichOneofReturnType__subnets: _TypeAlias = _typing.Literal["subnets"]  # noqa: Y015
     _WhichOneofArgType__subnets: _TypeAlias = _typing.Literal["_subnets", b"_subnets"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__networks) -> _WhichOneofReturnType__networks | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pipes) -> _WhichOneofReturnType__pipes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ports) -> _WhichOneofReturnType__ports | None: ...
     @_typing.overload

@@ -34,6 +34,7 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     KIND_PORT: _Kind.ValueType  # 4
     KIND_SWITCH: _Kind.ValueType  # 5
     KIND_LINK: _Kind.ValueType  # 6
+    KIND_PIPE: _Kind.ValueType  # 7
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
 
@@ -44,6 +45,7 @@ KIND_SUBNET: Kind.ValueType  # 3
 KIND_PORT: Kind.ValueType  # 4
 KIND_SWITCH: Kind.ValueType  # 5
 KIND_LINK: Kind.ValueType  # 6
+KIND_PIPE: Kind.ValueType  # 7
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 class _EventType:
