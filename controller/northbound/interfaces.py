@@ -1,4 +1,4 @@
-"""What the servicers need from reconcile: confirmation by the switches, the operator's view of the fabric, and bandwidth.
+"""What the servicers need from reconcile: confirmation by the switches, the operator's view of the fabric, bandwidth.
 
 controller/reconcile implements them, controller/build.py joins them.  Every method may be called from any thread.
 """
