@@ -25,6 +25,7 @@ from controller.model.network import Attachment, Port
 from controller.model.status import Condition, State, Status, SwitchSync
 from controller.model.tenancy import Tenant
 from controller.pipeline.world import World
+from controller.reconcile.grants import Degraded, Grants
 
 _DEGRADING = frozenset({"NO_PATH", "FLOW_REFUSED", "COMPILE_FAILED"})
 
@@ -48,6 +49,9 @@ class View:
     """object name -> {dpid: why a part of it could not be compiled, so that the switch keeps the old}"""
     reached: Map[int, int] = Map()
     """dpid -> generation confirmed"""
+    grants: Grants = Map()
+    degraded: Map[str, Degraded] = Map()
+    """owner -> how much of its guarantee is left, and where"""
 
     @property
     def floor(self) -> int:
