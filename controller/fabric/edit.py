@@ -19,6 +19,7 @@ from controller.fabric.declared import NO_LINK_SETTINGS, NO_SWITCH_SETTINGS, Lin
 from controller.fabric.events import (
     LinkDeclared,
     PortsBound,
+    QueuesFound,
     RoleDeclared,
     SwitchConnected,
     SwitchDeclared,
@@ -43,6 +44,12 @@ class Edit(Generic[F]):
         return self.now, self.change
 
     # -- switches and ports
+
+    def queues_found(self, event: QueuesFound) -> None:
+        switch = self.now.switches.get(event.dpid)
+        if switch is not None:
+            self._put_switch(replace(
+                switch, queue_driver=event.driver, no_queues=event.why_not, queue_faults=event.faults))
 
     def switch_connected(self, event: SwitchConnected) -> None:
         dpid = event.dpid

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
+from immutables import Map
+
 from controller.fabric.declared import LinkSettings, SwitchSettings
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures, SwitchPort
 
@@ -112,7 +114,20 @@ class SwitchDeclared:
         return replace(before, **{name: getattr(self.settings, name) for name in self.fields})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuesFound:
+    """How guarantees are enforced on a switch, and where they are not."""
+
+    dpid: int
+    driver: str
+    """"ovsdb": by queues of the switch, chosen by its program; "tc": by classes that choose by label; "": by nothing"""
+    why_not: str = ""
+    """driver "": why"""
+    faults: Map[int, str] = Map()
+    """port number -> why its queues are not as they should be"""
+
+
 Event = (
     SwitchConnected | SwitchDisconnected | SwitchForgotten | PortObserved | PortRemoved | PortsBound
-    | HostHeard | LinkSeen | LinkLost | RoleDeclared | LinkDeclared | SwitchDeclared
+    | HostHeard | LinkSeen | LinkLost | RoleDeclared | LinkDeclared | SwitchDeclared | QueuesFound
 )

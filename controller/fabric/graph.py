@@ -20,6 +20,7 @@ from controller.fabric.events import (
     PortObserved,
     PortRemoved,
     PortsBound,
+    QueuesFound,
     RoleDeclared,
     SwitchConnected,
     SwitchDeclared,
@@ -46,6 +47,7 @@ __all__ = [
     "PortRemoved",
     "PortRole",
     "PortsBound",
+    "QueuesFound",
     "RoleDeclared",
     "Switch",
     "SwitchConnected",
@@ -92,6 +94,8 @@ class Fabric(Observed):
                 edit.link_declared(event)
             case SwitchDeclared():
                 edit.switch_declared(event)
+            case QueuesFound():
+                edit.queues_found(event)
         return edit.result()
 
     def graph(self) -> nx.DiGraph[int]:

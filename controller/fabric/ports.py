@@ -71,6 +71,12 @@ class Switch:
     features: SwitchFeatures = SwitchFeatures()
     ports: Map[int, SwitchPort] = Map()
     by_name: Map[str, int] = Map()
+    queue_driver: str = ""
+    """how guarantees are enforced here: "ovsdb", "tc", or by nothing"""
+    no_queues: str = ""
+    """why there is no driver; "" also if nobody looked yet"""
+    queue_faults: Map[int, str] = Map()
+    """port number -> why its queues are not as they should be"""
 
     def __str__(self) -> str:
         return format_dpid(self.dpid)

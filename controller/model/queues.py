@@ -34,8 +34,8 @@ class Queue:
 
     number: int
     """1..16383: the slice of the tenant; above: pipes; BEST_EFFORT: the rest"""
-    whose: OfTenant | OfPair | None
-    """None: everybody else"""
+    whose: tuple[OfTenant | OfPair, ...]
+    """(): everybody else; of a pipe inside the fabric both ways, for some links lie on both"""
     guarantee_kbps: int
     ceiling_kbps: int
     """at most; never above the port's rate"""
@@ -51,6 +51,14 @@ class PortQueues:
     rate_kbps: int
     queues: tuple[Queue, ...]
     """by number, ascending"""
+
+
+class QueueCount(NamedTuple):
+    """What went through a queue since it is there."""
+
+    bytes: int
+    packets: int
+    dropped_packets: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ from controller.fabric.events import (
     LinkSeen,
     PortObserved,
     PortRemoved,
+    QueuesFound,
     SwitchConnected,
     SwitchDisconnected,
 )
@@ -150,6 +151,10 @@ class Loop:
     def wires_dead(self, dead: frozenset[EndPoint]) -> None:
         """All switch ports that are up, but that nothing comes through any more, as a switch knows by itself."""
         self._inbox.put(lambda: self._on_wires_dead(dead))
+
+    def queues_found(self, found: QueuesFound) -> None:
+        """How guarantees are enforced on a switch, as of now."""
+        self._inbox.put(lambda: self._observe(found))
 
     def declare(self, events: Sequence[Event], *, force: bool = True) -> Future[None]:
         """The operator says something about the fabric; done when it is kept.  WOULD_PARTITION unless `force`."""

@@ -8,6 +8,7 @@ import networkx as nx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from immutables import Map
 
 from controller.fabric.declared import LinkSettings, SwitchSettings
 from controller.fabric.graph import (
@@ -25,6 +26,7 @@ from controller.fabric.graph import (
     PortRemoved,
     PortRole,
     PortsBound,
+    QueuesFound,
     RoleDeclared,
     SwitchDeclared,
     SwitchDisconnected,
@@ -84,6 +86,17 @@ def test_port_down_takes_both_directions_down_until_probed_again(trio: Fabric, e
     assert half.links[A].seen and half.graph().size() == 0
     assert set(after(half, LinkSeen(src=B, dst=A)).graph().edges) == {(1, 2), (2, 1)}
     assert after(up, *wire(A, B)).links == trio.links
+
+
+def test_queues_of_a_switch_are_noted_until_somebody_looks_again(trio: Fabric) -> None:
+    """The driver, and where it fails, are the switch's; they stay when its channel goes, and the whole is replaced."""
+    fabric, change = applied(trio, QueuesFound(dpid=1, driver="tc", faults=Map({2: "foreign"})))
+    assert change == Change(switches=frozenset({1}))
+    fabric = after(fabric, SwitchDisconnected(dpid=1))
+    assert (fabric.switches[1].queue_driver, fabric.switches[1].queue_faults) == ("tc", Map({2: "foreign"}))
+    fabric = after(fabric, QueuesFound(dpid=1, driver="", why_not="not local"))
+    found = fabric.switches[1]
+    assert (found.queue_driver, found.no_queues, found.queue_faults) == ("", "not local", Map())
 
 
 def test_probe_that_was_under_way_does_not_raise_a_link_at_a_down_port(trio: Fabric) -> None:
@@ -312,6 +325,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(RoleDeclared, dpid=st.integers(1, 3), interface=st.sampled_from(["s1-eth1", "a", "b"]), role=ROLES),
     st.builds(LinkDeclared, src=END_POINTS, settings=LINK_SETTINGS),
     st.builds(SwitchDeclared, dpid=st.integers(1, 3), settings=SWITCH_SETTINGS),
+    st.builds(QueuesFound, dpid=st.integers(1, 3), driver=st.sampled_from(["", "tc"])),
 )
 
 
