@@ -58,6 +58,11 @@ class Wiring:
         return out
 
     @cached_property
+    def heads(self) -> list[int]:
+        """link -> the dpid of the switch it enters."""
+        return [dst.dpid for dst in self.dsts]
+
+    @cached_property
     def reverse(self) -> list[int]:
         """link -> the other direction of its wire; -1 if only one is known."""
         index = self.link_index
@@ -153,8 +158,20 @@ class Topology:
 
     @cached_property
     def weights(self) -> list[float]:
-        """The same as Python's own numbers, for the searches that go link by link."""
+        """`weight` as Python's own numbers, for what goes link by link."""
         numbers: list[float] = self.weight.tolist()
+        return numbers
+
+    @cached_property
+    def costs(self) -> list[int]:
+        """`cost` as Python's own numbers."""
+        numbers: list[int] = self.cost.tolist()
+        return numbers
+
+    @cached_property
+    def latencies_us(self) -> list[int]:
+        """`latency_us` as Python's own numbers."""
+        numbers: list[int] = self.latency_us.tolist()
         return numbers
 
     def link(self, src: EndPoint, *, up: bool) -> Link:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from controller.fabric.graph import EndPoint
 from controller.fabric.paths.arrays import Flags, Floats, Ints, Topology
 from controller.fabric.paths.path import NoPath, Path, path_of
-from controller.fabric.paths.search import Bounds, TooManyLabels, cheapest, cheapest_within
+from controller.fabric.paths.search import Bounds, TooManyLabels, cheapest, cheapest_within, straight
 from controller.fabric.paths.shortest import Routes, distances_to
 from controller.model.ids import format_dpid
 
@@ -60,7 +61,9 @@ def find_path(
     for dpid in (src, dst):
         if dpid not in index:
             return NoPath(reason="UNKNOWN", message=f"there is no switch {format_dpid(dpid)}")
-    query = _Query(routes=routes, src=index[src], dst=index[dst], left_kbps=left_kbps)
+    if left_kbps is None:
+        left_kbps = routes.topology.capacity_kbps
+    query = _Query(routes, index[src], index[dst], left_kbps)
     if missing := constraints.include and _missing(routes.topology, constraints.include):
         return NoPath(reason="UNKNOWN", message=f"the path shall pass what does not exist: {missing}")
     try:
@@ -84,33 +87,44 @@ def usable_links(topology: Topology, constraints: Constraints, left_kbps: Ints |
     return usable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Query:
+class _Query(NamedTuple):
     routes: Routes
     src: int
     dst: int
-    left_kbps: Ints | None
+    left_kbps: Ints
 
     def best(self, constraints: Constraints, weight: Floats | None = None) -> list[int] | None:
         """The links of the path that is least by weight (else cost, then hops), and then widest."""
-        topology = self.routes.topology
+        topology, out = self.routes.topology, self.routes.topology.wiring.out
         if constraints.exclude and _shut(topology, constraints.exclude)[[self.src, self.dst]].any():
             return None
+        links = self._straight(constraints) if weight is None else None
+        if links is not None and meets(topology, self.src, links, constraints):
+            return links
         usable = usable_links(topology, constraints, self.left_kbps).tobytes()
-        width = (topology.capacity_kbps if self.left_kbps is None else self.left_kbps).data  # indexed: Python's numbers
+        width = self.left_kbps.data  # indexed: Python's numbers
         if weight is None:
             weights, toward = topology.weights, self.routes.distance[:, self.dst].tolist()
         else:
             weights, toward = weight.tolist(), self._toward(weight)
-        out = topology.wiring.out
-        links = cheapest(out, weights, usable, toward, self.src, self.dst, width=width)
-        if links is None or meets(topology, self.src, links, constraints):
-            return links
-        latency_us = topology.latency_us.tolist()
+        if links is None:
+            links = cheapest(out, weights, usable, toward, self.src, self.dst, width=width)
+            if links is None or meets(topology, self.src, links, constraints):
+                return links
         rows = toward, self._toward(topology.latency_us.astype(np.float64)), self._toward(np.ones(topology.n_links))
         return cheapest_within(
-            out, weights, usable, rows, self.src, self.dst, width=width, latency_us=latency_us,
+            out, weights, usable, rows, self.src, self.dst, width=width, latency_us=topology.latencies_us,
             bounds=_bounds(topology, constraints),
+        )  # fmt: skip
+
+    def _straight(self, constraints: Constraints) -> list[int] | None:
+        """The best path, if it is one that is found without looking at the whole fabric."""
+        topology, left = self.routes.topology, self.left_kbps
+        if constraints.exclude:
+            left = np.where(usable_links(topology, constraints, left), left, -1)
+        return straight(
+            topology.wiring.out, topology.weights, self.routes.distance[:, self.dst].data, self.src, self.dst,
+            width=left.data, floor=constraints.bandwidth_kbps,
         )  # fmt: skip
 
     def _toward(self, weight: Floats) -> list[float]:
@@ -229,7 +243,7 @@ def _best_values(query: _Query, constraints: Constraints, name: str) -> Iterator
         if links is not None:
             yield f"the shortest that keeps to all else has {len(links)}"
     elif name == "BANDWIDTH" and query.best(others) is not None:
-        left = topology.capacity_kbps if query.left_kbps is None else query.left_kbps
+        left = query.left_kbps
         values = np.unique(left[left < constraints.bandwidth_kbps]).tolist()
         low, high = 0, len(values)  # the least value fits: something does, and no link has less
         while high - low > 1:

@@ -1,6 +1,8 @@
-"""The two searches on which everything about a single path rests.
+"""The searches on which everything about a single path rests.
 
-`cheapest` is A*: a distance row is the estimate, so on an unhindered fabric it walks straight to the goal.
+`straight` only follows hops that lead nearer, and mostly that is all there is to do: no queue, and no look at a link
+that does not lie at its way.
+`cheapest` is A*: a distance row is the estimate, so it goes astray only as far as the best paths are closed to it.
 `cheapest_within` is label setting for what can not be added to the weight: bounds on latency and hops, and parts that
 the path has to pass.  A label is dropped if another at the same switch is no worse in any respect.  With parts to pass
 the best walk may meet a switch twice; then it is searched again with the switches met as one more respect, which is
@@ -9,7 +11,7 @@ exact, too, but may take exponentially many labels, so their number is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
@@ -25,6 +27,51 @@ _WIDEST = 1 << 63
 
 class TooManyLabels(Exception):
     """The search was given up: whether there is such a path is not known."""
+
+
+def straight(
+    out: Out,
+    weight: Sequence[float],
+    toward: Sequence[float],
+    src: int,
+    dst: int,
+    *,
+    width: Sequence[int],
+    floor: int,
+) -> list[int] | None:
+    """The links of a path that is as short as can be, not narrower than floor, and as wide as any that is as short.
+
+    None if that is not so plain: whether there is another path, or a narrower one, it does not say.  `toward`: exactly
+    the least weight from each switch to dst, which each link adds to.
+    """
+    rest = toward[src]
+    if rest == float("inf"):
+        return None
+    widest = floor - 1
+    for x, head in out[src]:  # no best path is wider than the widest link that begins one
+        if width[x] > widest and weight[x] + toward[head] == rest:
+            widest = width[x]
+    if widest < floor:
+        return None
+    links: list[int] = []
+    came: list[tuple[Iterator[tuple[int, int]], int, float]] = []
+    dead: set[int] = set()
+    at, exits = src, iter(out[src])
+    while at != dst:
+        for x, head in exits:
+            ahead = toward[head]
+            if weight[x] + ahead == rest and width[x] >= widest and head not in dead:
+                came.append((exits, at, rest))
+                links.append(x)
+                at, rest, exits = head, ahead, iter(out[head])
+                break
+        else:
+            if not came:
+                return None
+            dead.add(at)
+            exits, at, rest = came.pop()
+            links.pop()
+    return links
 
 
 def cheapest(
