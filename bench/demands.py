@@ -36,7 +36,9 @@ def run(*, quick: bool = False) -> Iterator[Report]:
     """One row for each network, and the medians."""
     report = Report(
         title="Share of the optimal demand that is carried",
-        columns=("SNDlib", "switches", "links", "demands", "shortest", "ECMP", f"{K} shortest", f"k={K}", "choice", "LP"),
+        columns=(
+            "SNDlib", "switches", "links", "demands", "shortest", "ECMP", f"{K} shortest", f"k={K}", "choice", "LP",
+        ),
         notes=("design figures, on other capacities: 0.60 shortest path, 0.59 ECMP, 1.000 k=4 (medians)",),
     )
     shares: list[tuple[float, ...]] = []
