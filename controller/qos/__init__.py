@@ -1,0 +1,8 @@
+"""Quality of service.  Pure: who may have how much; not how a switch is made to keep to it.
+
+    incidence     which aggregate crosses which resource
+    waterfill     one kind of bandwidth shared out, weighted max-min
+    classes       guarantees first, then what is spare, class by class
+    allocation    aggregates that come, change and go, and what each is allotted
+    steps         how shares of one total change without ever exceeding it
+"""
