@@ -4,10 +4,10 @@ What each kind reads, beside the features of its switch:
 
     switch_port  the switch port, its role, whether it is bound
     label        hops of that label, edge id                          reach    the choice, edge id
-    tenant       the tenant, its slot here, whether it is present here
+    tenant       the tenant, its rates, slot and share here, whether it is present here
     network      its subnets, slot and presence anywhere, edge ids, which local leaves hold a port
     flood        port keys of one local leaf of the network, at most 64
-    port         the port, its keys and place
+    port         the port, its rates, keys and place
     peer         the same, the edge id of its place, presence of the network here
 
 Keys change only together with the objects that hold them, edge ids with the ports attached to the edge.
@@ -43,6 +43,10 @@ class Changed:
     labels: frozenset[tuple[int, int]] = frozenset()
     choices: frozenset[tuple[int, int]] = frozenset()
     """(dpid, edge dpid), as in World"""
+    rates: frozenset[str] = frozenset()
+    """objects for which other rates are in force, though they themselves are the same"""
+    shares: frozenset[tuple[int, str]] = frozenset()
+    """(dpid, tenant or network)"""
 
 
 def affected(before: World, after: World, changed: Changed) -> set[FragmentKey]:
@@ -55,6 +59,10 @@ def affected(before: World, after: World, changed: Changed) -> set[FragmentKey]:
         search.label(dpid, edge)
     for dpid, edge in changed.choices:
         search.add(Kind.REACH, dpid, edge)
+    for name in changed.rates:
+        search.rated(name)
+    for dpid, name in changed.shares:
+        search.shared(dpid, name)
     names = changed.objects | changed.ports
     for name in names:
         search.named(name)
@@ -97,6 +105,22 @@ class _Search:
                 self._network(network_of(name))
             case [_, _, _, _, "ports", _]:
                 self._port(name)
+
+    def rated(self, name: str) -> None:
+        """An object whose rates are others: its meters, wherever it has some."""
+        if "/ports/" in name:
+            for world in self.worlds:
+                if (at := world.placement.at.get(name)) is not None:
+                    self.add(Kind.PORT, at.dpid, name)
+            return
+        for world in self.worlds:
+            for dpid in world.fabric.switches:
+                if (dpid, name) in world.placement.tenants:
+                    self.add(Kind.TENANT, dpid, name)
+
+    def shared(self, dpid: int, name: str) -> None:
+        if (dpid, name) in self.worlds[1].placement.tenants:
+            self.add(Kind.TENANT, dpid, name)
 
     def places(self, port: str) -> Iterator[int]:
         """Switches where the port is, or is asked to be: those whose edge id may depend on it."""

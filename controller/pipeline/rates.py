@@ -5,18 +5,22 @@ A switch without meters (features.max_meters 0) enforces none of them: its fragm
 
 from __future__ import annotations
 
-from controller.model.bandwidth import BandwidthPolicy, burst_kbit
+from controller.model.bandwidth import Rates, burst_kbit
 from controller.pipeline import tables
 from controller.pipeline.draft import Draft, goto, through
 from controller.pipeline.tables import Condition, Kind, MeterKind, Priority, Reason, Table, where
-from controller.pipeline.views import BoundPort, find_features
-from controller.pipeline.world import Fragment, World
+from controller.pipeline.views import BoundPort, find_features, rates_of
+from controller.pipeline.world import Fragment, Share, World
+
+_WHOLE = Share()
 
 
-def limit_port(draft: Draft, bound: BoundPort) -> None:
+def limit_port(draft: Draft, bound: BoundPort, rates: Rates) -> None:
+    burst_ms = bound.port.bandwidth.burst_ms
     sent, received = (tables.SOURCE, bound.key24), (tables.DESTINATION, bound.key24)
-    _limit_out(draft, bound.port.bandwidth, bound.slot, sent, tables.TX_PORT)
-    _limit_in(draft, bound.port.bandwidth, bound.slot, received, tables.RX_PORT)
+    out_id, in_id = (tables.meter_id(bound.slot, kind) for kind in (MeterKind.OUT, MeterKind.IN))
+    _limit(draft, tables.TX_PORT, sent, out_id, rates.ceiling_out_kbps, burst_ms)
+    _limit(draft, tables.RX_PORT, received, in_id, rates.ceiling_in_kbps, burst_ms)
 
 
 def compile_tenant(world: World, dpid: int, name: str) -> Fragment | None:
@@ -27,20 +31,19 @@ def compile_tenant(world: World, dpid: int, name: str) -> Fragment | None:
         return None
     draft = Draft(Kind.TENANT, features)
     own = (tables.SLICE, world.intent.keys.slice_of(name))
-    _limit_out(draft, tenant.bandwidth, slot, own, tables.TX_TENANT)
-    _limit_in(draft, tenant.bandwidth, slot, own, tables.RX_TENANT)
+    rates, share, burst_ms = rates_of(world, tenant), world.shares.get((dpid, name), _WHOLE), tenant.bandwidth.burst_ms
+    out_id, in_id = (tables.meter_id(slot, kind) for kind in (MeterKind.OUT, MeterKind.IN))
+    _limit(draft, tables.TX_TENANT, own, out_id, _part(rates.ceiling_out_kbps, share.out_kbps), burst_ms)
+    _limit(draft, tables.RX_TENANT, own, in_id, _part(rates.ceiling_in_kbps, share.in_kbps), burst_ms)
     for reason in Reason:
         if reason not in tables.TENANT_UNKNOWN:
             draft.flow(tables.DROP, Priority.TENANT, where((tables.REASON, reason), own))
     return draft.fragment()
 
 
-def _limit_out(draft: Draft, policy: BandwidthPolicy, slot: int, whose: Condition, table: Table) -> None:
-    _limit(draft, table, whose, tables.meter_id(slot, MeterKind.OUT), policy.ceiling_out_kbps, policy.burst_ms)
-
-
-def _limit_in(draft: Draft, policy: BandwidthPolicy, slot: int, whose: Condition, table: Table) -> None:
-    _limit(draft, table, whose, tables.meter_id(slot, MeterKind.IN), policy.ceiling_in_kbps, policy.burst_ms)
+def _part(ceiling_kbps: int, share_kbps: int) -> int:
+    """Never more than the ceiling, whatever the share; and no ceiling has no parts."""
+    return min(ceiling_kbps, share_kbps) if share_kbps else ceiling_kbps
 
 
 def _limit(draft: Draft, table: Table, whose: Condition, meter_id: int, rate_kbps: int, burst_ms: int) -> None:

@@ -31,6 +31,7 @@ from controller.pipeline.views import (
     local_leaves,
     other_edges,
     present,
+    rates_of,
 )
 from controller.pipeline.world import Fragment, World
 
@@ -51,7 +52,7 @@ def compile_port(world: World, dpid: int, name: str) -> Fragment | None:
     classify_tenant_port(draft, bound)
     secure_port(draft, bound)
     serve_port(draft, bound)
-    limit_port(draft, bound)
+    limit_port(draft, bound, rates_of(world, bound.port))
     draft.flow(
         UNLABEL, Priority.NORMAL, where(eth_dst=tables.key_in_label(bound.key24)),
         apply(

@@ -13,8 +13,10 @@ from immutables import Map
 
 from controller.fabric.graph import EndPoint, SwitchFeatures
 from controller.intent.addresses import gateway_mac
+from controller.model.bandwidth import Rates
 from controller.model.ids import tenant_of
-from controller.model.network import Port
+from controller.model.network import Network, Port
+from controller.model.tenancy import Tenant
 from controller.pipeline.world import World
 
 
@@ -77,6 +79,11 @@ def find_local_network(world: World, dpid: int, name: str) -> LocalNetwork | Non
     if slot is None or name not in world.intent.networks or not present(world, dpid, name):
         return None
     return LocalNetwork(name=name, key=keys.network_key(name), slice=keys.slice_of(tenant_of(name)), slot=slot)
+
+
+def rates_of(world: World, obj: Tenant | Network | Port) -> Rates:
+    """What is in force now: the rates of the window that is open, else the policy's own."""
+    return world.rates.get(obj.name, obj.bandwidth.rates)
 
 
 def find_features(world: World, dpid: int) -> SwitchFeatures | None:

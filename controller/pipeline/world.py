@@ -14,6 +14,7 @@ from immutables import Map
 from controller.fabric.graph import EndPoint, Fabric
 from controller.fabric.labels import Choice, LabelHop
 from controller.intent.snapshot import Snapshot
+from controller.model.bandwidth import Rates
 from controller.openflow.entries import Flow, Group, Meter
 
 
@@ -66,6 +67,16 @@ class Placement:
     """(dpid, network) -> {leaf of the local replication tree: {port key: None}}"""
 
 
+class Share(NamedTuple):
+    """The part of a ceiling, of a tenant or a network, that its ports on one edge switch may use together.
+
+    0: the whole ceiling, in that direction.
+    """
+
+    in_kbps: int = 0
+    out_kbps: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     intent: Snapshot
@@ -75,3 +86,7 @@ class World:
     """(dpid, edge dpid) -> {label number: what to do with it}"""
     choices: Map[tuple[int, int], Choice] = Map()
     """(dpid, edge dpid) -> labels written toward the edge; absent: none usable, frames are dropped"""
+    rates: Map[str, Rates] = Map()
+    """object -> the rates in force, where a window of its schedule is open; absent: those of its policy"""
+    shares: Map[tuple[int, str], Share] = Map()
+    """(dpid, tenant or network) -> its part of the ceiling there; absent: the whole"""

@@ -1,6 +1,6 @@
 """Keeps the world and the programs compiled from it.  Pure: what happened goes in, changed fragments come out.
 
-    commit, observe, confirm   note what happened; cheap
+    commit, observe, confirm, set_rates, set_shares   note what happened; cheap
     step                       bindings -> placement -> labels -> which fragments may differ -> compile those
                                -> what does differ
 
@@ -10,8 +10,9 @@ a compile from scratch makes of the same world (tests/sequences proves it over o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from immutables import Map
 
@@ -22,14 +23,17 @@ from controller.fabric.labels import EdgeLabels, version_of
 from controller.fabric.observed import NO_CHANGE, Change
 from controller.fabric.ports import EndPoint
 from controller.intent.snapshot import Snapshot
+from controller.model.bandwidth import Rates
 from controller.pipeline.affected import Changed, affected
 from controller.pipeline.compiler import compile_fragment, fragments_on
-from controller.pipeline.world import Fragment, FragmentKey, Placement, World
+from controller.pipeline.world import Fragment, FragmentKey, Placement, Share, World
 from controller.reconcile.labelling import Labelling, Pair
 from controller.reconcile.placing import displace, place
 
 Program = Map[FragmentKey, Fragment]
 _EMPTY: Program = Map()
+K = TypeVar("K")
+V = TypeVar("V")
 _OF_INTENT = frozenset({"port", "peer", "network", "tenant"})
 """Kinds of fragments whose subject starts with the name of an object."""
 
@@ -69,6 +73,8 @@ class Engine:
         self._compiled = World(intent=Snapshot(), fabric=Fabric())
         self._bindings = Bindings()
         self._names: set[str] = set()
+        self._rates: set[str] = set()
+        self._shares: set[tuple[int, str]] = set()
         self._fabric_change = NO_CHANGE
         self._retree = False
         self._everything = False
@@ -105,6 +111,16 @@ class Engine:
         self._retree |= change.topology
         return change
 
+    def set_rates(self, changed: Mapping[str, Rates | None]) -> None:
+        """Other rates are in force for these objects; None: those of the policy."""
+        self.world = replace(self.world, rates=_updated(self.world.rates, changed))
+        self._rates.update(changed)
+
+    def set_shares(self, changed: Mapping[tuple[int, str], Share | None]) -> None:
+        """Other parts of the ceilings of (dpid, tenant or network); None: the whole."""
+        self.world = replace(self.world, shares=_updated(self.world.shares, changed))
+        self._shares.update(changed)
+
     def confirm(self, dpid: int, epoch: int, refused: Iterable[FragmentKey], *, clean: bool) -> None:
         """A switch confirmed its target of `epoch`, except these fragments; `clean`: nothing old is left on it."""
         failed = [key for key in self.failures if key.dpid == dpid]
@@ -117,6 +133,8 @@ class Engine:
     def step(self, epoch: int) -> Step:
         """Work everything that happened into the world and the programs; `epoch` is the number this step will have."""
         names, self._names = self._names, set()
+        rates, self._rates = frozenset(self._rates), set()
+        shares, self._shares = frozenset(self._shares), set()
         everything, self._everything = self._everything, False
         rebound = self._bind(names, set(self.world.fabric.bound) if everything else set())
         change, self._fabric_change = self._fabric_change, NO_CHANGE
@@ -128,12 +146,16 @@ class Engine:
         before, self._compiled = self._compiled, self.world
         keys = affected(before, self.world, Changed(
             ports=frozenset(rebound), objects=frozenset(names), switch_ports=change.ports, switches=change.switches,
-            labels=labels, choices=choices,
+            labels=labels, choices=choices, rates=rates,
         ))
         if everything:
             keys |= self._all_keys()
         step = Step(fabric=change, labels=self.labelling.take_changed(), names=names | rebound)
         self._compile(keys, step)
+        # Shares move all the time, and are nothing that whoever watches an object waits for.
+        unwatched = Step(targets=step.targets)
+        self._compile(affected(before, self.world, Changed(shares=shares)) - keys, unwatched)
+        step.failures |= unwatched.failures
         return step
 
     def _all_keys(self) -> set[FragmentKey]:
@@ -229,6 +251,16 @@ class Engine:
             step.failures[key] = error
         self.failures = self.failures.set(key, error)
         _touch(step, key)
+
+
+def _updated(held: Map[K, V], changed: Mapping[K, V | None]) -> Map[K, V]:
+    values = held.mutate()
+    for key, value in changed.items():
+        if value is not None:
+            values[key] = value
+        else:
+            values.pop(key, None)
+    return values.finish()
 
 
 def object_of(key: FragmentKey) -> str | None:

@@ -17,10 +17,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
-from prometheus_client import Histogram
 
 from controller.fabric.discovery import Discovery
 from controller.fabric.events import (
@@ -47,33 +45,22 @@ from controller.model.ids import format_dpid
 from controller.model.network import Attachment
 from controller.model.status import Status
 from controller.openflow import actions, messages
+from controller.pipeline.world import Share
 from controller.reconcile.datapath import Datapath
+from controller.reconcile.deadlines import Deadlines, new_waiter, release
 from controller.reconcile.driver import Confirmed, Mailbox, Readings, deliver, drive
 from controller.reconcile.keeper import Keeper
-from controller.reconcile.reconciler import Outcome, Reconciler
+from controller.reconcile.metrics import APPLY_SECONDS, COMPILE_SECONDS
+from controller.reconcile.reconciler import Commit, Outcome, Reconciler
 from controller.reconcile.status import View, Waiter
 
 log = structlog.get_logger()
 
-BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-COMPILE_SECONDS = Histogram("pliant_compile_seconds", "Time to work changes into the programs.", buckets=BUCKETS_S)
-APPLY_SECONDS = Histogram(
-    "pliant_apply_seconds", "Time from handing a change to the switches to its last confirmation.", buckets=BUCKETS_S)
 TICK_S = 0.1
 AGE_S = 0.5
 """Longer than any frame takes to cross the fabric: a label that nobody writes any more goes after one to two."""
 STEP_RETRY_S = 1.0
 LLDP_ETHERTYPE = b"\x88\xcc"
-
-
-class Commit(Protocol):
-    """What the loop reads of a commit of intent."""
-
-    @property
-    def snapshot(self) -> Snapshot: ...
-
-    @property
-    def changed(self) -> frozenset[str]: ...
 
 
 @dataclass(slots=True)
@@ -106,7 +93,7 @@ class Loop:
         self._handed_out_s: dict[int, float] = {}
         """epoch -> when it went to the switches, until all of them confirmed it"""
         self._dead: frozenset[EndPoint] = frozenset()
-        self._deadlines: list[tuple[float, int, Waiter]] = []
+        self._deadlines = Deadlines()
         self._next_tick = 0.0
         self._next_age = 0.0
         self._next_try: float | None = None
@@ -173,10 +160,19 @@ class Loop:
 
         After `timeout_s` it completes with the switches that have not.  Never fails.
         """
-        waiter = Waiter()
-        waiter.set_running_or_notify_cancel()  # so that whoever asked cannot cancel it under our hands
-        deadline = self._clock() + timeout_s
+        waiter, deadline = new_waiter(), self._clock() + timeout_s
         self._inbox.put(lambda: self._on_wait(generation, deadline, waiter))
+        return waiter
+
+    def set_shares(self, changed: Mapping[tuple[int, str], Share | None], timeout_s: float) -> Waiter:
+        """Other parts of the ceilings of (dpid, tenant or network); None: the whole.
+
+        Completes with () when the switches that are named here have confirmed them, and after `timeout_s` with those
+        that have not; a switch that is away gets them when it is back.  Never fails.  What is set before `start` is in
+        the first program that any switch gets.
+        """
+        waiter, deadline = new_waiter(), self._clock() + timeout_s
+        self._inbox.put(lambda: self._on_shares(changed, deadline, waiter))
         return waiter
 
     def view(self) -> View:
@@ -281,19 +277,14 @@ class Loop:
         for record in outcome.closed:
             if (handed_out_s := self._handed_out_s.pop(record.epoch, None)) is not None:
                 APPLY_SECONDS.observe(self._clock() - handed_out_s)
-            for waiter in record.waiters:
-                if not waiter.done():
-                    waiter.set_result(())
+        release(outcome.released)
         if outcome.names:
             self._status_changed(outcome.names)
 
     def _tick(self) -> None:
         now = self._clock()
         self._next_tick = now + TICK_S
-        for deadline, generation, waiter in self._deadlines:
-            if deadline <= now and not waiter.done():
-                waiter.set_result(self._reconciler.ledger.lagging(generation))
-        self._deadlines = [item for item in self._deadlines if not item[2].done()]
+        self._deadlines.pass_time(now)
         fabric = self._reconciler.fabric
         for at, frame in self._discovery.due(now, fabric):
             if (datapath := self.datapath(at.dpid)) is not None:
@@ -390,9 +381,13 @@ class Loop:
 
     def _on_wait(self, generation: int, deadline: float, waiter: Waiter) -> None:
         if self._reconciler.ledger.wait(generation, waiter):
-            self._deadlines.append((deadline, generation, waiter))
+            self._deadlines.add(deadline, waiter, lambda: self._reconciler.ledger.lagging(generation))
         else:
             waiter.set_result(())
+
+    def _on_shares(self, changed: Mapping[tuple[int, str], Share | None], deadline: float, waiter: Waiter) -> None:
+        self._reconciler.set_shares(changed, waiter)
+        self._deadlines.add(deadline, waiter, lambda: self._reconciler.ledger.lagging_for(waiter))
 
     def _on_confirmed(self, confirmations: Sequence[Confirmed]) -> None:
         for each in confirmations:

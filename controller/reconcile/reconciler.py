@@ -1,6 +1,6 @@
 """All that the reconcile thread decides, without the thread: no clock, no switch, no log.
 
-    load, commit, observe, confirm, forget   note what happened; cheap
+    load, commit, observe, confirm, forget, set_rates, set_shares   note what happened; cheap
     step                                     one engine step -> kept durably -> entered in the ledger -> a new view
 
 What a step returns may be handed to switches: whatever a restart needs to recognise it is durable by then, unless the
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from immutables import Map
 
@@ -20,19 +21,30 @@ from controller.fabric.graph import Fabric
 from controller.fabric.labels import EdgeLabels
 from controller.fabric.observed import NO_CHANGE, Alarm, Change
 from controller.intent.snapshot import Snapshot
+from controller.model.bandwidth import Rates
 from controller.model.errors import FailedPrecondition, NotFound
 from controller.model.ids import format_dpid
-from controller.pipeline.world import Fragment, FragmentKey
+from controller.pipeline.world import Fragment, FragmentKey, Share
 from controller.reconcile.engine import Engine, Step, object_of
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.labelling import Labelling
 from controller.reconcile.partition import cut_off
-from controller.reconcile.status import Ledger, Record, View, by_name
+from controller.reconcile.status import Ledger, Record, View, Waiter, by_name
 from controller.service.interfaces import StoreFailed
 
 Changes = Mapping[FragmentKey, Fragment | None]
 MAX_NAMED = 5
 """of those that a refusal is about"""
+
+
+class Commit(Protocol):
+    """What the loop reads of a commit of intent."""
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+    @property
+    def changed(self) -> frozenset[str]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +57,9 @@ class Outcome:
     names: frozenset[str]
     """objects whose status may be another one"""
     closed: tuple[Record, ...]
-    """epochs that every switch confirmed: whoever waits for them can go on"""
+    """epochs that every switch confirmed"""
+    released: tuple[Waiter, ...]
+    """those who waited for what is confirmed by now"""
     alarms: tuple[Alarm, ...]
     failures: Mapping[FragmentKey, Exception]
     """fragments that could not be compiled and keep their old program, as of this step: a defect"""
@@ -65,6 +79,7 @@ class Reconciler:
         self._changed: Map[str, int] = Map()
         self._refused: dict[int, dict[str, str]] = {}
         self._to_tell: set[str] = set()
+        self._to_hold: list[tuple[Waiter, frozenset[int]]] = []
         self.is_due = False
         """Something happened that somebody waits for, or that changes what switches hold: step now."""
         self.is_stale = False
@@ -108,6 +123,20 @@ class Reconciler:
         self.is_stale = True
         # A change of ten switches is confirmed ten times, and only the last time lets anybody go on.
         self.is_due |= self.ledger.can_close or self.engine.labelling.can_map or before != texts
+
+    def set_rates(self, changed: Mapping[str, Rates | None]) -> None:
+        """Other rates are in force for these objects; None: those of the policy."""
+        self.engine.set_rates(changed)
+        self.is_due = True
+
+    def set_shares(self, changed: Mapping[tuple[int, str], Share | None], waiter: Waiter) -> None:
+        """Other parts of the ceilings of (dpid, tenant or network); None: the whole.
+
+        `waiter` is released when the switches that are named here have confirmed them.
+        """
+        self.engine.set_shares(changed)
+        self._to_hold.append((waiter, frozenset(dpid for dpid, _ in changed)))
+        self.is_due = True
 
     def age(self) -> bool:
         """Time passed: labels that nobody writes any more may go.  True if a step would change something."""
@@ -163,6 +192,9 @@ class Reconciler:
             self.ledger.advance(generation, step.targets, frozenset(step.names), follow_up=connected & {*follow_up})
             self._note(step.names)
         self._to_tell |= step.names
+        to_hold, self._to_hold = self._to_hold, []
+        for waiter, dpids in to_hold:
+            self.ledger.hold(waiter, dpids)
         return self._publish(step, not_kept)
 
     def _work(self) -> Step:
@@ -197,6 +229,7 @@ class Reconciler:
     def _publish(self, step: Step, not_kept: StoreFailed | None) -> Outcome:
         world, ledger = self.engine.world, self.ledger
         closed = tuple(ledger.close())
+        released = (*(waiter for record in closed for waiter in record.waiters), *ledger.let_go())
         self.view = View(
             world=world, unbound=self.engine.unbound, changed=self._changed, refused=by_name(self._refused),
             uncompiled=by_name(self._uncompiled()), plans=self.engine.labelling.plans,
@@ -205,8 +238,8 @@ class Reconciler:
         )
         names, self._to_tell = frozenset(self._to_tell), set()
         return Outcome(
-            epoch=ledger.epoch, targets=step.targets, names=names, closed=closed, alarms=step.fabric.alarms,
-            failures=step.failures, not_kept=not_kept,
+            epoch=ledger.epoch, targets=step.targets, names=names, closed=closed, released=released,
+            alarms=step.fabric.alarms, failures=step.failures, not_kept=not_kept,
         )
 
     def _uncompiled(self) -> dict[int, dict[str, str]]:

@@ -171,6 +171,14 @@ class Record:
     waiters: list[Waiter] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Held:
+    """Someone who waits for switches, whoever else changed them."""
+
+    awaits: dict[int, int]
+    waiter: Waiter
+
+
 class Ledger:
     """Which epochs are open, who waits for them, and the generation every switch has reached.
 
@@ -185,7 +193,9 @@ class Ledger:
         """dpid -> the newest epoch that the switch confirmed with nothing old left on it"""
         self._touched: dict[int, int] = {}
         self._generation_at: dict[int, int] = {0: -1}
+        """epoch -> the generation from it on; only where that changed, ascending"""
         self._open: list[Record] = []
+        self._held: list[_Held] = []
         self._early: list[tuple[int, Waiter]] = []
 
     def advance(
@@ -203,8 +213,9 @@ class Ledger:
         following = dict.fromkeys(follow_up, self.epoch)
         for record in self._open:
             record.awaits.update(following)
+        if generation != self._generation_as_of(self.epoch):
+            self._generation_at[self.epoch] = generation
         self.generation = generation
-        self._generation_at[self.epoch] = generation
         self._open.append(Record(self.epoch, generations, names, awaits))
         for wanted, waiter in [early for early in self._early if early[0] <= generation]:
             self._early.remove((wanted, waiter))
@@ -226,21 +237,41 @@ class Ledger:
             if record.awaits.get(dpid, epoch + 1) <= epoch:
                 del record.awaits[dpid]
                 names |= record.names
+        for held in self._held:
+            if held.awaits.get(dpid, epoch + 1) <= epoch:
+                del held.awaits[dpid]
         return frozenset(names)
 
     @property
     def can_close(self) -> bool:
-        """Some epoch is held open by nothing any more."""
-        return any(not record.awaits for record in self._open)
+        """Some epoch, or some waiter, is held up by nothing any more."""
+        return any(not record.awaits for record in self._open) or any(not held.awaits for held in self._held)
 
     def close(self) -> list[Record]:
         """Forget the epochs that nothing holds open any more; returns them: their waiters are to be released."""
         closed = [record for record in self._open if not record.awaits]
         self._open = [record for record in self._open if record.awaits]
         oldest = min((self._clean.get(dpid, 0) for dpid in self._touched), default=self.epoch)
-        for epoch in [e for e in self._generation_at if e < oldest]:
+        past = [epoch for epoch in self._generation_at if epoch <= oldest]
+        for epoch in past[:-1]:
             del self._generation_at[epoch]
         return closed
+
+    def hold(self, waiter: Waiter, dpids: Iterable[int]) -> None:
+        """Hold `waiter` until these switches confirmed all that their targets ask for now, whatever comes later."""
+        awaits = {dpid: touched for dpid in dpids
+                  if (touched := self._touched.get(dpid, -1)) > self.confirmed.get(dpid, -1)}
+        self._held.append(_Held(awaits, waiter))
+
+    def let_go(self) -> list[Waiter]:
+        """Those who are held up no longer; whoever waits no longer is forgotten."""
+        free = [held.waiter for held in self._held if not held.awaits]
+        self._held = [held for held in self._held if held.awaits and not held.waiter.done()]
+        return free
+
+    def lagging_for(self, waiter: Waiter) -> tuple[int, ...]:
+        """The switches that `hold` still waits for."""
+        return tuple(sorted({dpid for held in self._held if held.waiter is waiter for dpid in held.awaits}))
 
     def wait(self, generation: int, waiter: Waiter) -> bool:
         """Hold `waiter` until every switch that `generation` touched confirmed it.
@@ -268,6 +299,8 @@ class Ledger:
         self._clean.pop(dpid, None)
         for record in self._open:
             record.awaits.pop(dpid, None)
+        for held in self._held:
+            held.awaits.pop(dpid, None)
 
     def covered(self, dpid: int) -> int:
         """The newest epoch of whose changes the switch confirmed all that concern it; -1: it confirmed nothing yet."""
@@ -281,7 +314,10 @@ class Ledger:
             return -1
         if confirmed >= self._touched.get(dpid, 0):
             return self.generation
-        return self._generation_at.get(confirmed, -1)
+        return self._generation_as_of(confirmed)
+
+    def _generation_as_of(self, epoch: int) -> int:
+        return next((self._generation_at[e] for e in reversed(self._generation_at) if e <= epoch), -1)
 
 
 def by_name(refused: Mapping[int, Mapping[str, str]]) -> Map[str, Map[int, str]]:

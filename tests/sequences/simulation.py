@@ -23,10 +23,11 @@ from controller.fabric.events import Event, LinkLost, LinkSeen, PortObserved, Sw
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures, SwitchPort
 from controller.intent import edits
 from controller.intent.snapshot import EMPTY, Resource, Snapshot
+from controller.model.bandwidth import Rates
 from controller.model.ids import network_of
 from controller.openflow.entries import Flow, is_ours
 from controller.pipeline.compiler import all_fragments, compile_fragment
-from controller.pipeline.world import Fragment, FragmentKey, Placement
+from controller.pipeline.world import Fragment, FragmentKey, Placement, Share
 from controller.reconcile.datapath import FrameError, ReadBack
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.placing import place
@@ -130,6 +131,16 @@ class Simulation:
             self.reconciler.commit(self.intent, names)
         self.dirty = True
 
+    def set_rates(self, changed: Mapping[str, Rates | None]) -> None:
+        self.reconciler.set_rates(changed)
+        self.dirty = True
+
+    def set_shares(self, changed: Mapping[tuple[int, str], Share | None]) -> Waiter:
+        waiter = Waiter()
+        self.reconciler.set_shares(changed, waiter)
+        self.dirty = True
+        return waiter
+
     # -- observed
 
     def observe(self, event: Event) -> None:
@@ -199,9 +210,8 @@ class Simulation:
         for name, at in before.items():
             if self.placed.get(name) != at:
                 self.ambiguous[at][network_of(name)] = outcome.epoch
-        for record in outcome.closed:
-            for waiter in record.waiters:
-                waiter.set_result(())
+        for waiter in outcome.released:
+            waiter.set_result(())
         for dpid, channel in self.channels.items():
             if not channel.is_open:
                 channel.put(outcome.epoch, self.reconciler.program(dpid))

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from controller.fabric.declared import LinkSettings, SwitchSettings
 from controller.fabric.events import HostHeard, LinkDeclared, RoleDeclared, SwitchDeclared
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
-from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
+from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
 from controller.model.errors import PliantError
 from controller.model.network import Port
+from controller.pipeline.world import Share
 from controller.reconcile.reconciler import Outcome
 from tests.sequences.simulation import FEATURES, LEAVES, Simulation
 from tests.sequences.states import network_name, port, port_name, tenant
@@ -91,6 +92,19 @@ def renew_network(course: Course, a: int, b: int) -> None:
 
 def change_tenant(course: Course, a: int, b: int) -> None:
     course.sim.apply([tenant(TENANTS[a % 3], {}, POLICIES[b % 2])[f"tenants/{TENANTS[a % 3]}"]])
+
+
+def change_rates(course: Course, a: int, b: int) -> None:
+    """A window opens or closes: for a port, a tenant, or one that does not exist."""
+    one = TENANTS[a % 3]
+    name = port_name(one, PORTS[b % 4]) if b % 3 else f"tenants/{one}"
+    course.sim.set_rates({name: (None, Rates(), Rates(ceiling_in_kbps=500, ceiling_out_kbps=64 + a))[a % 3]})
+
+
+def change_shares(course: Course, a: int, b: int) -> None:
+    """Shares move: wherever the tenant is, was, or never was."""
+    share = (None, Share(), Share(in_kbps=100 + a, out_kbps=64), Share(out_kbps=100_000))[b % 4]
+    course.sim.set_shares({(_any(course, a), f"tenants/{TENANTS[b % 3]}"): share})
 
 
 def lose_link(course: Course, a: int, _: int) -> None:
@@ -190,6 +204,7 @@ def _any(course: Course, a: int) -> int:
 Act = Callable[[Course, int, int], None]
 ACTS: tuple[Act, ...] = (
     put_port, put_port, put_port, delete_port, delete_port, detach_port, delete_tenant, renew_network, change_tenant,
+    change_rates, change_shares,
     lose_link, find_link, fail_port, mend_port, hear_host, declare_role, drain_link, drain_switch, disconnect, connect,
     connect, wipe, forget,
     restart, refuse, accept, turn, turn, turn, turn, run, run, reconcile, reconcile, settle,

@@ -82,3 +82,49 @@ def test_switch_reaches_the_generations_it_confirmed() -> None:
     ledger.confirm(1, later)
     ledger.close()
     assert ledger.reached(1) == 5
+
+
+def test_generation_reached_is_that_of_the_epoch_confirmed_over_many_epochs_of_one_generation() -> None:
+    """Most epochs are no change of intent; who is at any of them has its generation."""
+    ledger = Ledger(0)
+    for generation in (1, 1, 1, 2, 2):
+        ledger.advance(generation, [1, 2], frozenset())
+    reached = []
+    for epoch in range(1, 6):
+        ledger.confirm(1, epoch)
+        ledger.close()
+        reached.append(ledger.reached(1))
+    assert reached == [1, 1, 1, 2, 2]
+    ledger.confirm(2, 5)
+    ledger.close()
+    ledger.advance(2, [2], frozenset())
+    assert ledger.reached(2) == 2
+
+
+def test_held_waiter_waits_for_its_switches_alone() -> None:
+    """For what they were told up to now: not for other switches, later changes, or who was never told anything."""
+    ledger = Ledger(0)
+    ledger.advance(1, [1, 2, 3], frozenset())
+    held = Waiter()
+    ledger.hold(held, [1, 2, 99])
+    assert ledger.lagging_for(held) == (1, 2)
+    ledger.advance(2, [1, 2], frozenset())
+    assert ledger.let_go() == []
+    ledger.confirm(1, 2)
+    ledger.confirm(2, 1)
+    assert ledger.can_close
+    assert ledger.let_go() == [held]
+    assert not ledger.can_close and ledger.lagging_for(held) == ()
+
+
+def test_held_waiter_waits_no_longer_for_a_switch_that_is_forgotten_nor_once_it_gave_up() -> None:
+    """Else it would be kept for ever."""
+    ledger = Ledger(0)
+    ledger.advance(1, [1], frozenset())
+    held, gave_up = Waiter(), Waiter()
+    ledger.hold(gave_up, [1])
+    gave_up.set_result((1,))
+    assert ledger.let_go() == [] and ledger.lagging_for(gave_up) == ()
+    ledger.hold(held, [1])
+    ledger.forget(1)
+    assert ledger.let_go() == [held]

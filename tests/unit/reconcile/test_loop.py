@@ -18,8 +18,10 @@ from controller.fabric.holddown import HoldDown
 from controller.fabric.ports import PortRole, SwitchFeatures, SwitchPort
 from controller.intent import edits
 from controller.intent.snapshot import EMPTY, Resource, Snapshot
+from controller.model.bandwidth import BandwidthPolicy
 from controller.model.errors import FailedPrecondition, NotFound
 from controller.model.status import State as Is
+from controller.pipeline.world import Share
 from controller.reconcile import driver
 from controller.reconcile.datapath import Disconnected, FrameError, ReadBack
 from controller.reconcile.keeper import Keeper
@@ -212,6 +214,54 @@ def test_newest_target_wins_while_a_switch_is_slow(rig: Rig) -> None:
     wire.open_gate()
     assert rig.wait(last) == ()
     assert wire.submitted.qsize() <= 3, "the rest of the first change, then one step to build up and one to clear away"
+
+
+CEILING = BandwidthPolicy(ceiling_in_kbps=8_000, ceiling_out_kbps=4_000)
+RED_TENANT, RED_METERS = "tenants/red", (4096, 4097)
+"""the first slot of a switch goes to the tenant of the first port"""
+
+
+def tenant_kbps(wire: Wire) -> tuple[int, ...]:
+    """The rates of red's meters on the switch, out and in."""
+    return tuple(wire.switch.meters[meter_id].rate for meter_id in RED_METERS)
+
+
+def test_shares_are_there_when_the_switches_confirmed_them(rig: Rig) -> None:
+    """Once it is said, the meters have them.  None: the whole ceiling again."""
+    wires = [rig.wire(11), rig.wire(12)]
+    for wire in wires:
+        rig.loop.connected(wire)
+    rig.wait(rig.apply(*tenant("red", {"a": (11, 3), "b": (12, 3)}, CEILING).values()))
+    rig.in_sync(11, 12)
+    shares = {(11, RED_TENANT): Share(in_kbps=5_000, out_kbps=1_000), (12, RED_TENANT): Share(in_kbps=3_000)}
+    assert rig.loop.set_shares(shares, WAIT_S).result(WAIT_S) == ()
+    assert [tenant_kbps(wire) for wire in wires] == [(1_000, 5_000), (4_000, 3_000)]
+    assert rig.loop.set_shares(dict.fromkeys(shares), WAIT_S).result(WAIT_S) == ()
+    assert [tenant_kbps(wire) for wire in wires] == [(4_000, 8_000)] * 2
+
+
+def test_shares_that_a_switch_does_not_confirm_name_it_at_the_deadline(rig: Rig) -> None:
+    """Nobody waits longer than they asked to, and whoever is away gets its share when it is back."""
+    wires = {dpid: rig.wire(dpid) for dpid in (11, 12)}
+    for wire in wires.values():
+        rig.loop.connected(wire)
+    rig.wait(rig.apply(*tenant("red", {"a": (11, 3), "b": (12, 3)}, CEILING).values()))
+    rig.in_sync(11, 12)
+    wires[12].close_gate()
+    shares = {(dpid, RED_TENANT): Share(in_kbps=4_000, out_kbps=2_000) for dpid in (11, 12, 99)}
+    assert rig.loop.set_shares(shares, 0.3).result(WAIT_S) == (12,)
+    wires[12].open_gate()
+    eventually(lambda: tenant_kbps(wires[12]) == (2_000, 4_000))
+
+
+def test_shares_set_before_the_start_are_in_the_first_program(rig: Rig) -> None:
+    """A restart raises no meter to the whole ceiling for an instant: the switch is never told anything else."""
+    rig.wait(rig.apply(*tenant("red", {"a": (11, 3)}, CEILING).values()))
+    rig.loop.set_shares({(11, RED_TENANT): Share(in_kbps=2_000, out_kbps=1_000)}, WAIT_S)
+    wire = rig.wire(11)
+    rig.loop.connected(wire)
+    rig.in_sync(11)
+    assert tenant_kbps(wire) == (1_000, 2_000)
 
 
 def test_refused_flow_degrades_its_object_and_is_offered_again(rig: Rig) -> None:
