@@ -5,4 +5,5 @@
     classes       guarantees first, then what is spare, class by class
     allocation    aggregates that come, change and go, and what each is allotted
     steps         how shares of one total change without ever exceeding it
+    schedule      which rates a policy puts in force when
 """
