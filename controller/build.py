@@ -21,6 +21,7 @@ from controller.fabric.holddown import HoldDown
 from controller.northbound.auth import ensure_token
 from controller.northbound.calls import Backend
 from controller.northbound.server import Listen, Server, Tls
+from controller.northbound.unmeasured import Unmeasured
 from controller.pipeline.tables import OWNED_GROUPS, OWNED_METERS
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.loop import Loop
@@ -97,7 +98,9 @@ def build(config: Config) -> Controller:
 
     loop.load(engine.snapshot(), status_changed=engine.status_changed, fabric_changed=fabric_changed)
     backend = Backend(
-        engine=engine, confirmations=loop, operator=operator, version=version("pliant"), started_s=time.time())
+        engine=engine, confirmations=loop, operator=operator, version=version("pliant"), started_s=time.time(),
+        # Takes whatever implements northbound.interfaces.Bandwidth: telemetry, with admission's quotes.
+        bandwidth=Unmeasured())
     host, port = split_address(config.grpc.listen) if config.grpc.listen else ("", 0)
     server = Server(backend, Listen(host=host, port=port, unix=config.grpc_unix, tls=tls), token=token)
     return Controller(config=config, store=store, runtime=runtime, loop=loop, engine=engine, server=server,

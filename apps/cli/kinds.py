@@ -42,6 +42,8 @@ KINDS = (
          verbs="get,describe,wait,create,set,delete,apply"),
     Kind(name="port", plural="ports", short="po", title="Port", collections=("tenants", "networks", "ports"),
          verbs="get,describe,wait,create,set,delete,apply"),
+    Kind(name="pipe", plural="pipes", short="pi", title="Pipe", collections=("tenants", "pipes"),
+         verbs="get,describe,wait,create,set,delete,apply"),
     Kind(name="switch", plural="switches", short="sw", title="Switch", collections=("switches",),
          verbs="get,describe,set,delete,drain"),
     Kind(name="link", plural="links", short="ln", title="Link", collections=("links",),

@@ -18,6 +18,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from pliant.v1.network_pb2 import Network, Port, Subnet
+from pliant.v1.pipe_pb2 import Pipe
 from pliant.v1.tenant_pb2 import Tenant
 
 from apps.cli.document import (
@@ -37,8 +38,10 @@ from apps.cli.errors import INVALID, Failure
 from apps.cli.kinds import Kind, Scope, kind_of
 from apps.cli.rates import checked, parse_rate
 
-Resource = Tenant | Network | Subnet | Port
-MESSAGES: dict[str, type[Resource]] = {"Tenant": Tenant, "Network": Network, "Subnet": Subnet, "Port": Port}
+Resource = Tenant | Network | Subnet | Port | Pipe
+MESSAGES: dict[str, type[Resource]] = {
+    "Tenant": Tenant, "Network": Network, "Subnet": Subnet, "Port": Port, "Pipe": Pipe,
+}
 MAX_SHOWN_PROBLEMS = 20
 
 

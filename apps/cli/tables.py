@@ -21,11 +21,23 @@ def columns(title: str, *, wide: bool = False, live: bool = False) -> list[Colum
 
 
 def ceilings(message: Any) -> str:
-    """'10 Mbit/s / -': in and out; '-' if there are none."""
     policy = message.bandwidth
-    if not (policy.ceiling_in_kbps or policy.ceiling_out_kbps):
-        return "-"
-    return f"{format_rate(policy.ceiling_in_kbps)} / {format_rate(policy.ceiling_out_kbps)}"
+    return _both(policy.ceiling_in_kbps, policy.ceiling_out_kbps)
+
+
+def guarantees(message: Any) -> str:
+    policy = message.bandwidth
+    return _both(policy.guarantee_in_kbps, policy.guarantee_out_kbps)
+
+
+def _both(in_kbps: int, out_kbps: int) -> str:
+    """'10 Mbit/s / -': in and out; '-' if there are none."""
+    return f"{format_rate(in_kbps)} / {format_rate(out_kbps)}" if in_kbps or out_kbps else "-"
+
+
+def _end_of_pipe(port: str) -> str:
+    """network/port."""
+    return "/".join(port.split("/")[3::2])
 
 
 def attachment(port: Any) -> str:
@@ -65,7 +77,7 @@ def _labels(message: Any) -> str:
 
 def _quota(tenant: Any) -> str:
     quota = tenant.quota
-    return f"{quota.networks}/{quota.subnets}/{quota.ports}"
+    return f"{quota.networks}/{quota.subnets}/{quota.ports}/{quota.pipes}"
 
 
 def _end(end: Any) -> str:
@@ -99,11 +111,12 @@ _WIDE = (
     Column("GENERATION", lambda message: str(message.generation), wide=True),
     Column("AGE", _age),
 )
+_GUARANTEES = Column("GUARANTEE IN/OUT", guarantees)
 _CEILINGS = Column("CEILING IN/OUT", ceilings)
 
 _COLUMNS: dict[str, tuple[Column, ...]] = {
-    "Tenant": (_NAME, _CEILINGS, Column("QUOTA NET/SUB/PORT", _quota, wide=True), *_STATE, *_WIDE),
-    "Network": (_NAME, Column("TENANT", _scope), *_STATE, *_WIDE),
+    "Tenant": (_NAME, _GUARANTEES, _CEILINGS, Column("QUOTA NET/SUB/PORT/PIPE", _quota, wide=True), *_STATE, *_WIDE),
+    "Network": (_NAME, Column("TENANT", _scope), _GUARANTEES, _CEILINGS, *_STATE, *_WIDE),
     "Subnet": (
         _NAME,
         Column("TENANT/NETWORK", _scope),
@@ -119,6 +132,17 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("ADDRESSES", lambda port: ",".join(port.addresses)),
         Column("MAC", lambda port: port.mac_address),
         Column("ATTACHMENT", attachment),
+        _GUARANTEES,
+        _CEILINGS,
+        *_STATE,
+        *_WIDE,
+    ),
+    "Pipe": (
+        _NAME,
+        Column("TENANT", _scope),
+        Column("A", lambda pipe: _end_of_pipe(pipe.a)),
+        Column("B", lambda pipe: _end_of_pipe(pipe.b)),
+        _GUARANTEES,
         _CEILINGS,
         *_STATE,
         *_WIDE,

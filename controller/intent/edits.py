@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from controller.intent.addresses import assign_addresses, assign_mac, with_gateways
+from controller.intent.guarantees import check_guarantees
 from controller.intent.rules import check_create, check_delete, check_update, get_resource
 from controller.intent.snapshot import KINDS, NO_NAMES, Resource, Snapshot
 from controller.model.errors import InvalidArgument, PliantError
+from controller.model.ids import rank_of
 from controller.model.network import Port, Subnet
 
 _RANK: dict[type[Resource], int] = {cls: rank for rank, cls in enumerate(KINDS)}
@@ -82,7 +84,7 @@ def apply(
     _check_distinct(puts, deletes, path)
     index_of = {name: index for index, name in enumerate(deletes)}
     deleted: list[str] = []
-    for name in sorted(index_of, key=lambda n: (-n.count("/"), "/subnets/" in n, n)):
+    for name in sorted(index_of, key=lambda n: (-rank_of(n), n)):
         if snapshot.get(name) is not None:
             with _located("deletes", index_of[name], name):
                 snapshot, gone = delete(snapshot, name, force=force, floor=floor, generation=generation)
@@ -151,7 +153,9 @@ def _replace(
 
 def _put(snapshot: Snapshot, before: Resource | None, after: Resource, *, floor: int, generation: int) -> Snapshot:
     keys = snapshot.keys.sync(before, after, floor=floor, generation=generation)
-    return snapshot.put(after).with_keys(keys).at_generation(generation)
+    snapshot = snapshot.put(after).with_keys(keys).at_generation(generation)
+    check_guarantees(snapshot, after)
+    return snapshot
 
 
 def _complete(snapshot: Snapshot, obj: Resource) -> tuple[Snapshot, Resource]:
@@ -169,9 +173,13 @@ def _complete(snapshot: Snapshot, obj: Resource) -> tuple[Snapshot, Resource]:
 
 
 def _with_descendants(snapshot: Snapshot, name: str) -> Iterator[str]:
-    """All names below, children first, then the name itself.  A port is below its network and below its subnet."""
+    """All names below, children first, then the name itself.
+
+    A port is below its network and below its subnet, a pipe below its tenant and below its two ports.
+    """
+    yield from snapshot.pipes_below(name)
     for network in sorted(snapshot.networks_by_tenant.get(name, NO_NAMES)):
-        yield from _with_descendants(snapshot, network)
+        yield from (each for each in _with_descendants(snapshot, network) if each not in snapshot.pipes)
     for index in (snapshot.ports_by_network, snapshot.ports_by_subnet, snapshot.subnets_by_network):
         yield from sorted(index.get(name, NO_NAMES))
     yield name

@@ -1,4 +1,5 @@
-"""The small integers that the data plane carries instead of names: slices, network keys, edge ids, port keys, slots.
+"""The small integers that the data plane carries instead of names: slices, network keys, edge ids, port keys, slots,
+pipe ids.
 
 Knows who holds which number, which numbers rest in quarantine, and which records changed in the last generation.
 Refuses to know flows, which switches are connected, or the store: a generation and a floor come as arguments.
@@ -22,6 +23,7 @@ from controller.intent.pools import (
     INDEX_BITS,
     INDEX_MASK,
     NO_POOLS,
+    PIPES,
     SLICES,
     Exhausted,
     Pool,
@@ -35,7 +37,7 @@ from controller.intent.pools import (
 )
 from controller.model.errors import ResourceExhausted
 from controller.model.ids import format_dpid, network_of, tenant_of
-from controller.model.network import Network, Port, Subnet
+from controller.model.network import Network, Pipe, Port, Subnet
 from controller.model.tenancy import Tenant
 
 NO_TOUCHED: Map[str, None] = Map()
@@ -70,6 +72,7 @@ class Keys:
     port_keys: Map[str, PortKey] = Map()
     slots: Map[tuple[int, str], int] = Map()
     counts: Map[tuple[int, str], int] = Map()
+    pipe_ids: Map[str, int] = Map()
     generation: int = field(default=0, compare=False)
     since: int = field(default=0, compare=False)
     touched: Map[str, None] = field(default=NO_TOUCHED, compare=False)
@@ -96,6 +99,10 @@ class Keys:
         """None: the port has no attachment."""
         return self.port_keys.get(port)
 
+    def pipe_id(self, pipe: str) -> int:
+        """KeyError for an unknown pipe."""
+        return self.pipe_ids[pipe]
+
     def tenant_slot(self, dpid: int, tenant: str) -> int | None:
         return self.slots.get((dpid, tenant))
 
@@ -105,8 +112,8 @@ class Keys:
     # -- edits
 
     def sync(
-        self, before: Tenant | Network | Subnet | Port | None, after: Tenant | Network | Subnet | Port | None,
-        *, floor: int, generation: int,
+        self, before: Tenant | Network | Subnet | Port | Pipe | None,
+        after: Tenant | Network | Subnet | Port | Pipe | None, *, floor: int, generation: int,
     ) -> Keys:
         """The keys after an object went from `before` to `after` (None: absent).
 
@@ -124,6 +131,10 @@ class Keys:
                 change.open_network(name)
             case Network(name=name), None:
                 change.close_network(name)
+            case None, Pipe(name=name):
+                change.open_pipe(name)
+            case Pipe(name=name), None:
+                change.close_pipe(name)
             case (Port(name=name), _) | (None, Port(name=name)) if old != new:
                 if old is not None:
                     change.detach(name, old)
@@ -136,7 +147,8 @@ class Keys:
     def record(self, record_id: str) -> Record | None:
         """What the store should hold under `record_id`; None if nothing.
 
-        slice/{tenant}, network/{network}, edge/{dpid}, slot/{dpid}/{tenant or network}, port/{port}: who holds what
+        slice/{tenant}, network/{network}, edge/{dpid}, slot/{dpid}/{tenant or network}, port/{port}, pipe/{pipe}: who
+        holds what
         cursor/{pool}, resting/{pool}/{position in the queue}: what the pools must remember
         """
         kind, _, rest = record_id.partition("/")
@@ -153,6 +165,8 @@ class Keys:
                 value = self.slices.get(rest)
             case "network":
                 value = self.network_keys.get(rest)
+            case "pipe":
+                value = self.pipe_ids.get(rest)
             case "edge":
                 value = self.edge_ids.get(int(rest, 16))
             case "slot":
@@ -174,6 +188,7 @@ class Keys:
         port_keys: dict[str, PortKey] = {}
         slots: dict[tuple[int, str], int] = {}
         counts: Counter[tuple[int, str]] = Counter()
+        pipe_ids: dict[str, int] = {}
         pools = PoolLoader()
         for record_id, record in records.items():
             kind, _, rest = record_id.partition("/")
@@ -184,6 +199,9 @@ class Keys:
                 case "network":
                     network_keys[rest] = key24 = record["value"]
                     pools.take(networks_in(key24 >> INDEX_BITS), key24 & INDEX_MASK)
+                case "pipe":
+                    pipe_ids[rest] = record["value"]
+                    pools.take(PIPES, record["value"])
                 case "edge":
                     edge_ids[int(rest, 16)] = record["value"]
                     pools.take(EDGES, record["value"])
@@ -205,7 +223,8 @@ class Keys:
                     raise LookupError(record_id)
         return Keys(
             pools=pools.result(), slices=Map(slices), network_keys=Map(network_keys), edge_ids=Map(edge_ids),
-            port_keys=Map(port_keys), slots=Map(slots), counts=Map(counts), generation=generation, since=generation,
+            port_keys=Map(port_keys), slots=Map(slots), counts=Map(counts), pipe_ids=Map(pipe_ids),
+            generation=generation, since=generation,
         )
 
 
@@ -239,6 +258,7 @@ class _Change:
         self._port_keys = keys.port_keys
         self._slots = keys.slots
         self._counts = keys.counts
+        self._pipe_ids = keys.pipe_ids
         self._touched: set[str] = set()
 
     def result(self) -> Keys:
@@ -249,8 +269,8 @@ class _Change:
         touched = (old.touched if same else NO_TOUCHED).update(dict.fromkeys(self._touched))
         return Keys(
             pools=self._pools, slices=self._slices, network_keys=self._network_keys, edge_ids=self._edge_ids,
-            port_keys=self._port_keys, slots=self._slots, counts=self._counts, touched=touched,
-            generation=self._generation, since=old.since if same else old.generation,
+            port_keys=self._port_keys, slots=self._slots, counts=self._counts, pipe_ids=self._pipe_ids,
+            touched=touched, generation=self._generation, since=old.since if same else old.generation,
         )
 
     def open_slice(self, tenant: str) -> None:
@@ -274,6 +294,15 @@ class _Change:
         self._network_keys = self._network_keys.delete(network)
         self._touched.add(f"network/{network}")
         self._give_back(networks_in(key24 >> INDEX_BITS), key24 & INDEX_MASK)
+
+    def open_pipe(self, pipe: str) -> None:
+        self._pipe_ids = self._pipe_ids.set(pipe, self._take(PIPES))
+        self._touched.add(f"pipe/{pipe}")
+
+    def close_pipe(self, pipe: str) -> None:
+        self._give_back(PIPES, self._pipe_ids[pipe])
+        self._pipe_ids = self._pipe_ids.delete(pipe)
+        self._touched.add(f"pipe/{pipe}")
 
     def attach(self, port: str, dpid: int) -> None:
         for name in (EDGE, tenant_of(port), network_of(port)):

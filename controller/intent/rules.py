@@ -13,10 +13,10 @@ from itertools import islice
 from immutables import Map
 
 from controller.intent.addresses import Cidr, gateway_mac, host_range, is_host
-from controller.intent.snapshot import KINDS, Resource, Snapshot
+from controller.intent.snapshot import KINDS, Resource, Snapshot, ends_of
 from controller.model.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from controller.model.ids import check_name, network_of, parent_of, tenant_of
-from controller.model.network import Address, Port, Subnet
+from controller.model.network import Address, Pipe, Port, Subnet
 
 PREFIX_LENGTHS = {4: (8, 30), 6: (16, 126)}
 """IP version -> shortest and longest prefix of a subnet: room for a gateway and at least one port."""
@@ -46,6 +46,8 @@ def check_create(snapshot: Snapshot, obj: Resource) -> None:
             _check_subnet(snapshot, obj)
         case Port():
             _check_port(snapshot, obj)
+        case Pipe():
+            _check_pipe(snapshot, obj)
 
 
 def check_update(snapshot: Snapshot, before: Resource, after: Resource) -> None:
@@ -58,6 +60,9 @@ def check_update(snapshot: Snapshot, before: Resource, after: Resource) -> None:
         case Port(), Port():
             _check_unchanged(before, after, "subnet")
             _check_port(snapshot, after)
+        case Pipe(), Pipe():
+            for field in ("a", "b"):
+                _check_unchanged(before, after, field)
 
 
 def check_delete(snapshot: Snapshot, obj: Resource) -> None:
@@ -103,7 +108,7 @@ def _check_quota(snapshot: Snapshot, kind: str, name: str) -> None:
         )
 
 
-def _check_unchanged(before: Subnet | Port, after: Subnet | Port, field: str) -> None:
+def _check_unchanged(before: Subnet | Port | Pipe, after: Subnet | Port | Pipe, field: str) -> None:
     old, new = getattr(before, field), getattr(after, field)
     if old != new:
         kind = KINDS[type(before)]
@@ -235,6 +240,31 @@ def _check_attachment(snapshot: Snapshot, port: Port) -> None:
         )
 
 
+# -- pipes
+
+
+def _check_pipe(snapshot: Snapshot, pipe: Pipe) -> None:
+    for field, end in (("a", pipe.a), ("b", pipe.b)):
+        check_name(end, "port", f"pipe.{field}")
+        if tenant_of(end) != pipe.tenant:
+            raise _invalid("INVALID_FIELD", pipe, field, f"port {end}", f"is of another tenant than {pipe.tenant}")
+        if end not in snapshot.ports:
+            raise _no_parent("pipe", pipe.name, f"pipe.{field}", end)
+    if pipe.a == pipe.b:
+        raise _invalid("INVALID_FIELD", pipe, "b", f"port {pipe.b}", "is its other end, too; a pipe joins two ports")
+    if network_of(pipe.a) != network_of(pipe.b):
+        why = f"is in another network than {pipe.a}; ports of different networks do not reach each other"
+        raise _invalid("INVALID_FIELD", pipe, "b", f"port {pipe.b}", why)
+    other = snapshot.pipe_between.get(ends_of(pipe))
+    if other is not None:
+        raise AlreadyExists(
+            "PIPE_EXISTS",
+            f"pipe {pipe} cannot join {pipe.a} and {pipe.b}: {other} does; change that one",
+            subject=pipe.name,
+            metadata={"holder": other},
+        )
+
+
 # -- addresses
 
 
@@ -268,7 +298,7 @@ def _why_no_host(cidr: Cidr, address: Address) -> str:
     return f"{why} {cidr}; use {cidr[first]} to {cidr[last]}"
 
 
-def _invalid(reason: str, obj: Subnet | Port, field: str, thing: str, why: str) -> InvalidArgument:
+def _invalid(reason: str, obj: Subnet | Port | Pipe, field: str, thing: str, why: str) -> InvalidArgument:
     kind = KINDS[type(obj)]
     return InvalidArgument(
         reason, f"{thing} of {kind} {obj} {why}", subject=obj.name, fields={f"{kind}.{field}": why},

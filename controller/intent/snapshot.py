@@ -15,13 +15,16 @@ from typing import Any, NamedTuple, TypeAlias
 from immutables import Map
 
 from controller.intent.keys import NO_KEYS, Keys
-from controller.model.ids import parent_of
-from controller.model.network import Address, Network, Port, Subnet
+from controller.intent.promises import DIRECTIONS, NO_SUMS, Pledge, Sums, pledge_of, pledges_of, summed
+from controller.model.ids import parent_of, tenant_of
+from controller.model.network import Address, Network, Pipe, Port, Subnet
 from controller.model.tenancy import Tenant
 
-Resource: TypeAlias = Tenant | Network | Subnet | Port
-KINDS: dict[type[Resource], str] = {Tenant: "tenant", Network: "network", Subnet: "subnet", Port: "port"}
-"""Parents before children."""
+Resource: TypeAlias = Tenant | Network | Subnet | Port | Pipe
+KINDS: dict[type[Resource], str] = {
+    Tenant: "tenant", Network: "network", Subnet: "subnet", Port: "port", Pipe: "pipe",
+}
+"""Parents before children, and what is referred to before what refers to it."""
 Names: TypeAlias = Map[str, None]
 """A persistent set of resource names."""
 NO_NAMES: Names = Map()
@@ -37,19 +40,24 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Asked state.  Every map but the four of objects, and `keys`, follows from the objects; `rebuild` proves it."""
+    """Asked state.  Every map but the five of objects, and `keys`, follows from the objects; `rebuild` proves it."""
 
     generation: int = 0
     tenants: Map[str, Tenant] = Map()
     networks: Map[str, Network] = Map()
     subnets: Map[str, Subnet] = Map()
     ports: Map[str, Port] = Map()
+    pipes: Map[str, Pipe] = Map()
     keys: Keys = NO_KEYS
 
     networks_by_tenant: Map[str, Names] = Map()
     subnets_by_network: Map[str, Names] = Map()
     ports_by_network: Map[str, Names] = Map()
     ports_by_subnet: Map[str, Names] = Map()
+    pipes_by_tenant: Map[str, Names] = Map()
+    pipes_by_port: Map[str, Names] = Map()
+    pipe_between: Map[tuple[str, str], str] = Map()
+    """(port, port), sorted -> the pipe between them"""
     addresses: Map[str, Map[Address, str]] = Map()
     """network -> {address: the port that has it, or the subnet whose gateway it is}"""
     macs: Map[str, Map[str, str]] = Map()
@@ -60,6 +68,8 @@ class Snapshot:
     """(network, IP version) -> its CIDRs, disjoint and sorted"""
     counts: Map[tuple[str, str], int] = Map()
     """(tenant, kind) -> objects of that kind; (subnet, "ipv4" or "ipv6") -> addresses in use, gateway included"""
+    promises: Map[tuple[str, str], Sums] = Map()
+    """(tenant, network or port, "in" or "out") -> what all that is below it is guaranteed"""
     address_cursors: Map[tuple[str, int], int] = field(default=Map(), compare=False)
     """(subnet, IP version) -> where the search for a free address goes on.  Saves work; no part of what was asked."""
 
@@ -67,21 +77,36 @@ class Snapshot:
 
     def get(self, name: str) -> Resource | None:
         """The object of that name, whatever its kind; None for an unknown or malformed name."""
-        return self.tenants.get(name) or self.networks.get(name) or self.ports.get(name) or self.subnets.get(name)
+        found: Resource | None = self.ports.get(name) or self.networks.get(name) or self.tenants.get(name)
+        return found or self.subnets.get(name) or self.pipes.get(name)
 
     def objects(self) -> tuple[Resource, ...]:
         """Every object: parents first, each kind sorted by name."""
-        kinds: tuple[Map[str, Any], ...] = (self.tenants, self.networks, self.subnets, self.ports)
+        kinds: tuple[Map[str, Any], ...] = (self.tenants, self.networks, self.subnets, self.ports, self.pipes)
         return tuple(objects[name] for objects in kinds for name in sorted(objects))
 
     def children_of(self, name: str) -> Iterator[str]:
-        """Names directly below a tenant or network, and the ports with an address in a subnet.  No order."""
-        for index in (self.networks_by_tenant, self.ports_by_network, self.ports_by_subnet, self.subnets_by_network):
+        """Names directly below a tenant or network, ports with an address in a subnet, pipes of a port.  No order."""
+        for index in self._children:
             yield from index.get(name, NO_NAMES)
 
     def count_children(self, name: str) -> int:
-        indexes = (self.networks_by_tenant, self.subnets_by_network, self.ports_by_network, self.ports_by_subnet)
-        return sum(len(index.get(name, NO_NAMES)) for index in indexes)
+        return sum(len(index.get(name, NO_NAMES)) for index in self._children)
+
+    def pipes_below(self, name: str) -> tuple[str, ...]:
+        """The pipes of a tenant, or with an end at a port, in a subnet or in a network; sorted."""
+        found = set(self.pipes_by_tenant.get(name, NO_NAMES)).union(self.pipes_by_port.get(name, NO_NAMES))
+        for index in (self.ports_by_network, self.ports_by_subnet):
+            for port in index.get(name, NO_NAMES):
+                found.update(self.pipes_by_port.get(port, NO_NAMES))
+        return tuple(sorted(found))
+
+    @property
+    def _children(self) -> tuple[Map[str, Names], ...]:
+        return (
+            self.networks_by_tenant, self.pipes_by_tenant, self.subnets_by_network, self.ports_by_network,
+            self.ports_by_subnet, self.pipes_by_port,
+        )
 
     def overlapping(self, network: str, first: Address, last: Address) -> str | None:
         """A subnet of the network with an address between `first` and `last`, or None."""
@@ -128,6 +153,11 @@ class Snapshot:
 EMPTY = Snapshot()
 
 
+def ends_of(pipe: Pipe) -> tuple[str, str]:
+    """Its two ports, sorted: a pipe from b to a is the same as one from a to b."""
+    return (pipe.a, pipe.b) if pipe.a < pipe.b else (pipe.b, pipe.a)
+
+
 class _Fact(NamedTuple):
     """One entry that an object makes in an index: map `into`, under `owner` (None: directly), key -> value."""
 
@@ -159,12 +189,18 @@ def _facts(obj: Resource) -> Iterator[_Fact]:
                 yield _Fact("addresses", network, address, name)
             if attachment:
                 yield _Fact("attachments", None, (attachment.dpid, attachment.interface or attachment.port_no), name)
+        case Pipe(tenant=tenant, a=a, b=b):
+            yield _Fact("pipes", None, name, obj)
+            yield _Fact("pipes_by_tenant", tenant, name, None)
+            yield _Fact("pipes_by_port", a, name, None)
+            yield _Fact("pipes_by_port", b, name, None)
+            yield _Fact("pipe_between", None, ends_of(obj), name)
 
 
 def _tallies(obj: Resource) -> Iterator[tuple[str, str]]:
     """What the object adds one to in `counts`."""
     match obj:
-        case Network() | Port():
+        case Network() | Port() | Pipe():
             yield obj.tenant, KINDS[type(obj)]
         case Subnet(name=name):
             yield parent_of(parent_of(name)), "subnet"
@@ -206,6 +242,7 @@ class _Draft:
             sorted_ranges = list(ranges.get(owner, ()))
             insort(sorted_ranges, added)
             self._maps["ranges"] = ranges.set(owner, tuple(sorted_ranges))
+        self._promise(obj, sign=1)
 
     def remove(self, obj: Resource) -> None:
         for index, owner, key, _ in _facts(obj):
@@ -222,6 +259,33 @@ class _Draft:
             ranges = self._get("ranges")
             left = tuple(r for r in ranges[owner] if r != removed)
             self._maps["ranges"] = ranges.set(owner, left) if left else ranges.delete(owner)
+        self._promise(obj, sign=-1)
+
+    def _promise(self, obj: Resource, *, sign: int) -> None:
+        """Add what the object is guaranteed to the sums of those above it (sign 1), or take it out of them (-1)."""
+        match obj:
+            case Network(name=name):
+                for direction in DIRECTIONS:
+                    pool = pledge_of(obj.bandwidth, direction)
+                    if pool is None:
+                        continue
+                    self._sum(obj.tenant, direction, pool, sign)
+                    # Its pool stands for what is in it, which counts itself only as long as there is none.
+                    for whens, levels in self._get("promises").get((name, direction), NO_SUMS).items():
+                        self._sum(obj.tenant, direction, Pledge(whens, levels), -sign)
+            case Port() | Pipe():
+                for owner, direction, pledge in pledges_of(obj):
+                    self._sum(owner, direction, pledge, sign)
+                    network = self._get("networks").get(owner)
+                    pooled = network is not None and pledge_of(network.bandwidth, direction) is not None
+                    if "/ports/" not in owner and not pooled:
+                        self._sum(tenant_of(owner), direction, pledge, sign)
+
+    def _sum(self, owner: str, direction: str, pledge: Pledge, sign: int) -> None:
+        promises = self._get("promises")
+        sums = summed(promises.get((owner, direction), NO_SUMS), pledge, sign=sign)
+        key = (owner, direction)
+        self._maps["promises"] = promises.set(key, sums) if sums else promises.delete(key)
 
     def forget_cursors(self, subnet: str) -> None:
         for key in ((subnet, 4), (subnet, 6)):

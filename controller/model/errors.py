@@ -8,7 +8,6 @@
       Aborted              the object changed since the caller read it (stale etag)
       OutOfRange           a revision, page or watch position that is gone
       ResourceExhausted    a quota or a pool is used up
-      Unimplemented        part of the contract that this version does not enforce
       Internal             a defect of Pliant itself
       Unauthenticated, Unavailable
 
@@ -30,7 +29,8 @@ REASONS: dict[str, str] = {
     "IMMUTABLE_FIELD": "The field cannot be changed after creation.",
     "INVALID_CIDR": "A CIDR is malformed, has host bits set, or is of the wrong family or size.",
     "INVALID_ADDRESS": "An IP or MAC address is malformed, reserved, or outside its subnet.",
-    "INVALID_RATE": "A rate or burst is negative, below the minimum, or above the maximum.",
+    "INVALID_RATE": "A rate or burst is negative, below the minimum, or above the maximum or the ceiling.",
+    "INVALID_SCHEDULE": "A window is no time, is of no known time zone, never comes, or overlaps another.",
     "INVALID_LABELS": "Labels are too many, too long, or malformed.",
     "INVALID_ENUM": "An enum field has a value that this version does not know.",
     "INVALID_UPDATE_MASK": "The update mask is empty or names a field that does not exist or cannot be updated.",
@@ -47,13 +47,15 @@ REASONS: dict[str, str] = {
     "MAC_IN_USE": "Another port of the network has this MAC address.",
     "SUBNET_EXHAUSTED": "No free address is left in the subnet.",
     "HAS_CHILDREN": "The object still has children; delete them first or pass force.",
+    "PIPE_EXISTS": "Another pipe joins the same two ports.",
+    "GUARANTEE_OVER_CEILING": "Guarantees are together more than a ceiling above them lets through.",
+    "GUARANTEE_OVER_PARENT": "Guarantees are together more than the guarantee of the tenant or network they are in.",
     "ATTACHMENT_IN_USE": "Another port is attached to this switch port.",
     "ATTACHMENT_IS_FABRIC": "The switch port carries a link of the fabric, so no tenant port can attach there.",
     "ETAG_MISMATCH": "The object changed since it was read; read it again and repeat the change.",
     "REQUEST_ID_REUSED": "This request_id was used before with a different request.",
     "QUOTA_EXCEEDED": "The tenant's quota does not allow another object of this kind.",
     "POOL_EXHAUSTED": "A pool of small integers (slices, keys, meters) is used up.",
-    "NOT_ENFORCED": "The field is part of the contract but not enforced by this version: refused, rather than ignored.",
     "REVISION_COMPACTED": "The revision is older than the history kept; list again and watch from there.",
     "SLOW_WATCHER": "The watcher did not read fast enough and was cut; resume from the last revision it saw.",
     "WOULD_PARTITION": "Networks would have ports with no path between them; give them one first, or pass force.",
@@ -61,6 +63,7 @@ REASONS: dict[str, str] = {
     "SWITCH_CONNECTED": "The switch is connected; disconnect it before it is forgotten.",
     "UNAUTHENTICATED": "No valid token came with the call.",
     "SHUTTING_DOWN": "The controller is stopping.",
+    "NOT_MEASURED": "Bandwidth is not measured, or not yet: ask again later.",
     "STORE_FAILED": "The store could not keep the change (disk full, file damaged); nothing was changed.",
     "INTERNAL": "A defect of the controller; nothing was changed, and its log has the details.",
 }
@@ -115,10 +118,6 @@ class OutOfRange(PliantError):
 
 class ResourceExhausted(PliantError):
     code = "RESOURCE_EXHAUSTED"
-
-
-class Unimplemented(PliantError):
-    code = "UNIMPLEMENTED"
 
 
 class Internal(PliantError):

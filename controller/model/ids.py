@@ -6,6 +6,7 @@ Resource names (the only references between objects):
     tenants/{t}/networks/{n}
     tenants/{t}/networks/{n}/subnets/{s}
     tenants/{t}/networks/{n}/ports/{p}
+    tenants/{t}/pipes/{p}
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ COLLECTIONS: dict[str, tuple[str, ...]] = {
     "network": ("tenants", "networks"),
     "subnet": ("tenants", "networks", "subnets"),
     "port": ("tenants", "networks", "ports"),
+    "pipe": ("tenants", "pipes"),
 }
-"""Kind of a resource -> the collection ids of its name, outermost first."""
+"""Kind of a resource -> the collection ids of its name, outermost first.  What is referred to comes before what refers.
+"""
+_RANKS = {collections[-1]: rank for rank, collections in enumerate(COLLECTIONS.values())}
 
 
 def check_id(value: str, field: str) -> str:
@@ -51,6 +55,11 @@ def kind_of(name: str, field: str = "name") -> str:
     raise InvalidArgument(
         "INVALID_NAME", f"{field} {shown!r} is not a resource name like tenants/a/networks/n",
         fields={field: "is not a resource name"})
+
+
+def rank_of(name: str) -> int:
+    """Sorts what is referred to before what refers to it: tenants, networks, subnets, ports, pipes; -1 for others."""
+    return _RANKS.get("".join(name.split("/")[-2:-1]), -1)
 
 
 def check_name(name: str, kind: str, field: str = "name") -> str:

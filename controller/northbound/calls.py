@@ -25,7 +25,7 @@ from controller.model.ids import check_name
 from controller.model.tenancy import Meta
 from controller.northbound import masks, render
 from controller.northbound.filters import parse_filter
-from controller.northbound.interfaces import Confirmations, Operator
+from controller.northbound.interfaces import Bandwidth, Confirmations, Operator
 from controller.northbound.pages import Pager, Position, after, check_page_size
 from controller.northbound.resources import Kind
 from controller.service.engine import Engine, Outcome
@@ -47,6 +47,7 @@ class Backend:
     engine: Engine
     confirmations: Confirmations
     operator: Operator
+    bandwidth: Bandwidth
     version: str
     started_s: float
 
@@ -104,7 +105,7 @@ class Calls:
 
     async def delete(self, kind: Kind[Any], request: Any) -> DeleteResponse:
         name = check_name(request.name, kind.name)
-        force = kind.name != "port" and request.force
+        force = kind.name != "pipe" and request.force
         how = {"etag": request.etag, "force": force, "allow_missing": request.allow_missing}
         settled = await self.mutate(request, lambda **options: self.engine.delete(name, **how, **options))
         return DeleteResponse(
@@ -143,7 +144,7 @@ class Calls:
     # -- reads
 
     def describe(self, obj: Resource) -> render.Message:
-        return render.message_of(obj, self.engine.status(obj.name))
+        return render.message_of(obj, self.engine.status(obj.name), self.backend.bandwidth.status(obj.name))
 
     def get(self, kind: Kind[M], request: Any) -> M:
         name = check_name(request.name, kind.name)

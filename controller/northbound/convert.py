@@ -15,27 +15,20 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TypeVar
 
-from pliant.v1.common_pb2 import BandwidthPolicy as BandwidthMessage
-from pliant.v1.common_pb2 import FailurePolicy, TrafficClass
 from pliant.v1.network_pb2 import Attachment as AttachmentMessage
 from pliant.v1.network_pb2 import Network as NetworkMessage
 from pliant.v1.network_pb2 import Port as PortMessage
 from pliant.v1.network_pb2 import Subnet as SubnetMessage
+from pliant.v1.pipe_pb2 import Pipe as PipeMessage
 from pliant.v1.tenant_pb2 import Quota as QuotaMessage
 from pliant.v1.tenant_pb2 import Tenant as TenantMessage
 
-from controller.model.bandwidth import (
-    DEFAULT_BURST_MS,
-    MAX_BURST_MS,
-    MAX_RATE_KBPS,
-    MIN_RATE_KBPS,
-    NO_POLICY,
-    BandwidthPolicy,
-)
-from controller.model.errors import InvalidArgument, Unimplemented
+from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
 from controller.model.ids import check_name, parse_dpid, parse_mac
-from controller.model.network import Address, Attachment, Network, Port, Subnet
+from controller.model.network import ANY_PATH, Address, Attachment, Network, Pipe, Port, Subnet
 from controller.model.tenancy import Labels, Meta, Quota, Tenant
+from controller.northbound import policies
+from controller.northbound.violations import invalid, missing, shown
 
 MAX_DISPLAY_NAME_CHARS = 200
 MAX_LABELS = 64
@@ -63,16 +56,20 @@ def tenant(message: TenantMessage, name: str, meta: Meta, prefix: str = "tenant"
 
 
 def network(message: NetworkMessage, name: str, meta: Meta, prefix: str = "network") -> Network:
-    if message.HasField("bandwidth"):
-        raise _not_enforced({f"{prefix}.bandwidth": "a bandwidth policy on a network is not enforced by this version"})
-    return Network(name=name, meta=_meta(message, meta, prefix))
+    field = f"{prefix}.path_policy"
+    return Network(
+        name=name,
+        meta=_meta(message, meta, prefix),
+        bandwidth=_bandwidth(message, f"{prefix}.bandwidth"),
+        path_policy=policies.path_policy(message.path_policy, field) if message.HasField("path_policy") else ANY_PATH,
+    )
 
 
 def subnet(message: SubnetMessage, name: str, meta: Meta, prefix: str = "subnet") -> Subnet:
     ipv4_cidr = _cidr(message.ipv4_cidr, IPv4Network, f"{prefix}.ipv4_cidr")
     ipv6_cidr = _cidr(message.ipv6_cidr, IPv6Network, f"{prefix}.ipv6_cidr")
     if ipv4_cidr is None and ipv6_cidr is None:
-        raise _missing(f"{prefix}.ipv4_cidr", "a subnet needs an ipv4_cidr, an ipv6_cidr, or both")
+        raise missing(f"{prefix}.ipv4_cidr", "a subnet needs an ipv4_cidr, an ipv6_cidr, or both")
     return Subnet(
         name=name,
         meta=_meta(message, meta, prefix),
@@ -85,7 +82,7 @@ def subnet(message: SubnetMessage, name: str, meta: Meta, prefix: str = "subnet"
 
 def port(message: PortMessage, name: str, meta: Meta, prefix: str = "port") -> Port:
     if not message.subnet:
-        raise _missing(f"{prefix}.subnet", "a port needs the name of its subnet")
+        raise missing(f"{prefix}.subnet", "a port needs the name of its subnet")
     field = f"{prefix}.mac_address"
     return Port(
         name=name,
@@ -98,75 +95,60 @@ def port(message: PortMessage, name: str, meta: Meta, prefix: str = "port") -> P
     )
 
 
-def _meta(message: TenantMessage | NetworkMessage | SubnetMessage | PortMessage, meta: Meta, prefix: str) -> Meta:
+def pipe(message: PipeMessage, name: str, meta: Meta, prefix: str = "pipe") -> Pipe:
+    for field, end in (("a", message.a), ("b", message.b)):
+        if not end:
+            raise missing(f"{prefix}.{field}", "a pipe needs the names of two ports, a and b")
+        check_name(end, "port", f"{prefix}.{field}")
+    return Pipe(
+        name=name,
+        a=message.a,
+        b=message.b,
+        meta=_meta(message, meta, prefix),
+        bandwidth=_bandwidth(message, f"{prefix}.bandwidth"),
+    )
+
+
+def _meta(
+    message: TenantMessage | NetworkMessage | SubnetMessage | PortMessage | PipeMessage, meta: Meta, prefix: str
+) -> Meta:
     """`meta` with what the client says of itself in the message."""
     if len(message.display_name) > MAX_DISPLAY_NAME_CHARS:
         what = f"has {len(message.display_name)} characters; at most {MAX_DISPLAY_NAME_CHARS} are allowed"
-        raise _invalid("INVALID_FIELD", f"{prefix}.display_name", what)
+        raise invalid("INVALID_FIELD", f"{prefix}.display_name", what)
     if CONTROL.search(message.display_name):
-        raise _invalid("INVALID_FIELD", f"{prefix}.display_name", "has control characters")
+        raise invalid("INVALID_FIELD", f"{prefix}.display_name", "has control characters")
     return replace(meta, display_name=message.display_name, labels=_labels(message.labels, f"{prefix}.labels"))
 
 
 def _labels(labels: Mapping[str, str], field: str) -> Labels:
     if len(labels) > MAX_LABELS:
-        raise _invalid("INVALID_LABELS", field, f"has {len(labels)} labels; at most {MAX_LABELS} are allowed")
+        raise invalid("INVALID_LABELS", field, f"has {len(labels)} labels; at most {MAX_LABELS} are allowed")
     for key, value in labels.items():
         if not LABEL_KEY.fullmatch(key):
             what = "must be 1 to 63 of letters, digits, '.', '_', '/' and '-', with a letter or digit at both ends"
-            raise _invalid("INVALID_LABELS", field, f"key {_shown(key)} {what}")
+            raise invalid("INVALID_LABELS", field, f"key {shown(key)} {what}")
         if len(value) > MAX_LABEL_VALUE_CHARS:
             what = f"has {len(value)} characters; at most {MAX_LABEL_VALUE_CHARS} are allowed"
-            raise _invalid("INVALID_LABELS", field, f"value of {key} {what}")
+            raise invalid("INVALID_LABELS", field, f"value of {key} {what}")
         if CONTROL.search(value):
-            raise _invalid("INVALID_LABELS", field, f"value of {key} has control characters")
+            raise invalid("INVALID_LABELS", field, f"value of {key} has control characters")
     return tuple(sorted(labels.items()))
 
 
 def _quota(message: QuotaMessage, field: str) -> Quota:
-    given = {name: getattr(message, name) for name in ("networks", "subnets", "ports") if message.HasField(name)}
+    given = {
+        name: getattr(message, name)
+        for name in ("networks", "subnets", "ports", "pipes") if message.HasField(name)
+    }
     for name, count in given.items():
         if count < 0:
-            raise _invalid("INVALID_FIELD", f"{field}.{name}", f"is {count}; it must not be negative")
+            raise invalid("INVALID_FIELD", f"{field}.{name}", f"is {count}; it must not be negative")
     return Quota(**given)
 
 
-def _bandwidth(owner: TenantMessage | PortMessage, field: str) -> BandwidthPolicy:
-    if not owner.HasField("bandwidth"):
-        return NO_POLICY
-    message = owner.bandwidth
-    for name in ("ceiling_in_kbps", "ceiling_out_kbps", "guarantee_in_kbps", "guarantee_out_kbps"):
-        _check_rate(getattr(message, name), f"{field}.{name}")
-    if not 0 <= message.burst_ms <= MAX_BURST_MS:
-        what = f"is {message.burst_ms}; use 1 to {MAX_BURST_MS} ms, or 0 for {DEFAULT_BURST_MS}"
-        raise _invalid("INVALID_RATE", f"{field}.burst_ms", what)
-    if message.weight < 0:
-        raise _invalid("INVALID_RATE", f"{field}.weight", f"is {message.weight}; it must not be negative")
-    if message.traffic_class not in TrafficClass.values():
-        raise _invalid("INVALID_ENUM", f"{field}.traffic_class", f"{message.traffic_class} is not a known TrafficClass")
-    if message.on_failure not in FailurePolicy.values():
-        raise _invalid("INVALID_ENUM", f"{field}.on_failure", f"{message.on_failure} is not a known FailurePolicy")
-    _check_enforced(message, field)
-    return BandwidthPolicy(
-        ceiling_in_kbps=message.ceiling_in_kbps,
-        ceiling_out_kbps=message.ceiling_out_kbps,
-        burst_ms=message.burst_ms or DEFAULT_BURST_MS,
-    )
-
-
-def _check_rate(rate_kbps: int, field: str) -> None:
-    if rate_kbps and not MIN_RATE_KBPS <= rate_kbps <= MAX_RATE_KBPS:
-        what = f"is {rate_kbps} kbit/s; use {MIN_RATE_KBPS} to {MAX_RATE_KBPS}, or 0 for none"
-        raise _invalid("INVALID_RATE", field, what)
-
-
-ENFORCED = frozenset({"ceiling_in_kbps", "ceiling_out_kbps", "burst_ms"})
-
-
-def _check_enforced(message: BandwidthMessage, field: str) -> None:
-    refused = [descriptor.name for descriptor, _ in message.ListFields() if descriptor.name not in ENFORCED]
-    if refused:
-        raise _not_enforced({f"{field}.{name}": "is not enforced by this version" for name in refused})
+def _bandwidth(owner: TenantMessage | NetworkMessage | PortMessage | PipeMessage, field: str) -> BandwidthPolicy:
+    return policies.bandwidth(owner.bandwidth, field) if owner.HasField("bandwidth") else NO_POLICY
 
 
 def _cidr(text: str, family: type[N], field: str) -> N | None:
@@ -180,11 +162,11 @@ def _cidr(text: str, family: type[N], field: str) -> N | None:
     example = "10.0.0.0/24" if family is IPv4Network else "fd00:1::/64"
     # ipaddress also reads netmasks, zones and /024.
     if cidr is None or "%" in text or (slash and length != str(cidr.prefixlen)):
-        raise _invalid("INVALID_CIDR", field, f"{_shown(text)} is not a CIDR like {example}")
+        raise invalid("INVALID_CIDR", field, f"{shown(text)} is not a CIDR like {example}")
     if not slash:
-        raise _invalid("INVALID_CIDR", field, f"{_shown(text)} has no prefix length: write it like {example}")
+        raise invalid("INVALID_CIDR", field, f"{shown(text)} has no prefix length: write it like {example}")
     if ip_address(address) != cidr.network_address:
-        raise _invalid("INVALID_CIDR", field, f"{_shown(text)} has host bits set: did you mean {cidr}?")
+        raise invalid("INVALID_CIDR", field, f"{shown(text)} has host bits set: did you mean {cidr}?")
     return cidr
 
 
@@ -193,18 +175,18 @@ def _gateway(text: str, family: type[A], field: str) -> A | None:
         return None
     address = _address(text, field)
     if not isinstance(address, family):
-        raise _invalid("INVALID_ADDRESS", field, f"{address} is of the wrong family")
+        raise invalid("INVALID_ADDRESS", field, f"{address} is of the wrong family")
     return address
 
 
 def _addresses(texts: Iterable[str], field: str) -> tuple[Address, ...]:
     listed = list(texts)
     if len(listed) > MAX_ADDRESSES:
-        raise _invalid("INVALID_ADDRESS", field, f"has {len(listed)} addresses; at most {MAX_ADDRESSES} are allowed")
+        raise invalid("INVALID_ADDRESS", field, f"has {len(listed)} addresses; at most {MAX_ADDRESSES} are allowed")
     addresses = tuple(_address(text, f"{field}[{index}]") for index, text in enumerate(listed))
     for index, address in enumerate(addresses):
         if address in addresses[:index]:
-            raise _invalid("INVALID_ADDRESS", f"{field}[{index}]", f"{address} is listed twice")
+            raise invalid("INVALID_ADDRESS", f"{field}[{index}]", f"{address} is listed twice")
     return addresses
 
 
@@ -213,11 +195,11 @@ def _address(text: str, field: str) -> Address:
     try:
         address = ip_address(text)
     except ValueError:
-        raise _invalid("INVALID_ADDRESS", field, f"{_shown(text)} is not an IP address") from None
+        raise invalid("INVALID_ADDRESS", field, f"{shown(text)} is not an IP address") from None
     if "%" in text:
-        raise _invalid("INVALID_ADDRESS", field, f"{_shown(text)} must not have a zone")
+        raise invalid("INVALID_ADDRESS", field, f"{shown(text)} must not have a zone")
     if address.is_multicast or address.is_unspecified or address.is_loopback or address == _BROADCAST:
-        raise _invalid("INVALID_ADDRESS", field, f"{address} is not an address that a host can have")
+        raise invalid("INVALID_ADDRESS", field, f"{address} is not an address that a host can have")
     return address
 
 
@@ -226,35 +208,18 @@ _BROADCAST = IPv4Address("255.255.255.255")
 
 def _attachment(message: AttachmentMessage, field: str) -> Attachment:
     if not message.switch:
-        raise _missing(f"{field}.switch", "an attachment needs the datapath id of a switch")
+        raise missing(f"{field}.switch", "an attachment needs the datapath id of a switch")
     dpid = parse_dpid(message.switch.removeprefix("switches/"), f"{field}.switch")
     match message.WhichOneof("at"):
         case "interface":
             if not INTERFACE.fullmatch(message.interface):
-                what = f"{_shown(message.interface)} is not an interface name: 1 to 15 visible characters, no '/'"
-                raise _invalid("INVALID_FIELD", f"{field}.interface", what)
+                what = f"{shown(message.interface)} is not an interface name: 1 to 15 visible characters, no '/'"
+                raise invalid("INVALID_FIELD", f"{field}.interface", what)
             return Attachment(dpid=dpid, interface=message.interface)
         case "port_number":
             if not 1 <= message.port_number <= MAX_PORT_NUMBER:
                 what = f"{message.port_number} is not the number of a switch port"
-                raise _invalid("INVALID_FIELD", f"{field}.port_number", what)
+                raise invalid("INVALID_FIELD", f"{field}.port_number", what)
             return Attachment(dpid=dpid, port_no=message.port_number)
         case _:
-            raise _missing(f"{field}.interface", "an attachment needs an interface or a port_number")
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")
-
-
-def _invalid(reason: str, field: str, what: str) -> InvalidArgument:
-    return InvalidArgument(reason, f"{field}: {what}", fields={field: what})
-
-
-def _missing(field: str, message: str) -> InvalidArgument:
-    return InvalidArgument("MISSING_FIELD", message, fields={field: "is required"})
-
-
-def _not_enforced(fields: Mapping[str, str]) -> Unimplemented:
-    names = ", ".join(fields)
-    return Unimplemented("NOT_ENFORCED", f"not enforced by this version: {names}; leave it unset", fields=fields)
+            raise missing(f"{field}.interface", "an attachment needs an interface or a port_number")

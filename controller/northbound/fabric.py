@@ -20,7 +20,8 @@ from controller.northbound.filters import parse_filter
 from controller.northbound.interfaces import Operator
 from controller.northbound.pages import Position, after, check_page_size
 from controller.northbound.picture import Picture
-from controller.northbound.render import switch_name, timestamp
+from controller.northbound.render import switch_name
+from controller.northbound.times import timestamp
 
 RATES_TIMEOUT_S = 2.0
 

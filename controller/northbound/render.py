@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from pliant.v1.apply_pb2 import Resource as ResourceMessage
-from pliant.v1.common_pb2 import BandwidthPolicy as BandwidthMessage
-from pliant.v1.common_pb2 import Condition, State
+from pliant.v1.common_pb2 import BandwidthStatus as StatusMessage
+from pliant.v1.common_pb2 import Condition, DropsBy, State
+from pliant.v1.common_pb2 import DirectionStatus as DirectionMessage
 from pliant.v1.network_pb2 import Attachment as AttachmentMessage
 from pliant.v1.network_pb2 import Network as NetworkMessage
 from pliant.v1.network_pb2 import Port as PortMessage
 from pliant.v1.network_pb2 import Subnet as SubnetMessage
+from pliant.v1.pipe_pb2 import Pipe as PipeMessage
 from pliant.v1.tenant_pb2 import Quota as QuotaMessage
 from pliant.v1.tenant_pb2 import Tenant as TenantMessage
 
 from controller.intent.snapshot import Resource
-from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
+from controller.model.bandwidth import BandwidthStatus, DirectionStatus
 from controller.model.ids import format_dpid
-from controller.model.network import Attachment, Network, Port, Subnet
+from controller.model.network import Attachment, Network, Pipe, Port, Subnet
 from controller.model.status import Status
 from controller.model.tenancy import Tenant
+from controller.northbound.policies import bandwidth_message, path_message
+from controller.northbound.times import timestamp
 from controller.service.engine import etag_of
 
-Message = TenantMessage | NetworkMessage | SubnetMessage | PortMessage
+Message = TenantMessage | NetworkMessage | SubnetMessage | PortMessage | PipeMessage
 
 
 def switch_name(dpid: int) -> str:
     return f"switches/{format_dpid(dpid)}"
 
 
-def message_of(obj: Resource, status: Status | None = None) -> Message:
+def message_of(obj: Resource, status: Status | None = None, bandwidth: BandwidthStatus | None = None) -> Message:
     """The object as its message; without a status the fields of the status stay unset."""
     match obj:
         case Tenant():
             message: Message = _tenant(obj)
         case Network():
-            message = NetworkMessage()
+            message = NetworkMessage(
+                bandwidth=bandwidth_message(obj.bandwidth), path_policy=path_message(obj.path_policy))
         case Subnet():
             message = _subnet(obj)
         case Port():
             message = _port(obj)
+        case Pipe():
+            message = PipeMessage(a=obj.a, b=obj.b, bandwidth=bandwidth_message(obj.bandwidth))
     message.name = obj.name
     message.uid = obj.meta.uid
     message.display_name = obj.meta.display_name
@@ -48,6 +54,8 @@ def message_of(obj: Resource, status: Status | None = None) -> Message:
     message.generation = obj.meta.generation
     if status is not None:
         _add_status(message, status)
+    if bandwidth is not None and not isinstance(message, SubnetMessage):
+        message.bandwidth_status.CopyFrom(bandwidth_status(bandwidth))
     return message
 
 
@@ -62,12 +70,31 @@ def resource_of(message: Message) -> ResourceMessage:
             return ResourceMessage(subnet=message)
         case PortMessage():
             return ResourceMessage(port=message)
+        case PipeMessage():
+            return ResourceMessage(pipe=message)
 
 
-def timestamp(time_s: float) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromMicroseconds(round(time_s * 1_000_000))
-    return stamp
+def bandwidth_status(status: BandwidthStatus) -> StatusMessage:
+    return StatusMessage(
+        inward=_direction(status.inward), outward=_direction(status.outward), observe_time=timestamp(status.since_s))
+
+
+def _direction(status: DirectionStatus) -> DirectionMessage:
+    dropped = status.dropped
+    return DirectionMessage(
+        allotted_kbps=status.allotted_kbps,
+        demand_kbps=status.demand_kbps,
+        delivered_kbps=status.delivered_kbps,
+        guarantee_kbps=status.guarantee_kbps,
+        ceiling_kbps=status.ceiling_kbps,
+        dropped=DropsBy(
+            port_bytes=dropped.by_port, network_bytes=dropped.by_network, tenant_bytes=dropped.by_tenant,
+            pipe_bytes=dropped.by_pipe, link_bytes=dropped.by_link,
+        ),
+        bottleneck=status.bottleneck,
+        spare_kbps=status.spare_kbps,
+        fulfilment=status.fulfilment,
+    )
 
 
 def _add_status(message: Message, status: Status) -> None:
@@ -80,8 +107,9 @@ def _add_status(message: Message, status: Status) -> None:
 
 
 def _tenant(obj: Tenant) -> TenantMessage:
-    quota = QuotaMessage(networks=obj.quota.networks, subnets=obj.quota.subnets, ports=obj.quota.ports)
-    return TenantMessage(quota=quota, bandwidth=_bandwidth(obj.bandwidth))
+    quota = QuotaMessage(
+        networks=obj.quota.networks, subnets=obj.quota.subnets, ports=obj.quota.ports, pipes=obj.quota.pipes)
+    return TenantMessage(quota=quota, bandwidth=bandwidth_message(obj.bandwidth))
 
 
 def _subnet(obj: Subnet) -> SubnetMessage:
@@ -99,7 +127,7 @@ def _port(obj: Port) -> PortMessage:
         mac_address=obj.mac,
         addresses=[str(address) for address in obj.addresses],
         attachment=_attachment(obj.attachment) if obj.attachment is not None else None,
-        bandwidth=_bandwidth(obj.bandwidth),
+        bandwidth=bandwidth_message(obj.bandwidth),
     )
 
 
@@ -108,13 +136,3 @@ def _attachment(attachment: Attachment) -> AttachmentMessage:
     if attachment.interface:
         return AttachmentMessage(switch=switch, interface=attachment.interface)
     return AttachmentMessage(switch=switch, port_number=attachment.port_no)
-
-
-def _bandwidth(policy: BandwidthPolicy) -> BandwidthMessage | None:
-    if policy == NO_POLICY:
-        return None
-    return BandwidthMessage(
-        ceiling_in_kbps=policy.ceiling_in_kbps,
-        ceiling_out_kbps=policy.ceiling_out_kbps,
-        burst_ms=policy.burst_ms,
-    )

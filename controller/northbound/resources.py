@@ -1,4 +1,4 @@
-"""The four kinds of a tenant's resources, as data: what the generic use of one needs to know of it."""
+"""The kinds of a tenant's resources, as data: what the generic use of one needs to know of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from pliant.v1.network_pb2 import Network, Port, Subnet
+from pliant.v1.pipe_pb2 import Pipe
 from pliant.v1.tenant_pb2 import Tenant
 
 from controller.intent.snapshot import Resource, Snapshot
@@ -107,4 +108,13 @@ PORT = Kind(
     all=lambda snapshot: snapshot.ports,
     children=lambda snapshot, parent: snapshot.ports_by_network.get(parent, {}),
 )
-KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TENANT, NETWORK, SUBNET, PORT)}
+PIPE = Kind(
+    name="pipe",
+    plural="pipes",
+    message=Pipe,
+    parent="tenant",
+    to_model=convert.pipe,
+    all=lambda snapshot: snapshot.pipes,
+    children=lambda snapshot, parent: snapshot.pipes_by_tenant.get(parent, {}),
+)
+KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TENANT, NETWORK, SUBNET, PORT, PIPE)}

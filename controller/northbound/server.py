@@ -29,6 +29,8 @@ from pliant.v1 import (
     fabric_pb2_grpc,
     network_pb2,
     network_pb2_grpc,
+    pipe_pb2,
+    pipe_pb2_grpc,
     tenant_pb2,
     tenant_pb2_grpc,
     watch_pb2,
@@ -41,6 +43,7 @@ from controller.northbound.fabric import FabricServicer
 from controller.northbound.interceptors import Surround
 from controller.northbound.network import NetworkServicer
 from controller.northbound.pages import Pager
+from controller.northbound.pipe import PipeServicer
 from controller.northbound.tenancy import TenantServicer
 from controller.northbound.watch import WatchServicer
 
@@ -142,11 +145,12 @@ class Server:
         calls, health = Calls(self._backend, Pager(self._token)), HealthServicer()
         tenant_pb2_grpc.add_TenantServiceServicer_to_server(TenantServicer(calls), server)
         network_pb2_grpc.add_NetworkServiceServicer_to_server(NetworkServicer(calls), server)
+        pipe_pb2_grpc.add_PipeServiceServicer_to_server(PipeServicer(calls), server)
         apply_pb2_grpc.add_ApplyServiceServicer_to_server(ApplyServicer(calls), server)
         watch_pb2_grpc.add_WatchServiceServicer_to_server(WatchServicer(calls), server)
         fabric_pb2_grpc.add_FabricServiceServicer_to_server(FabricServicer(calls), server)
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
-        files = (tenant_pb2, network_pb2, apply_pb2, watch_pb2, fabric_pb2, health_pb2)
+        files = (tenant_pb2, network_pb2, pipe_pb2, apply_pb2, watch_pb2, fabric_pb2, health_pb2)
         names = [service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()]
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
         return health

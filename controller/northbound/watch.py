@@ -39,6 +39,7 @@ _TYPES = {
 
 class WatchServicer(WatchServiceServicer):
     def __init__(self, calls: Calls) -> None:
+        self._calls = calls
         self._engine = calls.engine
         self._operator = calls.backend.operator
 
@@ -83,7 +84,7 @@ class WatchServicer(WatchServiceServicer):
                     yield message
                 events = subscription.take(BATCH)
                 for event in events:
-                    message = _message(event, self._engine.boot_id)
+                    message = self._message(event)
                     token = message.resume_token
                     yield message
                 if not events:
@@ -94,22 +95,25 @@ class WatchServicer(WatchServiceServicer):
             subscription.close()
 
 
+    def _message(self, event: Event) -> pb.WatchResponse:
+        message = pb.WatchResponse(
+            type=_TYPES[event.kind],
+            revision=event.generation,
+            resume_token=make_token(event.generation, self._engine.boot_id),
+        )
+        if event.resource is not None:
+            bandwidth = self._calls.backend.bandwidth.status(event.name)
+            described = render.message_of(event.resource, event.status, bandwidth)
+            message.resource.CopyFrom(render.resource_of(described))
+        elif event.name:
+            getattr(message.resource, kind_of(event.name)).name = event.name
+        return message
+
+
 def _close_unread(subscribing: asyncio.Future[Subscription]) -> None:
     """The client went while it subscribed: nobody will read what there is now."""
     if not subscribing.cancelled() and subscribing.exception() is None:
         subscribing.result().close()
-
-
-def _message(event: Event, boot_id: str) -> pb.WatchResponse:
-    message = pb.WatchResponse(
-        type=_TYPES[event.kind], revision=event.generation, resume_token=make_token(event.generation, boot_id)
-    )
-    if event.resource is not None:
-        described = render.message_of(event.resource, event.status)
-        message.resource.CopyFrom(render.resource_of(described))
-    elif event.name:
-        getattr(message.resource, kind_of(event.name)).name = event.name
-    return message
 
 
 def make_token(revision: int, boot_id: str) -> str:

@@ -21,7 +21,7 @@ from controller.fabric.bindings import Unbound
 from controller.fabric.paths.plan import Plan
 from controller.fabric.ports import EndPoint, PortRole
 from controller.model.ids import format_dpid, kind_of, network_of, parent_of
-from controller.model.network import Attachment, Port
+from controller.model.network import Attachment, Pipe, Port
 from controller.model.status import Condition, State, Status, SwitchSync
 from controller.model.tenancy import Tenant
 from controller.pipeline.world import World
@@ -85,14 +85,18 @@ class View:
         return None
 
     def status(self, name: str) -> Status:
-        """The status of a tenant, network, subnet or port that exists in intent."""
+        """The status of an object that exists in intent."""
         obj = self.world.intent.get(name)
         if obj is None or obj.meta.generation > self.world.intent.generation:
             soon = Condition(reason="NOT_COMPILED", message="the change is committed and about to be compiled")
             return Status(state=State.PENDING, reconciling=True, conditions=(soon,))
         conditions: list[Condition] = []
-        if isinstance(obj, Port) and (unbound := self.unbound.get(name)) is not None:
-            return Status(state=State.PENDING, conditions=(Condition(reason=unbound.reason, message=unbound.message),))
+        ends = (obj.a, obj.b) if isinstance(obj, Pipe) else (name,)
+        for end in ends:
+            if (unbound := self.unbound.get(end)) is not None:
+                message = unbound.message if end == name else f"its end {end}: {unbound.message}"
+                condition = Condition(reason=unbound.reason, message=message)
+                return Status(state=State.PENDING, conditions=(condition,))
         lagging = self.lagging(name)
         if lagging:
             switches = ", ".join(format_dpid(d) for d in lagging)
@@ -112,6 +116,9 @@ class View:
 
     def needs(self, name: str) -> tuple[int, ...]:
         """The switches whose program holds something of the object, sorted."""
+        if (pipe := self.world.intent.pipes.get(name)) is not None:
+            places = (self.world.placement.at.get(end) for end in (pipe.a, pipe.b))
+            return tuple(sorted({at.dpid for at in places if at is not None}))
         if kind_of(name) == "tenant":
             return tuple(sorted(dpid for dpid, tenant in self.world.placement.tenants if tenant == name))
         return tuple(sorted(self.world.placement.presence.get(network_of(name), Map())))

@@ -22,6 +22,7 @@ import structlog
 
 from controller.intent.snapshot import Resource, Snapshot
 from controller.model.errors import InvalidArgument, OutOfRange, PliantError, ResourceExhausted, Unavailable
+from controller.model.ids import rank_of
 from controller.model.status import Status
 from controller.service.codec import decode_resource
 from controller.service.interfaces import Compacted, Record, StatusView, Store
@@ -89,10 +90,9 @@ Change = tuple[str, Resource | None, bool]
 """Name, the object as it became (None: deleted), whether it was there before."""
 
 
-def _rank(change: Change) -> tuple[int, bool, str]:
-    """Sorts what is referred to before what refers to it: tenants, networks, subnets, ports."""
-    name = change[0]
-    return name.count("/"), "/ports/" in name, name
+def _rank(change: Change) -> tuple[int, str]:
+    """Sorts what is referred to before what refers to it."""
+    return rank_of(change[0]), change[0]
 
 
 class Subscription:

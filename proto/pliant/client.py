@@ -29,6 +29,8 @@ from pliant.v1 import (
     fabric_pb2_grpc,
     network_pb2,
     network_pb2_grpc,
+    pipe_pb2,
+    pipe_pb2_grpc,
     tenant_pb2,
     tenant_pb2_grpc,
     watch_pb2,
@@ -38,8 +40,11 @@ from pliant.v1.apply_pb2 import ApplyResponse, Resource
 from pliant.v1.common_pb2 import DeleteResponse
 from pliant.v1.fabric_pb2 import DropCount, Link, ListPathsResponse, ServerInfo, Switch
 from pliant.v1.network_pb2 import Network, Port, Subnet
+from pliant.v1.pipe_pb2 import Pipe
 from pliant.v1.tenant_pb2 import Tenant
 
+Owned = Tenant | Network | Subnet | Port | Pipe
+"""What a tenant, or its tenant's operator, creates."""
 R = TypeVar("R", bound=Message)
 RETRY_DELAYS_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """Pauses before a call that met UNAVAILABLE is sent again: what a restart of the controller takes, and some."""
@@ -92,7 +97,7 @@ def _options(
     return options
 
 
-def _resource(message: Tenant | Network | Subnet | Port) -> Resource:
+def _resource(message: Owned) -> Resource:
     fields: dict[str, Any] = {type(message).__name__.lower(): message}
     return Resource(**fields)
 
@@ -321,12 +326,14 @@ class Client:
         self.networks = Collection[Network](connection, networks, network_pb2, "Network", "networks")
         self.subnets = Collection[Subnet](connection, networks, network_pb2, "Subnet", "subnets")
         self.ports = Ports(connection, networks, network_pb2, "Port", "ports")
+        pipes = pipe_pb2_grpc.PipeServiceStub(channel)
+        self.pipes = Collection[Pipe](connection, pipes, pipe_pb2, "Pipe", "pipes")
         self.switches = Switches(connection, self._fabric, fabric_pb2, "Switch", "switches")
         self.links = Links(connection, self._fabric, fabric_pb2, "Link", "links")
 
     def apply(
         self,
-        resources: Iterable[Tenant | Network | Subnet | Port],
+        resources: Iterable[Owned],
         *,
         deletes: Iterable[str] = (),
         force: bool = False,

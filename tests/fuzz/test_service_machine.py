@@ -16,9 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from controller.intent.keys import Keys
 from controller.intent.snapshot import Resource, Snapshot
-from controller.model.bandwidth import BandwidthPolicy
+from controller.model.bandwidth import BandwidthPolicy, Rates, Recurring, Window
 from controller.model.errors import Internal, PliantError
-from controller.model.network import Attachment, Network, Port
+from controller.model.network import Attachment, Network, Pipe, Port
 from controller.model.tenancy import Quota, Tenant
 from controller.service.archive import Archive
 from controller.service.engine import Outcome
@@ -30,9 +30,15 @@ TENANTS = [f"tenants/t{n}" for n in range(2)]
 NETWORKS = [f"{tenant}/networks/n{n}" for tenant in TENANTS for n in range(2)]
 SUBNETS = [f"{network}/subnets/s{n}" for network in NETWORKS for n in range(2)]
 PORTS = [f"{network}/ports/p{n}" for network in NETWORKS for n in range(4)]
-NAMES = TENANTS + NETWORKS + SUBNETS + PORTS
+PIPES = [f"{tenant}/pipes/x{n}" for tenant in TENANTS for n in range(2)]
+NAMES = TENANTS + NETWORKS + SUBNETS + PORTS + PIPES
 
-bandwidths = st.builds(BandwidthPolicy, ceiling_in_kbps=st.sampled_from([0, 1_000]))
+NIGHT = Recurring(cron="0 20 * * *", duration_s=3_600)
+windows = st.builds(Window, when=st.just(NIGHT), rates=st.builds(Rates, guarantee_in_kbps=st.sampled_from([0, 600])))
+bandwidths = st.builds(
+    BandwidthPolicy, ceiling_in_kbps=st.sampled_from([0, 0, 1_000]), guarantee_in_kbps=st.sampled_from([0, 0, 400]),
+    schedule=st.lists(windows, max_size=1).map(tuple),
+)
 attachments = st.none() | st.builds(Attachment, dpid=st.integers(1, 2), port_no=st.integers(1, 3))
 
 
@@ -46,10 +52,19 @@ def ports(draw: st.DrawFn) -> Port:
     )
 
 
-tenants = st.builds(Tenant, name=st.sampled_from(TENANTS), quota=st.builds(Quota, ports=st.integers(2, 9)))
-networks = st.builds(Network, name=st.sampled_from(NETWORKS))
+@st.composite
+def pipes(draw: st.DrawFn) -> Pipe:
+    name = draw(st.sampled_from(PIPES))
+    network = f"{name.rpartition('/pipes/')[0]}/networks/n{draw(st.integers(0, 1))}"
+    a, b = draw(st.permutations(range(4)))[:2]
+    return Pipe(name=name, a=f"{network}/ports/p{a}", b=f"{network}/ports/p{b}", bandwidth=draw(bandwidths))
+
+
+tenants = st.builds(
+    Tenant, name=st.sampled_from(TENANTS), quota=st.builds(Quota, ports=st.integers(2, 9)), bandwidth=bandwidths)
+networks = st.builds(Network, name=st.sampled_from(NETWORKS), bandwidth=bandwidths)
 subnets = st.builds(subnet, st.sampled_from(SUBNETS), st.sampled_from(["10.0.0.0/29", "10.0.0.8/29", "10.0.0.0/28"]))
-objects: st.SearchStrategy[Resource] = st.one_of(ports(), ports(), subnets, networks, tenants)
+objects: st.SearchStrategy[Resource] = st.one_of(ports(), ports(), pipes(), subnets, networks, tenants)
 
 Holder = tuple[str, ...]
 
@@ -102,6 +117,13 @@ class ServiceMachine(RuleBasedStateMachine):
     def update_port(self, name: str, attachment: Attachment | None, bandwidth: BandwidthPolicy) -> None:
         def edit(port: Port) -> Port:
             return replace(port, attachment=attachment, bandwidth=bandwidth)
+
+        self.perform(self.service.engine.update, name, edit)
+
+    @rule(name=st.sampled_from(TENANTS + NETWORKS + PORTS + PIPES), bandwidth=bandwidths)
+    def update_bandwidth(self, name: str, bandwidth: BandwidthPolicy) -> None:
+        def edit(obj: Tenant | Network | Port | Pipe) -> Resource:
+            return replace(obj, bandwidth=bandwidth)
 
         self.perform(self.service.engine.update, name, edit)
 
@@ -158,6 +180,21 @@ class ServiceMachine(RuleBasedStateMachine):
         assert Snapshot.rebuild(snapshot.objects(), snapshot.keys, snapshot.generation) == snapshot
 
     @invariant()
+    def pools_and_ceilings_hold_what_is_promised(self) -> None:
+        """Walked object by object, where the rules look sums up."""
+        snapshot = self.service.engine.snapshot()
+        for stage in range(2):
+            for network in snapshot.networks.values():
+                inward_kbps = promised(snapshot, network.name, stage)
+                assert_within(network.bandwidth, inward_kbps, stage)
+            for tenant in snapshot.tenants.values():
+                total = 0
+                for name in snapshot.networks_by_tenant.get(tenant.name, ()):
+                    pool = snapshot.networks[name].bandwidth
+                    total += at(pool, stage).guarantee_in_kbps if pooled(pool) else promised(snapshot, name, stage)
+                assert_within(tenant.bandwidth, total, stage)
+
+    @invariant()
     def no_number_is_reused_before_all_switches_let_go(self) -> None:
         for commit in self.service.commits[self.checked:]:
             before, after = holders(commit.previous.keys), holders(commit.snapshot.keys)
@@ -190,6 +227,30 @@ class ServiceMachine(RuleBasedStateMachine):
                     self.view[event.name] = event.resource
 
 
+def at(policy: BandwidthPolicy, stage: int) -> Rates:
+    """Outside the night (0), or inside it (1)."""
+    return policy.schedule[0].rates if stage and policy.schedule else policy.rates
+
+
+def pooled(policy: BandwidthPolicy) -> bool:
+    return any(at(policy, stage).guarantee_in_kbps for stage in range(2))
+
+
+def promised(snapshot: Snapshot, network: str, stage: int) -> int:
+    """What the ports and pipes of a network are guaranteed to receive."""
+    inside = [obj.bandwidth for obj in snapshot.ports.values() if obj.network == network]
+    inside += [obj.bandwidth for obj in snapshot.pipes.values() if obj.a.startswith(f"{network}/")]
+    return sum(at(policy, stage).guarantee_in_kbps for policy in inside)
+
+
+def assert_within(policy: BandwidthPolicy, inward_kbps: int, stage: int) -> None:
+    rates = at(policy, stage)
+    if pooled(policy):
+        assert inward_kbps <= rates.guarantee_in_kbps
+    elif rates.ceiling_in_kbps:
+        assert inward_kbps <= rates.ceiling_in_kbps
+
+
 def holders(keys: Keys) -> dict[Holder, str]:
     """Every number in use, named by its pool and value -> who has it."""
     held: dict[Holder, str] = {}
@@ -206,6 +267,8 @@ def holders(keys: Keys) -> dict[Holder, str]:
     for port, key in keys.port_keys.items():
         hold(port, "port", key.dpid, key.key24)
         hold(port, "slot", key.dpid, key.slot)
+    for pipe, value in keys.pipe_ids.items():
+        hold(pipe, "pipe", value)
     for (dpid, name), value in keys.slots.items():
         hold(name, "slot", dpid, value)
     return held

@@ -14,8 +14,11 @@ from controller.fabric.paths.alternatives import alternatives
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.path import Path as FabricPath
 from controller.fabric.paths.shortest import all_pairs
+from controller.intent.snapshot import Resource
+from controller.model.bandwidth import BandwidthStatus
 from controller.model.errors import FailedPrecondition, NotFound
 from controller.model.status import DropCount, SwitchSync
+from controller.model.usage import Quote, Usage
 from controller.northbound.calls import Backend
 from controller.northbound.server import Listen, Server
 from controller.reconcile.rates import Rate
@@ -124,12 +127,46 @@ class KnownConfirmations:
         return done(self.lagging)  # type: ignore[return-value]
 
 
+class KnownBandwidth:
+    """A Bandwidth that knows what it was told."""
+
+    def __init__(self) -> None:
+        self.statuses: dict[str, BandwidthStatus] = {}
+        self.usages: dict[str, list[Usage]] = {}
+        """by kind"""
+        self.followers: list[Callable[[], None]] = []
+        self.answer = Quote(fits=True, largest_in_kbps=0, largest_out_kbps=0)
+        self.asked: list[Resource] = []
+
+    def look(self, kind: str, *usages: Usage) -> None:
+        """As if the switches had been looked at."""
+        self.usages[kind] = list(usages)
+        for notify in tuple(self.followers):
+            notify()
+
+    def status(self, name: str) -> BandwidthStatus | None:
+        return self.statuses.get(name)
+
+    def usage(self, kind: str, parent: str) -> Sequence[Usage]:
+        above = f"{parent}/" if parent else ""
+        return [each for each in self.usages.get(kind, ()) if f"{each.name}/".startswith(above)]
+
+    def follow(self, notify: Callable[[], None]) -> Callable[[], None]:
+        self.followers.append(notify)
+        return lambda: self.followers.remove(notify)
+
+    def quote(self, obj: Resource) -> Quote:
+        self.asked.append(obj)
+        return self.answer
+
+
 class Api:
     """A server and a client of it.  `restart` keeps the port."""
 
     def __init__(self, directory: Path) -> None:
         self.service = Service(directory / "pliant.db")
         self.operator, self.confirmations = KnownOperator(), KnownConfirmations()
+        self.bandwidth = KnownBandwidth()
         self.unix = directory / "p.sock"
         self.port = 0
         self.start()
@@ -141,6 +178,7 @@ class Api:
             engine=self.service.engine,
             confirmations=self.confirmations,
             operator=self.operator,
+            bandwidth=self.bandwidth,
             version="1.2.3",
             started_s=1_000_000.0,
         )

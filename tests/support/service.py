@@ -10,7 +10,7 @@ from pathlib import Path
 
 from controller.fabric.graph import Fabric
 from controller.intent.keys import NO_KEYS, Keys
-from controller.intent.snapshot import Snapshot
+from controller.intent.snapshot import Resource, Snapshot
 from controller.model.network import Attachment, Network, Port, Subnet
 from controller.model.status import State, Status
 from controller.model.tenancy import Tenant
@@ -83,7 +83,7 @@ class Service:
 
     # -- use cases, awaited
 
-    def create(self, obj: Tenant | Network | Subnet | Port) -> Outcome:
+    def create(self, obj: Resource) -> Outcome:
         return self.engine.create(obj).result(TIMEOUT_S)
 
     def build(self) -> None:

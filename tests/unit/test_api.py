@@ -182,7 +182,12 @@ def test_status_comes_with_every_answer(api: Api, network: Client) -> None:
         (Tenant(name="tenants/r", labels={"k": "v" * 100_000}), "INVALID_ARGUMENT", "INVALID_LABELS", "tenant.labels"),
         (Tenant(name=TENANT), "ALREADY_EXISTS", "ALREADY_EXISTS", None),
         (Network(name="tenants/no/networks/n"), "NOT_FOUND", "PARENT_NOT_FOUND", None),
-        (Network(name=NETWORK + "2", bandwidth=BandwidthPolicy()), "UNIMPLEMENTED", "NOT_ENFORCED", None),
+        (
+            Network(name=NETWORK + "2", bandwidth=BandwidthPolicy(guarantee_in_kbps=100, ceiling_in_kbps=99)),
+            "INVALID_ARGUMENT",
+            "INVALID_RATE",
+            "network.bandwidth.guarantee_in_kbps",
+        ),
         (Subnet(name=SUBNET + "2", ipv4_cidr="10.0.0.128/25"), "FAILED_PRECONDITION", "CIDR_OVERLAP", None),
         (Subnet(name=SUBNET + "2", ipv4_cidr="10.1.0.1/24"), "INVALID_ARGUMENT", "INVALID_CIDR", "subnet.ipv4_cidr"),
         (

@@ -145,7 +145,8 @@ def test_operator_declares_roles_and_capacities(pliant: Pliant) -> None:
 def test_table_of_ports_shows_how_they_stand(red: Pliant) -> None:
     """One line each, no colour off a terminal."""
     head, row = red.ok("get ports").splitlines()
-    titles = ["NAME", "TENANT/NETWORK", "ADDRESSES", "MAC", "ATTACHMENT", "CEILING IN/OUT", "STATE", "REASON", "AGE"]
+    titles = ["NAME", "TENANT/NETWORK", "ADDRESSES", "MAC", "ATTACHMENT", "GUARANTEE IN/OUT", "CEILING IN/OUT", "STATE",
+              "REASON", "AGE"]
     assert head.split("   ") != [] and [title.strip() for title in head.split("   ") if title.strip()] == titles
     for text in ("web-1 ", "red/net1", "10.0.0.5", "02:00:00:00:00:05", "eth2@0000000000000001",
                  "10 Mbit/s / 2.5 Gbit/s", "PENDING"):
@@ -212,8 +213,8 @@ def test_fabric_is_shown(pliant: Pliant) -> None:
 
 def test_describe_tells_all(red: Pliant) -> None:
     """What is asked and what is so; several, one after the other."""
-    text = red.ok(f"describe port/web-1 {IN_NET}")
-    for line in (f"Port: {WEB}", "    app: web", "    interface: eth2", "    ceiling_in:  10 Mbit/s", "  state: "):
+    text = " ".join(red.ok(f"describe port/web-1 {IN_NET}").split())
+    for line in (f"Port: {WEB}", "app: web", "interface: eth2", "ceiling_in: 10 Mbit/s", "state: "):
         assert line in text
     assert red.ok("describe switches").count("interface=eth1") == 2
 
@@ -463,7 +464,7 @@ def test_completion_prints_a_script(pliant: Pliant, shell: str) -> None:
 
 def test_api_resources_lists_every_kind(pliant: Pliant) -> None:
     """With what can be done with it."""
-    assert len(pliant.ok("api-resources").splitlines()) == 8
+    assert len(pliant.ok("api-resources").splitlines()) == 9
 
 
 def test_unknown_switch_software_is_no_trouble(pliant: Pliant) -> None:

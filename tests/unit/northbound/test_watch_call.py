@@ -15,7 +15,7 @@ from controller.northbound.calls import Backend, Calls
 from controller.northbound.pages import Pager
 from controller.northbound.watch import WatchServicer
 from controller.service.watch import EventKind, Subscription
-from tests.support.api import TOKEN, KnownConfirmations, KnownOperator
+from tests.support.api import TOKEN, KnownBandwidth, KnownConfirmations, KnownOperator
 from tests.support.service import Service
 
 
@@ -43,7 +43,8 @@ def test_client_that_goes_while_it_subscribes_leaves_no_subscription(
 
 async def _go_while_subscribing(service: Service, asked: threading.Event, gone: threading.Event) -> None:
     backend = Backend(
-        engine=service.engine, confirmations=KnownConfirmations(), operator=KnownOperator(), version="", started_s=0
+        engine=service.engine, confirmations=KnownConfirmations(), operator=KnownOperator(), bandwidth=KnownBandwidth(),
+        version="", started_s=0,
     )
     call = WatchServicer(Calls(backend, Pager(TOKEN))).Watch(watch_pb2.WatchRequest(), None)  # type: ignore[arg-type]
     reading = asyncio.ensure_future(anext(call))

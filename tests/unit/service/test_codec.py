@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from controller.intent.snapshot import Resource
-from controller.model.bandwidth import BandwidthPolicy
-from controller.model.network import Attachment, Network, Port, Subnet
+from controller.model.bandwidth import BandwidthPolicy, Interval, OnFailure, Rates, Recurring, TrafficClass, Window
+from controller.model.network import Attachment, Network, PathPolicy, Pipe, Port, Spread, Subnet
 from controller.model.tenancy import Meta, Quota, Tenant
 from controller.service.codec import Undecodable, decode_resource, encode
 from controller.service.interfaces import StoreFailed, Write
@@ -19,10 +19,20 @@ from tests.support.service import NETWORK, SUBNET, TENANT, Service
 
 META = Meta(uid="u", display_name="Ünïcode \u2028", labels=(("a", "1"), ("b", "")), created_s=1.5, generation=2**40)
 RATE = BandwidthPolicy(ceiling_in_kbps=64, ceiling_out_kbps=400_000_000, burst_ms=1)
+POLICY = BandwidthPolicy(
+    guarantee_in_kbps=64, guarantee_out_kbps=1_000, ceiling_out_kbps=2_000, weight=1_000_000_000,
+    traffic_class=TrafficClass.CRITICAL, on_failure=OnFailure.SHED,
+    schedule=(
+        Window(when=Recurring(cron="0 20 * * 1-5", duration_s=3_600, time_zone="Europe/Rome"), rates=Rates()),
+        Window(when=Interval(start_s=1.5, end_s=2e9), rates=Rates(guarantee_in_kbps=1, ceiling_in_kbps=2)),
+    ),
+)
+PATHS = PathPolicy(trees=(0, 2), avoid_zones=("a", "b"), max_latency_us=1, spread=Spread.TOGETHER)
 PORT = f"{NETWORK}/ports/p"
+PIPE = f"{TENANT}/pipes/x"
 OBJECTS: list[Resource] = [
     Tenant(name=TENANT), Tenant(name=TENANT, meta=META, quota=Quota(networks=0), bandwidth=RATE),
-    Network(name=NETWORK), Network(name=NETWORK, meta=META),
+    Network(name=NETWORK), Network(name=NETWORK, meta=META, bandwidth=POLICY, path_policy=PATHS),
     Subnet(name=SUBNET),
     Subnet(name=SUBNET, meta=META, ipv4_cidr=IPv4Network("10.0.0.0/8"), ipv6_cidr=IPv6Network("fd00::/64"),
            ipv4_gateway=IPv4Address("10.0.0.1"), ipv6_gateway=IPv6Address("fd00::1")),
@@ -31,6 +41,8 @@ OBJECTS: list[Resource] = [
          addresses=(IPv4Address("10.0.0.2"), IPv6Address("fd00::2")),
          attachment=Attachment(dpid=2**64 - 1, interface="e")),
     Port(name=PORT, subnet=SUBNET, mac="02:00:00:00:00:01", attachment=Attachment(dpid=1, port_no=3)),
+    Pipe(name=PIPE, a=PORT, b=f"{NETWORK}/ports/q"),
+    Pipe(name=PIPE, a=PORT, b=f"{NETWORK}/ports/q", meta=META, bandwidth=POLICY),
 ]
 
 
@@ -53,6 +65,9 @@ def test_codec_ignores_what_a_newer_version_added() -> None:
 def test_codec_fills_what_an_older_version_lacked() -> None:
     """Fields that the writer did not know have their defaults."""
     assert decode_resource(TENANT, b'{"name": "%s"}' % TENANT.encode()) == Tenant(name=TENANT)
+    old = b'{"name": "%s", "bandwidth": {"burst_ms": 9, "ceiling_in_kbps": 64, "ceiling_out_kbps": 0}}'
+    ceiling = BandwidthPolicy(ceiling_in_kbps=64, burst_ms=9)
+    assert decode_resource(NETWORK, old % NETWORK.encode()) == Network(name=NETWORK, bandwidth=ceiling)
 
 
 @pytest.mark.parametrize("value", [

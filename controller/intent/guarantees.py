@@ -1,0 +1,124 @@
+"""Whether guarantees fit those above them: into their pools, and below their ceilings, at every time.
+
+A tenant's or network's guarantee is a pool for all that is below it, so what is below is guaranteed no more than that
+at any time; without one, no more than its ceiling.  A port's guarantee and those of its pipes are together at most the
+port's ceiling.  Every check is a look-up of sums that the snapshot keeps (promises.py).
+
+Refuses to know links: whether they can carry it is observed, and asked by a gate.
+"""
+
+from __future__ import annotations
+
+from controller.intent.promises import (
+    DIRECTIONS,
+    NO_SUMS,
+    Direction,
+    at_most,
+    ceilings_of,
+    guarantees_of,
+    whens_of,
+)
+from controller.intent.snapshot import KINDS, Resource, Snapshot
+from controller.model.errors import FailedPrecondition
+from controller.model.ids import network_of, tenant_of
+from controller.model.network import Network, Pipe, Port, Subnet
+from controller.model.tenancy import Tenant
+
+Owner = Tenant | Network | Port
+
+
+def check_guarantees(snapshot: Snapshot, obj: Resource) -> None:
+    """Raise if `obj`, which the snapshot holds already, asks for more than those above it have, or less than those
+    below it were promised.
+    """
+    if isinstance(obj, Tenant | Network | Port):
+        _check_below(snapshot, obj, obj)
+    if not isinstance(obj, Subnet | Tenant) and obj.bandwidth.may_guarantee:
+        for name in _above(obj):
+            owner = snapshot.get(name)
+            assert isinstance(owner, Owner), f"{name} is above {obj}"
+            _check_below(snapshot, owner, obj)
+
+
+def _above(obj: Network | Port | Pipe) -> tuple[str, ...]:
+    tenant = tenant_of(obj.name)
+    match obj:
+        case Network():
+            return (tenant,)
+        case Port(network=network):
+            return network, tenant
+        case Pipe(a=a, b=b):
+            return a, b, network_of(a), tenant
+
+
+def _check_below(snapshot: Snapshot, owner: Owner, cause: Resource) -> None:
+    policy = owner.bandwidth
+    if not (policy.may_guarantee or policy.may_limit):
+        return
+    for direction in DIRECTIONS:
+        sums = snapshot.promises.get((owner.name, direction), NO_SUMS)
+        if not sums:
+            continue
+        promised = at_most(sums, whens_of(policy))
+        pools, ceilings = guarantees_of(policy, direction), ceilings_of(policy, direction)
+        for stage, (below, pool, ceiling) in enumerate(zip(promised, pools, ceilings, strict=True)):
+            if isinstance(owner, Port):
+                if ceiling and below + pool > ceiling:
+                    raise _over_ceiling(owner, cause, direction, stage, below + pool, ceiling)
+            elif any(pools):
+                if below > pool:
+                    raise _over_pool(owner, cause, direction, stage, below, pool)
+            elif ceiling and below > ceiling:
+                raise _over_ceiling(owner, cause, direction, stage, below, ceiling)
+
+
+def _over_pool(
+    owner: Owner, cause: Resource, direction: Direction, stage: int, below: int, pool: int
+) -> FailedPrecondition:
+    has = f"its guarantee of {pool} kbit/s" if pool else "none of its own"
+    return _refused(
+        "GUARANTEE_OVER_PARENT", owner, cause, direction, stage, below, pool,
+        f"guarantees below {_shown(owner)} come to {below} kbit/s {_way(direction)}{_time(stage)}, and it has {has}",
+    )
+
+
+def _over_ceiling(
+    owner: Owner, cause: Resource, direction: Direction, stage: int, below: int, ceiling: int
+) -> FailedPrecondition:
+    whose = "of the port and its pipes" if isinstance(owner, Port) else "below it"
+    return _refused(
+        "GUARANTEE_OVER_CEILING", owner, cause, direction, stage, below, ceiling,
+        f"{_shown(owner)} has a ceiling of {ceiling} kbit/s {_way(direction)}{_time(stage)}, and guarantees {whose} "
+        f"come to {below} kbit/s",
+    )
+
+
+def _refused(
+    reason: str, owner: Owner, cause: Resource, direction: Direction, stage: int, below: int, bound: int, what: str
+) -> FailedPrecondition:
+    over = below - bound
+    advice = (
+        f"lower those first, by {over} kbit/s in all" if cause is owner
+        else f"ask for {over} kbit/s less, or change {owner.name} first"
+    )
+    field = f"{KINDS[type(cause)]}.bandwidth"
+    return FailedPrecondition(
+        reason, f"{what}: {advice}", subject=cause.name, fields={field: f"is {over} kbit/s too much for {owner.name}"},
+        metadata={
+            "parent": owner.name, "direction": direction, "window": str(stage - 1) if stage else "",
+            "guaranteed_kbps": str(below), "at_most_kbps": str(bound),
+        },
+    )
+
+
+def _shown(owner: Owner) -> str:
+    return f"{KINDS[type(owner)]} {owner.name}"
+
+
+def _way(direction: Direction) -> str:
+    return "inward" if direction == "in" else "outward"
+
+
+def _time(stage: int) -> str:
+    """In the terms of the owner's own schedule."""
+    return f" in its window {stage - 1}" if stage else ""
