@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from apps.lab.sandbox import SandboxError
-from bench import demands, failover, fat_tree, flowmods, links, paths, ports, provision, reconnect
+from bench import contention, demands, failover, fat_tree, flowmods, links, paths, ports, provision, reconnect
 from bench.figures import Report
 
 BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
@@ -25,6 +25,7 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
     "fat_tree": fat_tree.run,
     "paths": paths.run,
     "demands": demands.run,
+    "contention": contention.run,
 }
 
 

@@ -1,0 +1,167 @@
+"""Two tenants on one full link, after ElasticSwitch's many-to-one (SIGCOMM 2013), at a tenth of its scale.
+
+        s1 ── x's sender ─┐                        ┌─ x's receiver
+                          s11 ══ 100 Mbit/s ══ s3 ─┤
+        s2 ── z's sender ─┘                        └─ z's receiver
+
+X sends by one TCP connection and is guaranteed 45 of the link's 100 Mbit/s, Z as well.  Z does nothing, sends by some
+TCP connections, or floods.  Three regimes on the same wire: nothing, a static ceiling of 45 Mbit/s for each (meters),
+and guarantees (queues).  Rates are Ethernet frames at the receiver's interface.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from pliant.v1.fabric_pb2 import Link
+from pliant.v1.network_pb2 import Port
+
+from apps.lab.sandbox import Process
+from bench.figures import Report
+from bench.wire import add_wire
+from tests.support.fabric import Fabric, Policy
+from tests.support.pliantd import CONTROLLER, Pliantd
+from tests.support.rig import Host, Rig
+
+WIRE_KBPS = 100_000
+CAPACITY_KBPS = 98_000
+"""What Pliant is told that the wire carries: a little less, so that what waits, waits in its queues."""
+GUARANTEE_KBPS = 45_000
+RAMP_S, MEASURED_S = 2.0, 8.0
+"""TCP finds its rate, and a ceiling's burst goes by, before anything is counted."""
+NOTHING, METERS, GUARANTEES = "no protection", "ceilings only (meters)", "guarantees (queues)"
+POLICIES = {
+    NOTHING: Policy(),
+    METERS: Policy(ceiling_in_kbps=GUARANTEE_KBPS, ceiling_out_kbps=GUARANTEE_KBPS),
+    GUARANTEES: Policy(guarantee_in_kbps=GUARANTEE_KBPS, guarantee_out_kbps=GUARANTEE_KBPS),
+}
+IDLE = "Z idle"
+LOADS: dict[str, tuple[str, ...]] = {
+    IDLE: (),
+    "Z 1 TCP": ("--parallel", "1"),
+    "Z 5 TCP": ("--parallel", "5"),
+    "Z 20 TCP": ("--parallel", "20"),
+    "Z 200 Mbit/s UDP": ("--udp", "--bitrate", "200M", "--length", "1400"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One tenant: who sends to whom."""
+
+    tenant: str
+    sender: Host
+    receiver: Host
+    ports: tuple[str, str]
+
+
+@contextmanager
+def two_tenants() -> Iterator[tuple[Fabric, Pair, Pair]]:
+    """The fabric above, X and Z without any policy."""
+    with ExitStack() as stack:
+        rig = stack.enter_context(Rig())
+        for number in (1, 2, 3, 11):
+            rig.add_bridge(f"s{number}", number, CONTROLLER)
+        rig.add_link("s1", 101, "s11", 1)
+        rig.add_link("s2", 101, "s11", 2)
+        add_wire(rig, "s3", 101, "s11", 3, rate_kbps=WIRE_KBPS)
+        pliantd = stack.enter_context(Pliantd(rig))
+        pliantd.wait_for_links(6)
+        fabric = Fabric(rig, pliantd, (1, 2, 3), (11,), {})
+        for link in fabric.client.links.list():
+            declared = Link(name=link.name, capacity_override_kbps=CAPACITY_KBPS)
+            fabric.client.links.update(declared, ["capacity_override_kbps"])
+        x = _pair(fabric, "x", sender=1, port_no=1)
+        z = _pair(fabric, "z", sender=2, port_no=2)
+        fabric.wait_in_sync()
+        yield fabric, x, z
+
+
+def _pair(fabric: Fabric, tenant: str, *, sender: int, port_no: int) -> Pair:
+    network = fabric.create_network(tenant)
+    hosts = [fabric.add_host(f"{tenant}{end}", leaf, port_no, number)
+             for end, leaf, number in (("s", sender, 11), ("r", 3, 12))]
+    ports = fabric.create_ports(network, hosts)
+    assert hosts[0].ping(hosts[1]).lost == 0
+    return Pair(tenant=tenant, sender=hosts[0], receiver=hosts[1], ports=(ports[0].name, ports[1].name))
+
+
+def set_policy(fabric: Fabric, pair: Pair, policy: Policy) -> None:
+    """For both ports of a tenant; returns when the switches confirmed it."""
+    for name in pair.ports:
+        fabric.client.ports.update(Port(name=name, bandwidth=policy), ["bandwidth"], wait=True)
+
+
+@contextmanager
+def traffic(pair: Pair, options: Sequence[str]) -> Iterator[None]:
+    """iperf3 from one to the other while the context lasts; TCP by cubic."""
+    congestion = () if "--udp" in options else ("--congestion", "cubic")
+    serve = ["iperf3", "--server", "--one-off", "--bind", pair.receiver.ip]
+    call = ["iperf3", "--client", pair.receiver.ip, "--time", "1000", *congestion, *options]
+    with ExitStack() as stack:
+        for host, argv in ((pair.receiver, serve), (pair.sender, call)):
+            process = host.popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stack.callback(_end, process)
+            if host is pair.receiver:
+                _wait_for_listener(host)
+        yield
+
+
+def _wait_for_listener(host: Host) -> None:
+    deadline_s = time.monotonic() + 10
+    while ":5201" not in host.run("ss", "-Hltn"):
+        assert time.monotonic() < deadline_s, f"iperf3 does not listen on {host.name}"
+
+
+def _end(process: Process) -> None:
+    process.kill()
+    process.wait()
+
+
+def received_bytes(host: Host) -> int:
+    """Ethernet frames that came in, bytes."""
+    (link,) = json.loads(host.run("ip", "-json", "-stats", "link", "show", "eth0"))
+    return int(link["stats64"]["rx"]["bytes"])
+
+
+def rates(hosts: Sequence[Host], duration_s: float) -> list[float]:
+    """Mbit/s that each of them receives, from now on."""
+    began = [(time.monotonic(), received_bytes(host)) for host in hosts]
+    time.sleep(duration_s)  # what is measured is what arrives meanwhile
+    ended = [(time.monotonic(), received_bytes(host)) for host in hosts]
+    return [(size - size_0) * 8e-6 / (at - at_0) for (at_0, size_0), (at, size) in zip(began, ended, strict=True)]
+
+
+def run(*, quick: bool) -> Iterator[Report]:
+    report = Report(
+        title="Many-to-one: X's rate, and X's and Z's together, Mbit/s",
+        columns=("", *(load for load in LOADS)),
+        notes=["X: one TCP connection, guaranteed 45 of a 100 Mbit/s wire, of which Pliant was told 98",
+               "aims: X at least 42.75 always; Z idle: at least 0.97 of no protection; together at least 0.97 of that",
+               "ElasticSwitch at 10 x the rate, in these units: X 94 alone, 45 to 49 beside 1 to 300 VMs"],
+    )
+    loads = [IDLE, "Z 20 TCP"] if quick else list(LOADS)
+    with two_tenants() as (fabric, x, z):
+        for regime, policy in POLICIES.items():
+            for pair in (x, z):
+                set_policy(fabric, pair, policy)
+            cells = dict.fromkeys(LOADS, "")
+            for load in loads:
+                got = _under(x, z, LOADS[load], load == IDLE)
+                cells[load] = f"{got[0]:.1f} ({sum(got):.1f})"
+            report.add(regime, *cells.values())
+    yield report
+
+
+def _under(x: Pair, z: Pair, load: Sequence[str], idle: bool) -> list[float]:
+    with ExitStack() as stack:
+        if not idle:
+            stack.enter_context(traffic(z, load))
+        stack.enter_context(traffic(x, ()))
+        time.sleep(RAMP_S)  # see above
+        return rates((x.receiver, z.receiver), MEASURED_S)
