@@ -12,7 +12,19 @@ import click
 from rich.console import Console
 
 from apps.lab.sandbox import SandboxError
-from bench import contention, demands, failover, fat_tree, flowmods, links, paths, ports, provision, reconnect
+from bench import (
+    contention,
+    demands,
+    failover,
+    fat_tree,
+    flowmods,
+    links,
+    paths,
+    ports,
+    provision,
+    reconnect,
+    tail,
+)
 from bench.figures import Report
 
 BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
@@ -26,6 +38,7 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
     "paths": paths.run,
     "demands": demands.run,
     "contention": contention.run,
+    "tail": tail.run,
 }
 
 
