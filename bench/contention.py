@@ -32,6 +32,7 @@ WIRE_KBPS = 100_000
 CAPACITY_KBPS = 98_000
 """What Pliant is told that the wire carries: a little less, so that what waits, waits in its queues."""
 GUARANTEE_KBPS = 45_000
+JOINING_S = 6
 RAMP_S, MEASURED_S = 2.0, 8.0
 """TCP finds its rate, and a ceiling's burst goes by, before anything is counted."""
 NOTHING, METERS, GUARANTEES = "no protection", "ceilings only (meters)", "guarantees (queues)"
@@ -139,11 +140,16 @@ def rates(hosts: Sequence[Host], duration_s: float) -> list[float]:
 
 def run(*, quick: bool) -> Iterator[Report]:
     report = Report(
-        title="Many-to-one: X's rate, and X's and Z's together, Mbit/s",
+        title="Many-to-one: X's rate (X's and Z's together), Mbit/s",
         columns=("", *(load for load in LOADS)),
         notes=["X: one TCP connection, guaranteed 45 of a 100 Mbit/s wire, of which Pliant was told 98",
                "aims: X at least 42.75 always; Z idle: at least 0.97 of no protection; together at least 0.97 of that",
                "ElasticSwitch at 10 x the rate, in these units: X 94 alone, 45 to 49 beside 1 to 300 VMs"],
+    )
+    joining = Report(
+        title="Joining: X's rate in each second after it starts to send into Z's flood, Mbit/s",
+        columns=("", *(f"second {second}" for second in range(1, JOINING_S + 1))),
+        notes=["the same wire and the flood of 200 Mbit/s; aim: its guarantee from the second second on"],
     )
     loads = [IDLE, "Z 20 TCP"] if quick else list(LOADS)
     with two_tenants() as (fabric, x, z):
@@ -155,7 +161,9 @@ def run(*, quick: bool) -> Iterator[Report]:
                 got = _under(x, z, LOADS[load], load == IDLE)
                 cells[load] = f"{got[0]:.1f} ({sum(got):.1f})"
             report.add(regime, *cells.values())
+            joining.add(regime, *(f"{rate:.1f}" for rate in _joining(x, z)))
     yield report
+    yield joining
 
 
 def _under(x: Pair, z: Pair, load: Sequence[str], idle: bool) -> list[float]:
@@ -165,3 +173,11 @@ def _under(x: Pair, z: Pair, load: Sequence[str], idle: bool) -> list[float]:
         stack.enter_context(traffic(x, ()))
         time.sleep(RAMP_S)  # see above
         return rates((x.receiver, z.receiver), MEASURED_S)
+
+
+def _joining(x: Pair, z: Pair) -> list[float]:
+    """X's rate, second by second from its first frame on."""
+    with traffic(z, LOADS["Z 200 Mbit/s UDP"]):
+        time.sleep(RAMP_S)  # until the flood fills what there is to fill
+        with traffic(x, ()):
+            return [rates((x.receiver,), 1.0)[0] for _ in range(JOINING_S)]
