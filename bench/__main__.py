@@ -18,6 +18,7 @@ from bench import (
     failover,
     fat_tree,
     flowmods,
+    hops,
     links,
     paths,
     ports,
@@ -38,6 +39,7 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
     "paths": paths.run,
     "demands": demands.run,
     "contention": contention.run,
+    "hops": hops.run,
     "tail": tail.run,
 }
 
