@@ -35,6 +35,7 @@ __all__ = [
     "FlowStat",
     "Head",
     "MeterFeatures",
+    "MeterStat",
     "PacketIn",
     "PortDesc",
     "PortStat",
@@ -53,6 +54,7 @@ __all__ = [
     "max_groups",
     "meter_config",
     "meter_features",
+    "meter_stats",
     "packet_in",
     "port_desc",
     "port_stats",
@@ -117,6 +119,17 @@ class PortStat(NamedTuple):
     duration_ns: int
 
 
+class MeterStat(NamedTuple):
+    """The counters of a meter.  What its band dropped is part of what came in."""
+
+    id: int
+    packets: int
+    bytes: int
+    dropped_packets: int
+    dropped_bytes: int
+    duration_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class PortStatus:
     reason: int
@@ -163,6 +176,8 @@ _LENGTH = Struct("!H")
 _FLOW_STATS = Struct("!HBxIIHHHH4xQQQHH")
 _GROUP_DESC = Struct("!HBxI")
 _METER = Struct("!2xHI")
+_METER_STATS = Struct("!IH6xIQQII")
+_BAND_STATS = Struct("!QQ")
 _METER_FEATURES = Struct("!IIIBB2x")
 _GROUP_FEATURES = Struct("!II4I4I")
 _PORT = Struct("!I4x6s2x16sIIIIIIII")
@@ -246,6 +261,34 @@ def decode_meter(raw: bytes) -> Meter:
         if kind == _DROP_BAND:
             return Meter(meter_id, rate, burst, unit)
     return Meter(meter_id, 0, 0, unit)
+
+
+def meter_stats(replies: Sequence[bytes]) -> list[MeterStat]:
+    result: list[MeterStat] = []
+    for raw in _bodies(replies, msg.METER_STATISTICS):
+        offset = 0
+        while offset < len(raw):
+            stat, length = _meter_stat(raw, offset)
+            result.append(stat)
+            offset += length
+    return result
+
+
+def _meter_stat(raw: bytes, offset: int) -> tuple[MeterStat, int]:
+    """The counters that begin there, and how many bytes they take."""
+    left = len(raw) - offset
+    if left < _METER_STATS.size:
+        raise DecodeError(f"{left} bytes are no counters of a meter")
+    meter_id, length, _flows, packets, octets, seconds, nanoseconds = _METER_STATS.unpack_from(raw, offset)
+    bands = length - _METER_STATS.size
+    if length > left or bands < 0 or bands % _BAND_STATS.size:
+        raise DecodeError(f"the counters of a meter have length {length} with {left} bytes left")
+    dropped = [_BAND_STATS.unpack_from(raw, at)
+               for at in range(offset + _METER_STATS.size, offset + length, _BAND_STATS.size)]
+    stat = MeterStat(
+        meter_id, packets, octets, sum(band[0] for band in dropped), sum(band[1] for band in dropped),
+        seconds * 1_000_000_000 + nanoseconds)
+    return stat, length
 
 
 def meter_features(replies: Sequence[bytes]) -> MeterFeatures:

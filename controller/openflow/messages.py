@@ -26,7 +26,7 @@ ERROR_TYPE, PACKET_IN_TYPE, PORT_STATUS_TYPE, PACKET_OUT_TYPE, FLOW_MOD_TYPE, GR
 REQUEST_TYPE, REPLY_TYPE, BARRIER_TYPE, BARRIER_REPLY_TYPE, METER_MOD_TYPE = 18, 19, 20, 21, 29
 # multipart kinds
 DESC, FLOW_STATS, PORT_STATS, GROUP_DESC = 0, 1, 4, 7
-GROUP_FEATURES, METER_CONFIG, METER_FEATURES, PORT_DESC = 8, 10, 11, 13
+GROUP_FEATURES, METER_STATISTICS, METER_CONFIG, METER_FEATURES, PORT_DESC = 8, 9, 10, 11, 13
 
 METER_KBPS, METER_PKTPS, METER_BURST, METER_STATS = 1, 2, 4, 8
 METER_FLAGS = {"kbps": METER_KBPS | METER_BURST | METER_STATS, "pktps": METER_PKTPS | METER_BURST | METER_STATS}
@@ -118,6 +118,11 @@ def group_desc_request() -> bytes:
 
 def meter_config_request(meter_id: int = ALL_METERS) -> bytes:
     return _request(METER_CONFIG, _METER_ID.pack(meter_id))
+
+
+def meter_stats_request(meter_id: int = ALL_METERS) -> bytes:
+    """Ask for the counters of a meter, or of all."""
+    return _request(METER_STATISTICS, _METER_ID.pack(meter_id))
 
 
 def meter_features_request() -> bytes:

@@ -1,0 +1,296 @@
+"""What each object carried and lost, added up from the counters of all switches.  Pure; knows names and numbers only.
+
+    counter of a switch ── look ──► growth ──► every object that it counts for
+      port 7 rx                       +4,000     port a, its network, its tenant: sent
+      meter of port a                 +1,000     the same: dropped by the port, and so not sent
+
+Sums never go backward.  A counter that counts for somebody else than before begins anew: what it grew by meanwhile is
+nobody's.  `changes` gives what a store has to keep, `restore` takes it back: what was carried while nobody looked is
+then counted at the next look, for sums and readings are kept together.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Literal, NamedTuple, get_args
+
+from controller.model.bandwidth import Drops
+from controller.model.usage import Traffic, Usage
+from controller.qos.counters import NO_GROWTH, Growth, Reading, growth
+
+Way = Literal["in", "out"]
+Cause = Literal["port", "network", "tenant", "pipe", "link"]
+CAUSES: tuple[Cause, ...] = get_args(Cause)
+Records = dict[str, Any]
+"""JSON by key; None: to be deleted"""
+
+
+class Entry(NamedTuple):
+    """That a counter counts for an object."""
+
+    name: str
+    uid: str
+    """of the object: another one of that name has sums of its own"""
+    way: Way
+    dropped_by: Cause | None = None
+    """None: what was carried"""
+    was_counted: bool = False
+    """What was dropped had been counted as carried by another counter, ahead of it."""
+
+
+class SourceKey(NamedTuple):
+    """A counter of a switch."""
+
+    dpid: int
+    kind: str
+    number: int
+
+
+@dataclass(slots=True)
+class _Source:
+    last: Reading
+    entries: tuple[Entry, ...] | None
+    """None: as it was kept, not looked at since"""
+    tag: str
+    """stands for the entries"""
+    kbps: int = 0
+
+
+@dataclass(slots=True)
+class _Sum:
+    """One direction of one object."""
+
+    octets: int = 0
+    packets: int = 0
+    owed_octets: int = 0
+    """dropped of what was not counted as carried yet, because that counter was looked at earlier"""
+    owed_packets: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    dropped_packets: int = 0
+    kbps: int = 0
+    dropped_kbps: int = 0
+
+    def carry(self, octets: int, packets: int) -> None:
+        self.owed_octets, octets = max(0, self.owed_octets - octets), max(0, octets - self.owed_octets)
+        self.owed_packets, packets = max(0, self.owed_packets - packets), max(0, packets - self.owed_packets)
+        self.octets += octets
+        self.packets += packets
+
+    def drop(self, cause: Cause, octets: int, packets: int) -> None:
+        self.dropped[cause] = self.dropped.get(cause, 0) + octets
+        self.dropped_packets += packets
+
+    def owe(self, octets: int, packets: int) -> None:
+        self.owed_octets += octets
+        self.owed_packets += packets
+
+    def traffic(self) -> Traffic:
+        return Traffic(
+            bytes=self.octets, packets=self.packets, dropped_bytes=sum(self.dropped.values()),
+            dropped_packets=self.dropped_packets, kbps=max(0, self.kbps))
+
+
+@dataclass(slots=True)
+class _Account:
+    uid: str
+    sums: dict[Way, _Sum] = field(default_factory=lambda: {"in": _Sum(), "out": _Sum()})
+    at_s: float = 0.0
+    dpids: set[int] = field(default_factory=set)
+    """the switches that counted for it"""
+
+
+class Accounts:
+    """Belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, _Account] = {}
+        self._sources: dict[SourceKey, _Source] = {}
+        self._by_switch: defaultdict[int, set[SourceKey]] = defaultdict(set)
+        self._unseen: dict[str, set[int]] = {}
+        """of what was kept: the switches that have not been looked at since, so that sums may be behind"""
+        self._touched: set[str] = set()
+        self._touched_switches: set[int] = set()
+
+    # -- looks
+
+    def look(self, key: SourceKey, reading: Reading, entries: tuple[Entry, ...], at_s: float) -> Growth:
+        """A counter was read; returns what it grew by for these entries."""
+        source = self._sources.get(key)
+        if source is None or not _is_same(source, entries):
+            self._begin(key, source, reading, entries, at_s)
+            return NO_GROWTH
+        source.entries = entries
+        grown = growth(source.last, reading)
+        if reading[:2] != source.last[:2] or reading.duration_ns < source.last.duration_ns:
+            self._touched_switches.add(key.dpid)
+        source.last = reading
+        kbps = grown.kbps if grown.duration_ns else source.kbps
+        for entry in entries:
+            self._count(entry, key.dpid, grown, kbps - source.kbps, at_s)
+        source.kbps = kbps
+        return grown
+
+    def looked(self, dpid: int, kinds: Set[str], seen: Set[SourceKey]) -> None:
+        """All counters of these kinds on the switch were read: those not seen are gone."""
+        for key in [key for key in self._by_switch[dpid] if key.kind in kinds and key not in seen]:
+            self._drop_source(key)
+        for name in [name for name, dpids in self._unseen.items() if dpid in dpids]:
+            self._unseen[name].discard(dpid)
+            if not self._unseen[name]:
+                del self._unseen[name]
+
+    def out_of_reach(self, dpid: int) -> None:
+        """Nobody knows what the switch carries now; its counters are continued when it is back."""
+        for key in self._by_switch.get(dpid, ()):
+            self._set_rate(self._sources[key], 0)
+
+    def settle(self) -> None:
+        """Wait no longer for switches to tell what happened before the restart."""
+        self._unseen.clear()
+
+    def forget(self, exists: Mapping[str, str]) -> None:
+        """Of objects that are no more (name -> uid of those that are), forget all."""
+        for name in [name for name, account in self._accounts.items() if exists.get(name) != account.uid]:
+            del self._accounts[name]
+            self._unseen.pop(name, None)
+            self._touched.add(name)
+
+    def forget_switch(self, dpid: int) -> None:
+        """Its counters mean nothing any more."""
+        for key in list(self._by_switch.get(dpid, ())):
+            self._drop_source(key)
+
+    # -- answers
+
+    def names(self) -> list[str]:
+        return sorted(self._accounts)
+
+    def usage(self, name: str) -> Usage:
+        """Zero, and at no time, for whoever was not looked at, or not yet since a restart: sums never go backward."""
+        account = self._accounts.get(name)
+        if account is None or name in self._unseen:
+            return Usage(name=name)
+        return Usage(name=name, inward=account.sums["in"].traffic(), outward=account.sums["out"].traffic(),
+                     at_s=account.at_s)
+
+    def drops(self, name: str, way: Way) -> Drops:
+        account = self._accounts.get(name)
+        dropped = account.sums[way].dropped if account else {}
+        return Drops(**{f"by_{cause}": dropped.get(cause, 0) for cause in CAUSES})
+
+    def offered_kbps(self, name: str, way: Way) -> tuple[int, int]:
+        """What it sent or was sent lately, and how much of it was dropped by any of its ceilings."""
+        account = self._accounts.get(name)
+        if account is None:
+            return 0, 0
+        total = account.sums[way]
+        return max(0, total.kbps) + max(0, total.dropped_kbps), max(0, total.dropped_kbps)
+
+    # -- what outlives a restart
+
+    def changes(self) -> Records:
+        """The records of what changed since the last call."""
+        records: Records = {f"usage/{name}": self._account_record(name) for name in self._touched}
+        records |= {f"counters/{dpid:016x}": self._switch_record(dpid) for dpid in self._touched_switches}
+        self._touched, self._touched_switches = set(), set()
+        return records
+
+    def restore(self, records: Mapping[str, Any]) -> None:
+        """Take back what was kept; records of other kinds, and what cannot be read, are left alone."""
+        for key, record in records.items():
+            kind, _, subject = key.partition("/")
+            if kind == "usage":
+                account = _account_of(record)
+                self._accounts[subject], self._unseen[subject] = account, set(account.dpids)
+            elif kind == "counters":
+                dpid = int(subject, 16)
+                for source_kind, number, octets, packets, duration_ns, tag in record:
+                    key_ = SourceKey(dpid, source_kind, number)
+                    self._sources[key_] = _Source(Reading(octets, packets, duration_ns), None, tag)
+                    self._by_switch[dpid].add(key_)
+        self._unseen = {name: dpids for name, dpids in self._unseen.items() if dpids}
+
+    # -- inside
+
+    def _begin(
+        self, key: SourceKey, before: _Source | None, reading: Reading, entries: tuple[Entry, ...], at_s: float
+    ) -> None:
+        if before is not None:
+            self._set_rate(before, 0)
+        self._sources[key] = _Source(reading, entries, _tag(entries))
+        self._by_switch[key.dpid].add(key)
+        self._touched_switches.add(key.dpid)
+        for entry in entries:
+            self._count(entry, key.dpid, NO_GROWTH, 0, at_s)
+
+    def _drop_source(self, key: SourceKey) -> None:
+        self._set_rate(self._sources.pop(key), 0)
+        self._by_switch[key.dpid].discard(key)
+        self._touched_switches.add(key.dpid)
+
+    def _set_rate(self, source: _Source, kbps: int) -> None:
+        for entry in source.entries or ():
+            account = self._accounts.get(entry.name)
+            if account is not None and account.uid == entry.uid:
+                _add_rate(account.sums[entry.way], entry, kbps - source.kbps)
+        source.kbps = kbps
+
+    def _count(self, entry: Entry, dpid: int, grown: Growth, more_kbps: int, at_s: float) -> None:
+        account = self._accounts.get(entry.name)
+        if account is None or account.uid != entry.uid:
+            account = self._accounts[entry.name] = _Account(entry.uid)
+            self._unseen.pop(entry.name, None)
+        account.at_s = at_s
+        account.dpids.add(dpid)
+        total = account.sums[entry.way]
+        _add_rate(total, entry, more_kbps)
+        if entry.dropped_by is None:
+            total.carry(grown.bytes, grown.packets)
+        else:
+            total.drop(entry.dropped_by, grown.bytes, grown.packets)
+            if entry.was_counted:
+                total.owe(grown.bytes, grown.packets)
+        if grown.bytes or grown.packets:
+            self._touched.add(entry.name)
+
+    def _account_record(self, name: str) -> Any:
+        account = self._accounts.get(name)
+        if account is None:
+            return None
+        sums = {
+            way: [s.octets, s.packets, s.owed_octets, s.owed_packets, s.dropped_packets, s.dropped]
+            for way, s in account.sums.items()
+        }
+        return {"uid": account.uid, "at_s": account.at_s, "dpids": sorted(account.dpids), **sums}
+
+    def _switch_record(self, dpid: int) -> Any:
+        return [[key.kind, key.number, *self._sources[key].last, self._sources[key].tag]
+                for key in sorted(self._by_switch.get(dpid, ()))] or None
+
+
+def _is_same(source: _Source, entries: tuple[Entry, ...]) -> bool:
+    return source.entries == entries if source.entries is not None else source.tag == _tag(entries)
+
+
+def _tag(entries: Iterable[Entry]) -> str:
+    return blake2b(repr(tuple(entries)).encode(), digest_size=8).hexdigest()
+
+
+def _add_rate(total: _Sum, entry: Entry, kbps: int) -> None:
+    if entry.dropped_by is None:
+        total.kbps += kbps
+        return
+    total.dropped_kbps += kbps
+    if entry.was_counted:
+        total.kbps -= kbps
+
+
+def _account_of(record: Any) -> _Account:
+    account = _Account(record["uid"], at_s=record["at_s"], dpids=set(record["dpids"]))
+    for way in get_args(Way):
+        octets, packets, owed_octets, owed_packets, dropped_packets, dropped = record[way]
+        account.sums[way] = _Sum(octets, packets, owed_octets, owed_packets, dict(dropped), dropped_packets)
+    return account
