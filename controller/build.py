@@ -26,7 +26,7 @@ from controller.pipeline.tables import OWNED_GROUPS, OWNED_METERS
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.loop import Loop
 from controller.reconcile.operator import Operator
-from controller.reconcile.usage import Usage
+from controller.reconcile.telemetry import Telemetry
 from controller.service.engine import Engine
 from controller.southbound.ovsdb.database import Database
 from controller.southbound.ovsdb.liveness import Liveness
@@ -52,6 +52,7 @@ class Controller:
     store: SqliteStore
     runtime: Runtime
     loop: Loop
+    telemetry: Telemetry
     engine: Engine
     server: Server
     liveness: Liveness
@@ -90,7 +91,8 @@ def build(config: Config) -> Controller:
         store, clock=time.time, fabric=loop, status=loop, on_commit=loop.committed, new_uid=lambda: uuid.uuid4().hex,
     )
     liveness = _liveness(config, runtime, loop)
-    operator = Operator(loop, Usage(loop.datapaths, runtime.loop))
+    telemetry = Telemetry(lambda: loop.view().world, loop.datapaths, store, clock=time.monotonic, wall_clock=time.time)
+    operator = Operator(loop, telemetry)
 
     def fabric_changed() -> None:
         liveness.wake()
@@ -103,8 +105,8 @@ def build(config: Config) -> Controller:
         bandwidth=Unmeasured())
     host, port = split_address(config.grpc.listen) if config.grpc.listen else ("", 0)
     server = Server(backend, Listen(host=host, port=port, unix=config.grpc_unix, tls=tls), token=token)
-    return Controller(config=config, store=store, runtime=runtime, loop=loop, engine=engine, server=server,
-                      liveness=liveness)
+    return Controller(config=config, store=store, runtime=runtime, loop=loop, telemetry=telemetry, engine=engine,
+                      server=server, liveness=liveness)
 
 
 def _liveness(config: Config, runtime: Runtime, loop: Loop) -> Liveness:

@@ -49,6 +49,7 @@ class Process:
         controller.runtime.add(Datapaths, loop=controller.loop)
         controller.runtime.add(Packets, loop=controller.loop)
         controller.loop.start()
+        controller.telemetry.start()
         controller.runtime.start()
         controller.liveness.start()
         try:
@@ -65,6 +66,7 @@ class Process:
             "northbound": controller.server.stop(),
             "service": controller.engine.close(),
             "southbound": controller.runtime.stop(),
+            "telemetry": controller.telemetry.stop(),
             "reconcile": controller.loop.stop(),
         }
         controller.store.close()

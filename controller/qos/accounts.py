@@ -11,6 +11,7 @@ then counted at the next look, for sums and readings are kept together.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
@@ -24,8 +25,8 @@ from controller.qos.counters import NO_GROWTH, Growth, Reading, growth
 Way = Literal["in", "out"]
 Cause = Literal["port", "network", "tenant", "pipe", "link"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
-Records = dict[str, Any]
-"""JSON by key; None: to be deleted"""
+Records = dict[str, bytes | None]
+"""None: to be deleted"""
 
 
 class Entry(NamedTuple):
@@ -111,14 +112,26 @@ class Accounts:
         self._by_switch: defaultdict[int, set[SourceKey]] = defaultdict(set)
         self._unseen: dict[str, set[int]] = {}
         """of what was kept: the switches that have not been looked at since, so that sums may be behind"""
+        self._fresh: set[str] = set()
+        """of whom `news` has something to tell"""
         self._touched: set[str] = set()
         self._touched_switches: set[int] = set()
+        """whose records are to be kept"""
+        self.has_begun = False
+        """Some counter began to count: what it stood at should be kept ahead of showing what it grew by."""
 
     # -- looks
 
-    def look(self, key: SourceKey, reading: Reading, entries: tuple[Entry, ...], at_s: float) -> Growth:
-        """A counter was read; returns what it grew by for these entries."""
+    def look(
+        self, key: SourceKey, reading: Reading, entries: tuple[Entry, ...], at_s: float, *, is_new: bool = False
+    ) -> Growth:
+        """A counter was read; returns what it grew by for these entries.
+
+        `is_new`: the switch was looked at before and did not have it, so all it shows is theirs.
+        """
         source = self._sources.get(key)
+        if source is None and is_new:
+            source = self._begin(key, None, Reading(0, 0, 0), entries, at_s)
         if source is None or not _is_same(source, entries):
             self._begin(key, source, reading, entries, at_s)
             return NO_GROWTH
@@ -141,6 +154,7 @@ class Accounts:
             self._unseen[name].discard(dpid)
             if not self._unseen[name]:
                 del self._unseen[name]
+                self._fresh.add(name)
 
     def out_of_reach(self, dpid: int) -> None:
         """Nobody knows what the switch carries now; its counters are continued when it is back."""
@@ -149,6 +163,7 @@ class Accounts:
 
     def settle(self) -> None:
         """Wait no longer for switches to tell what happened before the restart."""
+        self._fresh |= self._unseen.keys()
         self._unseen.clear()
 
     def forget(self, exists: Mapping[str, str]) -> None:
@@ -157,6 +172,7 @@ class Accounts:
             del self._accounts[name]
             self._unseen.pop(name, None)
             self._touched.add(name)
+            self._fresh.add(name)
 
     def forget_switch(self, dpid: int) -> None:
         """Its counters mean nothing any more."""
@@ -165,8 +181,10 @@ class Accounts:
 
     # -- answers
 
-    def names(self) -> list[str]:
-        return sorted(self._accounts)
+    def news(self) -> dict[str, Usage | None]:
+        """The usage of all whose numbers changed since the last call; None: the object is no more."""
+        fresh, self._fresh = self._fresh, set()
+        return {name: self.usage(name) if name in self._accounts else None for name in fresh}
 
     def usage(self, name: str) -> Usage:
         """Zero, and at no time, for whoever was not looked at, or not yet since a restart: sums never go backward."""
@@ -193,38 +211,54 @@ class Accounts:
 
     def changes(self) -> Records:
         """The records of what changed since the last call."""
-        records: Records = {f"usage/{name}": self._account_record(name) for name in self._touched}
+        records = {f"usage/{name}": self._account_record(name) for name in self._touched}
         records |= {f"counters/{dpid:016x}": self._switch_record(dpid) for dpid in self._touched_switches}
-        self._touched, self._touched_switches = set(), set()
-        return records
+        self._touched, self._touched_switches, self.has_begun = set(), set(), False
+        return {key: None if record is None else json.dumps(record, separators=(",", ":")).encode()
+                for key, record in records.items()}
 
-    def restore(self, records: Mapping[str, Any]) -> None:
-        """Take back what was kept; records of other kinds, and what cannot be read, are left alone."""
-        for key, record in records.items():
+    def not_kept(self, records: Iterable[str]) -> None:
+        """These could not be kept: they are among the next changes again."""
+        for key in records:
             kind, _, subject = key.partition("/")
             if kind == "usage":
-                account = _account_of(record)
-                self._accounts[subject], self._unseen[subject] = account, set(account.dpids)
-            elif kind == "counters":
-                dpid = int(subject, 16)
-                for source_kind, number, octets, packets, duration_ns, tag in record:
-                    key_ = SourceKey(dpid, source_kind, number)
-                    self._sources[key_] = _Source(Reading(octets, packets, duration_ns), None, tag)
-                    self._by_switch[dpid].add(key_)
-        self._unseen = {name: dpids for name, dpids in self._unseen.items() if dpids}
+                self._touched.add(subject)
+            else:
+                self._touched_switches.add(int(subject, 16))
+
+    def restore(self, key: str, record: bytes) -> None:
+        """Take back what was kept, unless the record is of another kind.
+
+        ValueError, KeyError or TypeError if it is none that `changes` made.
+        """
+        kind, _, subject = key.partition("/")
+        if kind == "usage":
+            account = _account_of(json.loads(record))
+            self._accounts[subject] = account
+            self._fresh.add(subject)
+            if account.dpids:
+                self._unseen[subject] = set(account.dpids)
+        elif kind == "counters":
+            dpid = int(subject, 16)
+            for source_kind, number, octets, packets, duration_ns, tag in json.loads(record):
+                source_key = SourceKey(dpid, source_kind, number)
+                self._sources[source_key] = _Source(Reading(octets, packets, duration_ns), None, tag)
+                self._by_switch[dpid].add(source_key)
 
     # -- inside
 
     def _begin(
         self, key: SourceKey, before: _Source | None, reading: Reading, entries: tuple[Entry, ...], at_s: float
-    ) -> None:
+    ) -> _Source:
         if before is not None:
             self._set_rate(before, 0)
-        self._sources[key] = _Source(reading, entries, _tag(entries))
+        source = self._sources[key] = _Source(reading, entries, _tag(entries))
+        self.has_begun = True
         self._by_switch[key.dpid].add(key)
         self._touched_switches.add(key.dpid)
         for entry in entries:
             self._count(entry, key.dpid, NO_GROWTH, 0, at_s)
+        return source
 
     def _drop_source(self, key: SourceKey) -> None:
         self._set_rate(self._sources.pop(key), 0)
@@ -236,6 +270,7 @@ class Accounts:
             account = self._accounts.get(entry.name)
             if account is not None and account.uid == entry.uid:
                 _add_rate(account.sums[entry.way], entry, kbps - source.kbps)
+                self._fresh.add(entry.name)
         source.kbps = kbps
 
     def _count(self, entry: Entry, dpid: int, grown: Growth, more_kbps: int, at_s: float) -> None:
@@ -244,6 +279,7 @@ class Accounts:
             account = self._accounts[entry.name] = _Account(entry.uid)
             self._unseen.pop(entry.name, None)
         account.at_s = at_s
+        self._fresh.add(entry.name)
         account.dpids.add(dpid)
         total = account.sums[entry.way]
         _add_rate(total, entry, more_kbps)

@@ -3,9 +3,9 @@
     looks      10 ── 50 ── 50 ── 20 ── (none) ── 60        what the switch said
     growth         40     0    20             40            what is added: never more than was really carried
 
-A counter that went back was zeroed (a meter that is modified, a flow that is replaced, a port that is made anew): all it
-shows was carried since.  What it had counted between the last look and the zeroing nobody saw, so it is left out.  A
-look that was lost costs nothing, for the next one shows its part too; the same look twice shows nothing new.
+A counter that went back was zeroed (a meter that is modified, a flow that is replaced, a port that is made anew): all
+it shows was carried since.  What it had counted between the last look and the zeroing nobody saw, so it is left out.
+A look that was lost costs nothing, for the next one shows its part too; the same look twice shows nothing new.
 """
 
 from __future__ import annotations

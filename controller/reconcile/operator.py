@@ -23,16 +23,16 @@ from controller.pipeline.tables import DROP
 from controller.reconcile.followers import Followers
 from controller.reconcile.loop import Loop
 from controller.reconcile.rates import Rate
-from controller.reconcile.usage import Usage
+from controller.reconcile.telemetry import Telemetry
 from controller.reconcile.ways import Way, in_use, ways
 
 
 class Operator:
     """Every method may be called from any thread."""
 
-    def __init__(self, loop: Loop, usage: Usage) -> None:
+    def __init__(self, loop: Loop, telemetry: Telemetry) -> None:
         self._loop = loop
-        self._usage = usage
+        self._telemetry = telemetry
         self._followers = Followers()
 
     def fabric(self) -> Fabric:
@@ -71,11 +71,11 @@ class Operator:
 
     def rates(self) -> Map[EndPoint, Rate]:
         """What ports carry, as far as it is known; see follow_rates."""
-        return self._usage.rates
+        return self._telemetry.rates
 
     def follow_rates(self, notify: Callable[[], None]) -> Callable[[], None]:
         """Keep the rates fresh, and notify when they are, until the returned function is called."""
-        return self._usage.follow(notify)
+        return self._telemetry.follow(notify)
 
     def follow(self, notify: Callable[[], None]) -> Callable[[], None]:
         """Notify of every new fabric, from whatever thread, until the returned function is called."""

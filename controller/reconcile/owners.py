@@ -24,7 +24,6 @@ from controller.pipeline.world import World
 from controller.qos.accounts import Cause, Entry, Way
 
 WAYS: tuple[tuple[Way, MeterKind], ...] = (("out", MeterKind.OUT), ("in", MeterKind.IN))
-NO_ENTRIES: tuple[Entry, ...] = ()
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from struct import pack
 
 from controller.openflow import messages as msg
-from controller.openflow.decode import PortDesc, PortStat
+from controller.openflow.decode import MeterStat, PortDesc, PortStat
 from controller.openflow.entries import Flow, Group, Meter
 
 MORE = 1
@@ -23,17 +23,19 @@ def multipart(kind: int, bodies: Iterable[bytes], *, more: bool = False) -> byte
 def flow_stats(
     flows: Iterable[Flow], *, packets: int = 0, octets: int = 0, duration_ns: int = 0, more: bool = False
 ) -> bytes:
-    seconds, nanoseconds = divmod(duration_ns, 1_000_000_000)
-    bodies: list[bytes] = []
-    for flow in flows:
-        match_length = 4 + len(flow.match)
-        tail = flow.match + bytes(-match_length % 8) + flow.instructions
-        head = pack(
-            "!HBxIIHHHH4xQQQHH", 52 + len(tail), flow.table, seconds, nanoseconds, flow.priority, 0, 0, flow.flags,
-            flow.cookie, packets, octets, 1, match_length,
-        )  # fmt: skip
-        bodies.append(head + tail)
+    bodies = [flow_stat(flow, packets=packets, octets=octets, duration_ns=duration_ns) for flow in flows]
     return multipart(msg.FLOW_STATS, bodies, more=more)
+
+
+def flow_stat(flow: Flow, *, packets: int = 0, octets: int = 0, duration_ns: int = 0) -> bytes:
+    seconds, nanoseconds = divmod(duration_ns, 1_000_000_000)
+    match_length = 4 + len(flow.match)
+    tail = flow.match + bytes(-match_length % 8) + flow.instructions
+    head = pack(
+        "!HBxIIHHHH4xQQQHH", 52 + len(tail), flow.table, seconds, nanoseconds, flow.priority, 0, 0, flow.flags,
+        flow.cookie, packets, octets, 1, match_length,
+    )  # fmt: skip
+    return head + tail
 
 
 def group_desc(groups: Iterable[Group]) -> bytes:
@@ -84,3 +86,12 @@ def port_stats(stats: Iterable[PortStat]) -> bytes:
         counters = stat.rx_packets, stat.tx_packets, stat.rx_bytes, stat.tx_bytes
         bodies.append(pack("!I4x4Q64xII", stat.port_no, *counters, seconds, nanoseconds))
     return multipart(msg.PORT_STATS, bodies)
+
+
+def meter_stats(stats: Iterable[MeterStat]) -> bytes:
+    bodies = []
+    for stat in stats:
+        seconds, nanoseconds = divmod(stat.duration_ns, 1_000_000_000)
+        head = pack("!IH6xIQQII", stat.id, 56, 1, stat.packets, stat.bytes, seconds, nanoseconds)
+        bodies.append(head + pack("!QQ", stat.dropped_packets, stat.dropped_bytes))
+    return multipart(msg.METER_STATISTICS, bodies)

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).resolve().parents[2]
-_RECONCILE_SHELL = "loop", "driver", "keeper", "operator", "reconciler", "usage", "followers", "metrics"
+_RECONCILE_SHELL = (
+    "loop", "driver", "keeper", "operator", "reconciler", "telemetry", "followers", "metrics",
+)
 _SHELL = "controller.service", *(f"controller.reconcile.{module}" for module in _RECONCILE_SHELL)
 _ADAPTERS = "controller.northbound", "controller.store", "controller.southbound"
 _DECISIONS = "controller.pipeline", "controller.responders", "controller.reconcile"

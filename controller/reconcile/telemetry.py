@@ -1,0 +1,294 @@
+"""The telemetry thread: looks at the counters of all switches and keeps account of what every object carried.
+
+    tick ─► ask who is due (looks.py) ─► answers, handed over by the I/O loop ─► inbox ─► accounts ─► followers
+                                                                                             └─► store, every 10 s
+
+The only thread that owns the accounts.  What others read is replaced as a whole.  Meters are asked ahead of ports, so
+that what was dropped is never newer than what came in.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from concurrent.futures import Future
+from functools import partial
+from typing import Protocol, TypeVar
+
+import structlog
+from immutables import Map
+
+from controller.fabric.ports import EndPoint
+from controller.model.usage import Usage
+from controller.openflow import decode, messages
+from controller.openflow.decode import DecodeError, MeterStat, PortStat
+from controller.pipeline.world import World
+from controller.qos.accounts import Accounts, Entry, SourceKey
+from controller.qos.counters import Reading
+from controller.reconcile.datapath import Datapath
+from controller.reconcile.followers import Followers
+from controller.reconcile.looks import Looks
+from controller.reconcile.owners import Owners, exists, link_name, owners_on
+from controller.reconcile.rates import Rate, rates
+from controller.service.interfaces import StoreFailed
+
+log = structlog.get_logger()
+
+TICK_S = 0.25
+SAVE_S = 10.0
+BEGUN_SAVE_S = 1.0
+"""What a counter stood at when it began is kept sooner, and ahead of showing anything of it."""
+SETTLE_S = 10.0
+"""How long after a start a switch may take to come back before sums are shown without what it counted meanwhile."""
+Answer = Future[list[bytes]]
+Counter = tuple[SourceKey, tuple[Entry, ...] | None, Reading]
+T = TypeVar("T")
+
+
+class Cache(Protocol):
+    """The part of a store that holds what was observed."""
+
+    def cached(self) -> Mapping[str, bytes]: ...
+
+    def save_cache(self, items: Mapping[str, bytes | None]) -> None: ...
+
+
+class Telemetry:
+    """`follow`, `usage` and `rates` may be called from any thread; between `start` and `stop` nothing else is."""
+
+    def __init__(
+        self, world: Callable[[], World], datapaths: Callable[[], Mapping[int, Datapath]], cache: Cache, *,
+        clock: Callable[[], float], wall_clock: Callable[[], float], looks: Looks[Datapath] | None = None,
+    ) -> None:
+        self._world = world
+        self._datapaths = datapaths
+        self._cache = cache
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._followers = Followers()
+        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
+        # Of the thread alone:
+        self._looks: Looks[Datapath] = looks or Looks()
+        self._accounts = Accounts()
+        self._connected: set[int] = set()
+        self._seen: dict[int, dict[int, PortStat]] = {}
+        self._meters: dict[int, set[int]] = {}
+        """those that a switch had at the last look of this connection"""
+        self._known = World(intent=world().intent, fabric=world().fabric)
+        """the world as of the last tick"""
+        self._news = False
+        self._saved_s = self._settles_s = 0.0
+        # Of everybody, replaced as a whole:
+        self.rates: Map[EndPoint, Rate] = Map()
+        """what left each port lately; nothing is known right after somebody begins to follow"""
+        self._usage: Map[str, Usage] = Map()
+
+    # -- any thread
+
+    def start(self) -> None:
+        """Continue the sums that were kept."""
+        for key, value in self._cache.cached().items():
+            try:
+                self._accounts.restore(key, value)
+            except (ValueError, KeyError, TypeError) as error:
+                log.error("usage_unreadable", record=key, error=repr(error))
+        self._settles_s = self._clock() + SETTLE_S
+        self._publish()
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """Keep what was counted; True if the thread ended in time."""
+        self._inbox.put(None)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def follow(self, notify: Callable[[], None]) -> Callable[[], None]:
+        """Look every second and notify after each look, until the returned function is called."""
+        is_first = not self._followers
+        leave = self._followers.join(notify)
+        if is_first:
+            self._inbox.put(self._look_afresh)
+        return leave
+
+    def usage(self, kind: str, parent: str = "") -> Sequence[Usage]:
+        """Of all "tenant", "network", "port", "pipe" or "link" at or below `parent`, as of the last look."""
+        world, known = self._world(), self._usage
+        if kind == "link":
+            names = [link_name(src) for src in world.fabric.links] if not parent else []
+        else:
+            collection = f"{kind}s"
+            above = f"{parent}/" if parent else ""
+            names = [obj.name for obj in world.intent.objects()
+                     if obj.name.rsplit("/", 2)[-2] == collection and f"{obj.name}/".startswith(above)]
+        return [known.get(name) or Usage(name=name) for name in names]
+
+    # -- the thread
+
+    def _run(self) -> None:
+        next_tick_s = self._clock()
+        while True:
+            try:
+                message = self._inbox.get(timeout=max(0.0, next_tick_s - self._clock()))
+            except queue.Empty:
+                message = self._tick
+                next_tick_s = max(next_tick_s + TICK_S, self._clock())
+            if message is None:
+                self._safely(self._save)
+                return
+            self._safely(message)
+
+    def _safely(self, deed: Callable[[], None]) -> None:
+        """One bad answer must not end all counting."""
+        try:
+            deed()
+        except Exception:
+            log.exception("telemetry_failed")
+
+    def _tick(self) -> None:
+        now_s = self._clock()
+        self._notice(self._world())
+        datapaths = self._datapaths()
+        for dpid in self._connected - datapaths.keys():
+            self._out_of_reach(dpid)
+        self._connected = set(datapaths)
+        if self._settles_s and now_s >= self._settles_s:
+            self._settles_s = 0.0
+            self._accounts.settle()
+            self._news = True
+        if now_s >= (self._saved_s + BEGUN_SAVE_S if self._accounts.has_begun else self._saved_s + SAVE_S):
+            self._save()
+        if self._news and not self._accounts.has_begun:
+            self._publish()
+            self._followers.tell()
+        for dpid in self._looks.due(now_s, datapaths, followed=bool(self._followers)):
+            self._ask(datapaths[dpid])
+
+    def _notice(self, world: World) -> None:
+        """What changed in the world since the last tick: objects that went, ports that came."""
+        known, self._known = self._known, world
+        if world.intent is not known.intent or world.fabric.links is not known.fabric.links:
+            self._accounts.forget(exists(world))
+        if world.placement.at is not known.placement.at:
+            came = (at for port, at in world.placement.at.items() if known.placement.at.get(port) != at)
+            self._looks.hurry({at.dpid for at in came})
+        if world.fabric.switches is not known.fabric.switches:
+            for dpid in known.fabric.switches:
+                if dpid not in world.fabric.switches:
+                    self._accounts.forget_switch(dpid)
+
+    def _look_afresh(self) -> None:
+        """Somebody begins to follow: what is known of rates is old."""
+        self._seen.clear()
+        self.rates = Map()
+        self._looks.hurry_all(looks=2)
+
+    def _out_of_reach(self, dpid: int) -> None:
+        self._accounts.out_of_reach(dpid)
+        self._note_rates(dpid, ())
+        self._seen.pop(dpid, None)
+        self._meters.pop(dpid, None)
+        self._news = True
+
+    # -- a look
+
+    def _ask(self, datapath: Datapath) -> None:
+        frames = [messages.port_stats_request()]
+        if datapath.features.max_meters:
+            frames.insert(0, messages.meter_stats_request())
+        gather([datapath.request(frame) for frame in frames],
+               lambda answers: self._inbox.put(partial(self._answered, datapath, answers)))
+
+    def _answered(self, datapath: Datapath, answers: Sequence[Answer]) -> None:
+        dpid = datapath.dpid
+        if not self._looks.answered(self._clock(), dpid, datapath):
+            return
+        self._news = True
+        stats = _read(dpid, answers[-1], decode.port_stats)
+        if stats is None:
+            self._out_of_reach(dpid)
+            return
+        owners, at_s = owners_on(self._world(), dpid), self._wall_clock()
+        for answer in answers[:-1]:
+            if (meter_stats := _read(dpid, answer, decode.meter_stats)) is not None:
+                self._note_meters(dpid, meter_stats, owners, at_s)
+        self._note_ports(dpid, stats, owners, at_s)
+        self._note_rates(dpid, stats)
+
+    def _note_meters(self, dpid: int, stats: Sequence[MeterStat], owners: Owners, at_s: float) -> None:
+        dropped = ((SourceKey(dpid, "meter", stat.id), owners.meters.get(stat.id),
+                    Reading(stat.dropped_bytes, stat.dropped_packets, stat.duration_ns)) for stat in stats)
+        self._note(dpid, {"meter"}, dropped, at_s, known=self._meters.get(dpid))
+        self._meters[dpid] = {stat.id for stat in stats}
+
+    def _note_ports(self, dpid: int, stats: Sequence[PortStat], owners: Owners, at_s: float) -> None:
+        came = ((SourceKey(dpid, "rx", stat.port_no), owners.rx.get(stat.port_no),
+                 Reading(stat.rx_bytes, stat.rx_packets, stat.duration_ns)) for stat in stats)
+        went = ((SourceKey(dpid, "tx", stat.port_no), owners.tx.get(stat.port_no),
+                 Reading(stat.tx_bytes, stat.tx_packets, stat.duration_ns)) for stat in stats)
+        self._note(dpid, {"rx", "tx"}, itertools.chain(came, went), at_s)
+
+    def _note(
+        self, dpid: int, kinds: Set[str], counters: Iterable[Counter], at_s: float, known: Set[int] | None = None
+    ) -> None:
+        """Enter what all counters of these kinds stand at, those left out that are nobody's; `known`: not new."""
+        seen = set()
+        for key, entries, reading in counters:
+            if entries:
+                seen.add(key)
+                is_new = known is not None and key.number not in known
+                self._accounts.look(key, reading, entries, at_s, is_new=is_new)
+        self._accounts.looked(dpid, kinds, seen)
+
+    def _note_rates(self, dpid: int, stats: Sequence[PortStat]) -> None:
+        fresh = rates(self._seen.get(dpid, {}), stats)
+        self._seen[dpid] = {stat.port_no: stat for stat in stats}
+        with self.rates.mutate() as changed:
+            for at in [at for at in self.rates if at.dpid == dpid and at.port_no not in fresh]:
+                del changed[at]
+            for port_no, rate in fresh.items():
+                changed[EndPoint(dpid, port_no)] = rate
+            self.rates = changed.finish()
+
+    # -- what others see, and what is kept
+
+    def _publish(self) -> None:
+        self._news = False
+        usage = self._usage.mutate()
+        for name, now in self._accounts.news().items():
+            if now is None:
+                usage.pop(name, None)
+            else:
+                usage[name] = now
+        self._usage = usage.finish()
+
+    def _save(self) -> None:
+        self._saved_s = self._clock()
+        changes = self._accounts.changes()
+        if not changes:
+            return
+        try:
+            self._cache.save_cache(changes)
+        except StoreFailed as error:
+            self._accounts.not_kept(changes)
+            log.error("usage_not_kept", error=str(error))
+
+
+def gather(answers: Sequence[Answer], then: Callable[[Sequence[Answer]], None]) -> None:
+    """Call back with all of them when the last one is done, from whatever thread that happens in."""
+    left = itertools.count(len(answers) - 1, -1)  # atomic, unlike a number that is decremented
+    for answer in answers:
+        answer.add_done_callback(lambda _: then(answers) if next(left) == 0 else None)
+
+
+def _read(dpid: int, answer: Answer, read: Callable[[Sequence[bytes]], list[T]]) -> list[T] | None:
+    """What the switch answered; None if it went away, knows no such counters, or makes no sense."""
+    if answer.exception() is not None:
+        return None
+    try:
+        return read(answer.result())
+    except DecodeError as error:
+        log.info("counters_malformed", dpid=f"{dpid:016x}", error=str(error))
+        return None

@@ -1,0 +1,215 @@
+"""What ports and objects carry: by the switch's clock, through resets and restarts, and at little cost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.fabric.ports import EndPoint
+from controller.model.bandwidth import BandwidthPolicy
+from controller.model.usage import Traffic
+from controller.openflow import decode, messages
+from controller.openflow.decode import MeterStat, PortStat
+from controller.pipeline import tables
+from controller.reconcile import telemetry as telemetry_module
+from controller.reconcile.looks import Looks
+from controller.reconcile.rates import Rate, rates
+from controller.reconcile.telemetry import Telemetry
+from tests.sequences.simulation import MemoryCache
+from tests.support import of_replies
+from tests.support.counting import CountingSwitch
+from tests.support.eventually import eventually
+from tests.support.worlds import Lab
+
+S = 1_000_000_000
+
+
+def stat(port_no: int = 1, *, packets: int = 0, sent: int = 0, at_ns: int = 0) -> PortStat:
+    return PortStat(port_no, 0, packets, 0, sent, at_ns)
+
+
+def test_rate_is_by_the_switchs_own_clock() -> None:
+    """A million bytes in two of its seconds are 4 Mbit/s, whenever the answers came."""
+    before = {1: stat(packets=10, sent=500, at_ns=5 * S)}
+    assert rates(before, [stat(packets=30, sent=1_000_500, at_ns=7 * S)]) == {1: Rate(kbps=4_000, packets_per_s=10)}
+
+
+@pytest.mark.parametrize("now", [
+    stat(packets=5, sent=10, at_ns=9 * S), stat(packets=50, sent=900, at_ns=S), stat(packets=50, sent=900, at_ns=5 * S),
+    stat(2, packets=50, sent=900, at_ns=9 * S),
+])  # fmt: skip
+def test_no_rate_where_counters_start_over_or_time_stands(now: PortStat) -> None:
+    """Counters or clock that went back, the same look twice, a port that is new: nothing is known until the next one.
+    """
+    assert rates({1: stat(packets=10, sent=500, at_ns=5 * S)}, [now]) == {}
+
+
+@given(st.lists(st.builds(PortStat, *[st.integers(0, 2**32 - 1)], *[st.integers(0, 2**64 - 1)] * 4,
+                          st.integers(0, 2**32 * S - 1)), max_size=5))  # fmt: skip
+def test_counters_of_ports_are_read_back(stats: list[PortStat]) -> None:
+    """Through the bytes of OpenFlow."""
+    assert decode.port_stats([of_replies.port_stats(stats)]) == stats
+
+
+def test_cut_counters_are_refused() -> None:
+    """Half a port is none."""
+    with pytest.raises(decode.DecodeError):
+        decode.port_stats([of_replies.multipart(messages.PORT_STATS, [bytes(100)])])
+
+
+def test_counters_of_meters_are_read_back() -> None:
+    """Through the bytes of OpenFlow; what is cut, or has parts of bands, is refused."""
+    stats = [MeterStat(4100, 7, 700, 2, 200, 3 * S), MeterStat(1, 0, 0, 0, 0, 5)]
+    frame = of_replies.meter_stats(stats)
+    assert decode.meter_stats([frame]) == stats
+    body = frame[16:]
+    for bad in (body[:-8], body[:30], body[:4] + (9_999).to_bytes(2, "big") + body[6:], body[:4] + b"\0\1" + body[6:]):
+        with pytest.raises(decode.DecodeError):
+            decode.meter_stats([of_replies.multipart(messages.METER_STATISTICS, [bad])])
+
+
+class Site:
+    """Telemetry of a leaf-spine's world with port p of tenant red on switch 11, port 3; time as the test says."""
+
+    def __init__(self, cache: MemoryCache | None = None) -> None:
+        self.lab = Lab.leaf_spine()
+        self.lab.network("red")
+        self.port = self.lab.port("red", "p", at=(11, 3), bandwidth=BandwidthPolicy(ceiling_out_kbps=1_000)).name
+        self.cache = cache or MemoryCache()
+        self.switches = {11: CountingSwitch(11, range(1, 9)), 1: CountingSwitch(1, range(1, 9))}
+        self.connected = dict(self.switches)
+        self.start()
+
+    def start(self) -> None:
+        self.telemetry = Telemetry(
+            lambda: self.lab.world, lambda: dict(self.connected), self.cache,  # type: ignore[arg-type]
+            clock=time.monotonic, wall_clock=lambda: 1_000.0, looks=Looks(period_s=0.02, followed_s=0.02))
+        self.telemetry.start()
+
+    def sent(self, name: str = "") -> Traffic:
+        kind = "port" if name == "" else {2: "tenant", 4: "network"}[name.count("/") + 1]
+        return next(u.outward for u in self.telemetry.usage(kind) if u.name == (name or self.port))
+
+    def over_links(self) -> dict[str, int]:
+        return {usage.name: usage.outward.bytes for usage in self.telemetry.usage("link")}
+
+    def looks_twice(self) -> None:
+        """Until two more looks at switch 11 were had."""
+        switch = self.switches[11]
+        asked = len(switch.asked)
+        eventually(lambda: len(switch.asked) >= asked + 5, what="the switch is looked at")
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(telemetry_module, "TICK_S", 0.02)
+    monkeypatch.setattr(telemetry_module, "BEGUN_SAVE_S", 0.0)
+    site = Site()
+    yield site
+    assert site.telemetry.stop()
+
+
+def test_usage_of_a_port_and_of_all_above_it(site: Site) -> None:
+    """What came in on its switch port, less what its meter dropped; and what was sent to it."""
+    switch, slot = site.switches[11], site.lab.intent.keys.port_keys[site.port].slot
+    meter = tables.meter_id(slot, tables.MeterKind.OUT)
+    site.looks_twice()  # without the meter: it comes with its first drops
+    switch.police(meter, 30_000, 10_000)
+    switch.carry(3, rx=30_000, tx=7_000)
+    site.looks_twice()
+    eventually(lambda: site.sent().bytes == 20_000, what="counted")
+    for name in ("tenants/red", "tenants/red/networks/net"):
+        assert (site.sent(name).bytes, site.sent(name).dropped_bytes) == (20_000, 10_000)
+    assert [u.inward.bytes for u in site.telemetry.usage("network", "tenants/red")] == [7_000]
+    assert site.telemetry.usage("port", "tenants/blue") == []
+    assert len(site.over_links()) == 12 and not any(site.over_links().values())
+    switch.carry(1, tx=500)
+    eventually(lambda: site.over_links()["links/000000000000000b-1"] == 500, what="the link's bytes")
+
+
+def test_usage_continues_through_restarts(site: Site) -> None:
+    """Of pliantd, which counts what was carried meanwhile, and of the switch, whose counters begin at zero."""
+    switch = site.switches[11]
+    site.looks_twice()
+    switch.carry(3, rx=1_000)
+    eventually(lambda: site.sent().bytes == 1_000, what="counted")
+    assert site.telemetry.stop()
+    switch.carry(3, rx=200)
+    site.start()
+    eventually(lambda: site.sent().bytes == 1_200, what="continued")
+    switch.pass_s(1)
+    switch.remake_port(3)
+    switch.carry(3, rx=50)
+    eventually(lambda: site.sent().bytes == 1_250, what="the new port's bytes are added")
+
+
+def test_deleted_objects_are_forgotten(site: Site) -> None:
+    """Also in the store."""
+    switch = site.switches[11]
+    site.looks_twice()
+    switch.carry(3, rx=1_000)
+    eventually(lambda: site.sent().bytes == 1_000, what="counted")
+    site.lab.delete(site.port)
+    site.looks_twice()
+    assert site.telemetry.usage("port") == []
+    assert site.telemetry.stop()
+    assert f"usage/{site.port}" not in site.cache.records and "usage/tenants/red" in site.cache.records
+    site.start()
+
+
+def test_followers_see_rates_that_are_fresh(site: Site) -> None:
+    """By the switch's own clock; one that fails is told no more, and the others all the same."""
+    failures, told = [], threading.Event()
+
+    def fail() -> None:
+        failures.append(1)
+        raise RuntimeError("Event loop is closed")
+
+    switch = site.switches[11]
+
+    def a_second_more() -> None:
+        switch.carry(1, tx=125_000)
+        switch.pass_s(1)
+
+    switch.before_look = a_second_more
+    leave = site.telemetry.follow(told.set)
+    site.telemetry.follow(fail)
+    expected = Rate(kbps=1_000, packets_per_s=1_250)
+    eventually(lambda: site.telemetry.rates.get(EndPoint(11, 1)) == expected, what="a rate")
+    assert told.wait(5)
+    assert len(failures) == 1
+    leave()
+
+
+def test_slow_switch_is_asked_once_and_one_that_goes_has_no_rate(site: Site) -> None:
+    """Nobody waits for it, the others are asked on; a late answer counts like any other."""
+    site.looks_twice()
+    slow, other = site.switches[11], site.switches[1]
+    slow.answers = False
+    eventually(lambda: bool(slow.waiting), what="asked")
+    asked, others = len(slow.asked), len(other.asked)
+    eventually(lambda: len(other.asked) > others + 10, what="the other is asked on")
+    assert len(slow.asked) in (asked, asked + 1), "no more than the two questions of one look"
+    slow.carry(3, rx=1_000)
+    slow.answers = True
+    slow.tell()
+    eventually(lambda: site.sent().bytes == 1_000, what="the late answer counts")
+    del site.connected[11]
+    eventually(lambda: not any(at.dpid == 11 for at in site.telemetry.rates), what="nothing is known of it")
+    assert site.sent().bytes == 1_000
+
+
+def test_switch_without_such_counters_or_sense_harms_nobody(site: Site) -> None:
+    """Errors and malformed answers: its sums stand still."""
+    site.looks_twice()
+    switch = site.switches[11]
+    switch.is_gone = True
+    site.looks_twice()
+    switch.is_gone = False
+    switch.carry(3, rx=1_000)
+    eventually(lambda: site.sent().bytes == 1_000, what="counted when it tells again")
