@@ -36,7 +36,7 @@ from controller.service.interfaces import StoreFailed
 
 log = structlog.get_logger()
 
-TICK_S = 0.25
+TICK_S = 0.1
 SAVE_S = 10.0
 BEGUN_SAVE_S = 1.0
 """What a counter stood at when it began is kept sooner, and ahead of showing anything of it."""
@@ -83,7 +83,7 @@ class Telemetry:
         self._saved_s = self._settles_s = 0.0
         # Of everybody, replaced as a whole:
         self.rates: Map[EndPoint, Rate] = Map()
-        """what left each port lately; nothing is known right after somebody begins to follow"""
+        """what left each port lately, while somebody follows"""
         self._usage: Map[str, Usage] = Map()
 
     # -- any thread
@@ -163,6 +163,9 @@ class Telemetry:
         if self._news and not self._accounts.has_begun:
             self._publish()
             self._followers.tell()
+        if not self._followers and self._seen:
+            self._seen.clear()  # by the time somebody follows it is old
+            self.rates = Map()
         for dpid in self._looks.due(now_s, datapaths, followed=bool(self._followers)):
             self._ask(datapaths[dpid])
 
@@ -180,14 +183,13 @@ class Telemetry:
                     self._accounts.forget_switch(dpid)
 
     def _look_afresh(self) -> None:
-        """Somebody begins to follow: what is known of rates is old."""
-        self._seen.clear()
-        self.rates = Map()
+        """Somebody begins to follow."""
         self._looks.hurry_all(looks=2)
+        self._tick()
 
     def _out_of_reach(self, dpid: int) -> None:
         self._accounts.out_of_reach(dpid)
-        self._note_rates(dpid, ())
+        self.rates = Map({at: rate for at, rate in self.rates.items() if at.dpid != dpid})
         self._seen.pop(dpid, None)
         self._meters.pop(dpid, None)
         self._news = True
@@ -243,6 +245,8 @@ class Telemetry:
         self._accounts.looked(dpid, kinds, seen)
 
     def _note_rates(self, dpid: int, stats: Sequence[PortStat]) -> None:
+        if not self._followers:
+            return
         fresh = rates(self._seen.get(dpid, {}), stats)
         self._seen[dpid] = {stat.port_no: stat for stat in stats}
         with self.rates.mutate() as changed:

@@ -184,10 +184,12 @@ def test_followers_see_rates_that_are_fresh(site: Site) -> None:
     assert told.wait(5)
     assert len(failures) == 1
     leave()
+    eventually(lambda: not site.telemetry.rates, what="forgotten, for they age")
 
 
 def test_slow_switch_is_asked_once_and_one_that_goes_has_no_rate(site: Site) -> None:
     """Nobody waits for it, the others are asked on; a late answer counts like any other."""
+    site.telemetry.follow(lambda: None)
     site.looks_twice()
     slow, other = site.switches[11], site.switches[1]
     slow.answers = False
