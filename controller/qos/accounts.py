@@ -118,7 +118,8 @@ class Accounts:
         self._touched_switches: set[int] = set()
         """whose records are to be kept"""
         self.has_begun = False
-        """Some counter began to count: what it stood at should be kept ahead of showing what it grew by."""
+        """Some counter of what is carried began, maybe anew: what it stands at is kept ahead of showing what it grows by.
+        """
 
     # -- looks
 
@@ -137,8 +138,11 @@ class Accounts:
             return NO_GROWTH
         source.entries = entries
         grown = growth(source.last, reading)
-        if reading[:2] != source.last[:2] or reading.duration_ns < source.last.duration_ns:
+        went_back = any(now < before for now, before in zip(reading, source.last, strict=True))
+        if went_back or reading[:2] != source.last[:2]:
             self._touched_switches.add(key.dpid)
+        # A meter begins anew whenever its rate changes, which is no reason to write to the disk each time.
+        self.has_begun |= went_back and any(entry.dropped_by is None for entry in entries)
         source.last = reading
         kbps = grown.kbps if grown.duration_ns else source.kbps
         for entry in entries:

@@ -161,7 +161,6 @@ def test_sums_never_go_back(events: list[tuple[str, int]]) -> None:
                 kept |= accounts.changes()
             accounts = restarted(kept)
         elif what == "reset":
-            kept |= accounts.changes()  # else a crash may hide what was counted before it: not promised
             stands[RX if value else METER] = 0
         else:
             stands[RX if what == "rx" else METER] += value
@@ -170,6 +169,8 @@ def test_sums_never_go_back(events: list[tuple[str, int]]) -> None:
         accounts.look(METER, reading(stands[METER], second), LOST, 100.0 + second)
         accounts.look(RX, reading(stands[RX], second), SENT, 100.0 + second)
         accounts.looked(11, {"rx", "meter"}, {RX, METER})
+        if accounts.has_begun:
+            kept |= accounts.changes()
         for name in shown:
             now = accounts.usage(name).outward.bytes
             assert now >= shown[name]
