@@ -118,7 +118,7 @@ class Accounts:
         self._touched_switches: set[int] = set()
         """whose records are to be kept"""
         self.has_begun = False
-        """Some counter of what is carried began, maybe anew: what it stands at is kept ahead of showing what it grows by.
+        """A counter of what is carried began, maybe anew: what it stands at is kept ahead of showing what it grows by.
         """
 
     # -- looks
