@@ -65,7 +65,7 @@ class Looks(Generic[C]):
     def answered(self, now_s: float, dpid: int, connection: C) -> bool:
         """The switch answered, or will not; False if that connection is over."""
         beat = self._beats.get(dpid)
-        if beat is None or beat.connection is not connection or beat.asked_s is None:
+        if beat is None or beat.connection is not connection or beat.asked_s is None or not beat.waits:
             return False
         beat.waits = False
         beat.rests_until_s = now_s + (now_s - beat.asked_s) * (1 / SHARE - 1)

@@ -9,13 +9,15 @@ from controller.reconcile.looks import FIRST_S, SHARE, Looks
 
 
 def times(looks: Looks[str], until_s: float, *, took_s: float = 0.0, followed: bool = False) -> list[float]:
-    """When switch 1 is asked, looked at from 0 on in steps of 50 ms; it takes so long to answer."""
+    """When switch 1 is asked, looked at from 0 on in steps of 1/16 s; it takes so long to answer."""
     asked: list[float] = []
-    for step in range(int(until_s * 20)):
-        now_s = step * 0.05
-        if asked and now_s >= asked[-1] + took_s:
+    for step in range(int(until_s * 16)):
+        now_s = step / 16
+        if asked and took_s and now_s >= asked[-1] + took_s:
             looks.answered(now_s, 1, "one")
         asked += [now_s for _ in looks.due(now_s, {1: "one"}, followed=followed)]
+        if asked and not took_s:
+            looks.answered(now_s, 1, "one")
     return asked
 
 
