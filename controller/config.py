@@ -9,8 +9,8 @@
     remote = "unix:/var/run/openvswitch/db.sock"
     certificate/key/ca = ""
 
-An unknown key is an error that suggests the nearest known one.  In the environment a key is PLIANT_<SECTION>__<KEY>,
-and PLIANT_<KEY> for those outside of sections.
+An unknown key, or PLIANT_ variable, is an error that suggests the nearest known one.  In the environment a key is
+PLIANT_<SECTION>__<KEY>, and PLIANT_<KEY> for those outside of sections.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from controller.fabric.ports import PortRole
 from controller.southbound.ovsdb.remote import Remote
 
 OUTSIDE_SECTIONS = ("state_dir", "metrics_listen", "ovsdb")
+CLIENTS = frozenset({"server", "token", "token_file", "ca_file", "tenant", "network"})
+"""PLIANT_ variables that are the client's, and no keys of the controller."""
 
 
 class ConfigError(Exception):
@@ -198,6 +200,8 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
             _section(values, section)[key] = os.environ[name]
         elif name.startswith("PLIANT_") and section in OUTSIDE_SECTIONS:
             values[section] = os.environ[name]
+        elif name.startswith("PLIANT_") and section not in CLIENTS:
+            raise ConfigError(f"the environment: unknown variable {name}; {_nearest_variable(name)}")
     for dotted, value in (overrides or {}).items():
         place, _, key = dotted.rpartition(".")
         (_section(values, place) if place else values)[key] = value
@@ -205,6 +209,14 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
         return Config(**values)
     except ValidationError as error:
         raise ConfigError(_explain(error, str(path) if path else "the configuration")) from error
+
+
+def _nearest_variable(name: str) -> str:
+    sections = [key for key in Config.model_fields if key not in OUTSIDE_SECTIONS]
+    known = [f"PLIANT_{key.upper()}" for key in (*OUTSIDE_SECTIONS, *sorted(CLIENTS))]
+    known += [f"PLIANT_{section}__{key}".upper() for section in sections for key in _known([section])]
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else "keys are PLIANT_<SECTION>__<KEY>"
 
 
 def _section(values: dict[str, Any], name: str) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from grpc_reflection.v1alpha import reflection
 from pliant.v1 import (
     apply_pb2,
     apply_pb2_grpc,
+    bandwidth_pb2,
+    bandwidth_pb2_grpc,
     fabric_pb2,
     fabric_pb2_grpc,
     network_pb2,
@@ -38,6 +40,7 @@ from pliant.v1 import (
 )
 
 from controller.northbound.apply import ApplyServicer
+from controller.northbound.bandwidth import QuoteServicer, UsageServicer
 from controller.northbound.calls import Backend, Calls
 from controller.northbound.fabric import FabricServicer
 from controller.northbound.interceptors import Surround
@@ -148,9 +151,11 @@ class Server:
         pipe_pb2_grpc.add_PipeServiceServicer_to_server(PipeServicer(calls), server)
         apply_pb2_grpc.add_ApplyServiceServicer_to_server(ApplyServicer(calls), server)
         watch_pb2_grpc.add_WatchServiceServicer_to_server(WatchServicer(calls), server)
+        bandwidth_pb2_grpc.add_UsageServiceServicer_to_server(UsageServicer(calls), server)
+        bandwidth_pb2_grpc.add_QuoteServiceServicer_to_server(QuoteServicer(calls), server)
         fabric_pb2_grpc.add_FabricServiceServicer_to_server(FabricServicer(calls), server)
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
-        files = (tenant_pb2, network_pb2, pipe_pb2, apply_pb2, watch_pb2, fabric_pb2, health_pb2)
+        files = (tenant_pb2, network_pb2, pipe_pb2, apply_pb2, watch_pb2, bandwidth_pb2, fabric_pb2, health_pb2)
         names = [service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()]
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
         return health

@@ -184,6 +184,17 @@ class Engine:
 
     # -- reads
 
+    def preview(self, obj: Resource) -> Resource:
+        """The object, complete, as a commit would make it now: refused for whatever that refuses, except by a gate."""
+        snapshot, name = self.snapshot(), obj.name
+        now = Marks(floor=self._status.floor(), generation=snapshot.generation + 1)
+        if snapshot.get(name) is None:
+            _, after = edits.create(snapshot, obj, now_s=self._clock(), uid=self._new_uid(), **now)
+        else:
+            _, after = edits.update(snapshot, obj, **now)
+        self._check_attachment(snapshot, after)
+        return after
+
     def snapshot(self) -> Snapshot:
         """The newest committed snapshot.  Never blocks."""
         return self._archive.newest

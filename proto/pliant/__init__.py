@@ -7,7 +7,8 @@
         client.tenants.create(Tenant(name="tenants/blue"), wait=True)
 """
 
-from pliant.client import Client, Collection, Ports, Watch
+from pliant.client import Client, Collection, Ports
 from pliant.errors import ApiError
+from pliant.streams import Stream, Watch
 
-__all__ = ["ApiError", "Client", "Collection", "Ports", "Watch"]
+__all__ = ["ApiError", "Client", "Collection", "Ports", "Stream", "Watch"]

@@ -7,11 +7,8 @@ ApiError.  A Client may be shared by threads.
 
 from __future__ import annotations
 
-import threading
-import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType, TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
@@ -20,11 +17,14 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
+from pliant.connection import Connection
 from pliant.discovery import find_target, find_token
-from pliant.errors import ApiError, api_error
+from pliant.streams import Stream, Watch
 from pliant.v1 import (
     apply_pb2,
     apply_pb2_grpc,
+    bandwidth_pb2,
+    bandwidth_pb2_grpc,
     fabric_pb2,
     fabric_pb2_grpc,
     network_pb2,
@@ -34,9 +34,9 @@ from pliant.v1 import (
     tenant_pb2,
     tenant_pb2_grpc,
     watch_pb2,
-    watch_pb2_grpc,
 )
 from pliant.v1.apply_pb2 import ApplyResponse, Resource
+from pliant.v1.bandwidth_pb2 import QuoteBandwidthResponse, Usage, WatchUsageResponse
 from pliant.v1.common_pb2 import DeleteResponse
 from pliant.v1.fabric_pb2 import DropCount, Link, ListPathsResponse, ServerInfo, Switch
 from pliant.v1.network_pb2 import Network, Port, Subnet
@@ -46,46 +46,7 @@ from pliant.v1.tenant_pb2 import Tenant
 Owned = Tenant | Network | Subnet | Port | Pipe
 """What a tenant, or its tenant's operator, creates."""
 R = TypeVar("R", bound=Message)
-RETRY_DELAYS_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-"""Pauses before a call that met UNAVAILABLE is sent again: what a restart of the controller takes, and some."""
 DEFAULT_TIMEOUT_S = 60.0
-MAX_MESSAGE_BYTES = 64 << 20
-CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    # While a channel holds off, every call on it fails at once: by gRPC's defaults up to two minutes after we are back.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-)
-
-
-class _Connection:
-    """A channel with a token: one place where calls are sent, sent again, and their errors translated."""
-
-    def __init__(
-        self, target: str, token: str, credentials: grpc.ChannelCredentials | None, timeout_s: float
-    ) -> None:
-        if credentials is None:
-            self.channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
-        else:
-            self.channel = grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
-        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self.timeout_s = timeout_s
-
-    def call(self, method: Callable[..., Any], request: Message) -> Any:
-        """Send a unary call; again after UNAVAILABLE.  Every request sent here is safe to repeat."""
-        deadline_s = time.monotonic() + self.timeout_s
-        for delay_s in (*RETRY_DELAYS_S, None):
-            try:
-                remaining_s = max(deadline_s - time.monotonic(), 0.001)
-                return method(request, timeout=remaining_s, metadata=self.metadata)
-            except grpc.RpcError as error:
-                gone = error.code() is grpc.StatusCode.UNAVAILABLE
-                if not gone or delay_s is None or time.monotonic() + delay_s > deadline_s:
-                    raise api_error(error) from None
-                time.sleep(delay_s)
-        raise AssertionError("unreachable: the last delay is None")
-
-
 def _options(
     request_id: str, validate_only: bool, wait: bool, wait_timeout_s: float | None
 ) -> dict[str, Any]:
@@ -105,7 +66,7 @@ def _resource(message: Owned) -> Resource:
 class _Readable(Generic[R]):
     """Get and List of one kind of resource."""
 
-    def __init__(self, connection: _Connection, stub: Any, messages: ModuleType, kind: str, plural: str) -> None:
+    def __init__(self, connection: Connection, stub: Any, messages: ModuleType, kind: str, plural: str) -> None:
         self._connection, self._stub, self._messages = connection, stub, messages
         self._kind, self._plural = kind, plural
 
@@ -237,65 +198,6 @@ class Links(_Observed[Link]):
         return self._pages(filter=filter, page_size=page_size, usage=usage)
 
 
-class Watch:
-    """An iterator of watch_pb2.WatchResponse that outlives restarts of the controller.  Close it to stop."""
-
-    def __init__(self, connection: _Connection, request: watch_pb2.WatchRequest) -> None:
-        self._connection, self._request = connection, request
-        self._method = watch_pb2_grpc.WatchServiceStub(connection.channel).Watch
-        self._closed = threading.Event()
-        self._failures = 0
-        self._call = self._open()
-
-    @property
-    def resume_token(self) -> str:
-        """Where a later watch goes on."""
-        return self._request.resume_token
-
-    def _open(self) -> Any:
-        return self._method(self._request, metadata=self._connection.metadata)
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> watch_pb2.WatchResponse:
-        while not self._closed.is_set():
-            try:
-                event = cast(watch_pb2.WatchResponse, next(self._call))
-            except StopIteration:
-                self._call = self._open()
-            except grpc.RpcError as error:
-                self._recover(api_error(error))
-            else:
-                self._failures = 0
-                self._request.resume_token = event.resume_token or self._request.resume_token
-                return event
-        raise StopIteration
-
-    def _recover(self, error: ApiError) -> None:
-        if self._closed.is_set():
-            return
-        cut = error.reason == "SLOW_WATCHER"
-        if not cut and (error.code is not grpc.StatusCode.UNAVAILABLE or self._failures >= len(RETRY_DELAYS_S)):
-            raise error
-        if not cut:
-            self._closed.wait(RETRY_DELAYS_S[self._failures])
-            self._failures += 1
-        self._call = self._open()
-
-    def close(self) -> None:
-        """End the iteration, also one that another thread waits in."""
-        self._closed.set()
-        with suppress(grpc.RpcError):
-            self._call.cancel()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
 class Client:
     """A connection to a controller.
 
@@ -314,13 +216,15 @@ class Client:
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self.target = target or find_target()
-        self._connection = _Connection(
+        self._connection = Connection(
             self.target, find_token() if token is None else token, credentials, timeout_s
         )
         connection, channel = self._connection, self._connection.channel
         tenants = tenant_pb2_grpc.TenantServiceStub(channel)
         networks = network_pb2_grpc.NetworkServiceStub(channel)
         self._fabric = fabric_pb2_grpc.FabricServiceStub(channel)
+        self._usage = bandwidth_pb2_grpc.UsageServiceStub(channel)
+        self._quote = bandwidth_pb2_grpc.QuoteServiceStub(channel)
         self._apply = apply_pb2_grpc.ApplyServiceStub(channel)
         self.tenants = Collection[Tenant](connection, tenants, tenant_pb2, "Tenant", "tenants")
         self.networks = Collection[Network](connection, networks, network_pb2, "Network", "networks")
@@ -368,6 +272,27 @@ class Client:
             parent=parent, start_revision=start_revision, resume_token=resume_token, kinds=kinds, usage=usage
         )
         return Watch(self._connection, request)
+
+    def usage(self, kind: watch_pb2.Kind.ValueType, parent: str = "", *, page_size: int = 0) -> Iterator[Usage]:
+        """What every tenant, network, port, pipe or link at or below `parent` carried, as of the last look."""
+        token = ""
+        while True:
+            request = bandwidth_pb2.ListUsageRequest(kind=kind, parent=parent, page_size=page_size, page_token=token)
+            page = self._connection.call(self._usage.ListUsage, request)
+            yield from page.usages
+            token = page.next_page_token
+            if not token:
+                return
+
+    def watch_usage(self, kind: watch_pb2.Kind.ValueType, parent: str = "") -> Stream[WatchUsageResponse]:
+        """All of them, then after each look those that changed.  After a cut it begins with all of them again."""
+        request = bandwidth_pb2.WatchUsageRequest(kind=kind, parent=parent)
+        return Stream(self._connection, self._usage.WatchUsage, request)
+
+    def quote(self, resource: Owned) -> QuoteBandwidthResponse:
+        """Whether the guarantee in `resource` would be admitted now, and what would; nothing is changed."""
+        request = bandwidth_pb2.QuoteBandwidthRequest(resource=_resource(resource))
+        return cast(QuoteBandwidthResponse, self._connection.call(self._quote.QuoteBandwidth, request))
 
     def drops(self, *, switch: str = "", tenant: str = "") -> Sequence[DropCount]:
         """How many packets the switches dropped, by tenant and reason."""

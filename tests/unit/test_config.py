@@ -44,6 +44,20 @@ def test_config_ignores_the_clients_part_of_the_environment(monkeypatch: pytest.
     assert load(None) == Config()
 
 
+@pytest.mark.parametrize(("name", "says"), [
+    ("PLIANT_STATEDIR", "did you mean PLIANT_STATE_DIR?"),
+    ("PLIANT_OPENFLOW_LISTEN", "did you mean PLIANT_OPENFLOW__LISTEN?"),
+    ("PLIANT_TOKEN_FIEL", "did you mean PLIANT_TOKEN_FILE?"),
+    ("PLIANT_XYZZY", "keys are PLIANT_<SECTION>__<KEY>"),
+])
+def test_config_refuses_variables_that_nobody_reads(name: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key misspelt in the environment is as wrong as one in the file."""
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(ConfigError, match=name) as caught:
+        load(None)
+    assert says in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

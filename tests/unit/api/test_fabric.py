@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import networkx as nx
 import pytest
-from pliant import ApiError, Client
+from pliant import Client
 from pliant.v1 import fabric_pb2 as pb
 from pliant.v1 import watch_pb2
 from pliant.v1.network_pb2 import Network, Port, Subnet
@@ -21,6 +21,7 @@ from controller.model.errors import FailedPrecondition
 from controller.reconcile.rates import Rate
 from controller.reconcile.ways import Leg, Way
 from tests.support.api import Api, two_switches
+from tests.unit.api.names import refusal
 
 ONE, OTHER = "links/0000000000000001-1", "links/0000000000000002-1"
 FIRST, SECOND = "switches/0000000000000001", "switches/0000000000000002"
@@ -33,17 +34,6 @@ def api(tmp_path: Path) -> Iterator[Api]:
     api.operator.tell(*two_switches())
     yield api
     api.close()
-
-
-@pytest.fixture
-def client(api: Api) -> Client:
-    return api.client
-
-
-def refusal(call: Callable[[], object]) -> ApiError:
-    with pytest.raises(ApiError) as refused:
-        call()
-    return refused.value
 
 
 def test_link_is_drained_both_ways_and_says_how_far_it_is(api: Api, client: Client) -> None:
