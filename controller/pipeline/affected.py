@@ -4,6 +4,8 @@ What each kind reads, beside the features of its switch:
 
     switch_port  the switch port, its role, whether it is bound
     label        hops of that label, edge id                          reach    the choice, edge id
+    explicit     the hop of that label
+    steer        the steer, edge id, the network's key
     tenant       the tenant, its rates, slot and share here, whether it is present here
     network      its subnets, slot and presence anywhere, edge ids, which local leaves hold a port
     flood        port keys of one local leaf of the network, at most 64
@@ -15,7 +17,7 @@ Keys change only together with the objects that hold them, edge ids with the por
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from immutables import Map
@@ -47,6 +49,10 @@ class Changed:
     """objects for which other rates are in force, though they themselves are the same"""
     shares: frozenset[tuple[int, str]] = frozenset()
     """(dpid, tenant or network)"""
+    explicit: frozenset[tuple[int, int]] = frozenset()
+    """(dpid, label)"""
+    steers: frozenset[tuple[int, str, int]] = frozenset()
+    """(dpid, network, edge dpid)"""
 
 
 def affected(before: World, after: World, changed: Changed) -> set[FragmentKey]:
@@ -63,6 +69,10 @@ def affected(before: World, after: World, changed: Changed) -> set[FragmentKey]:
         search.rated(name)
     for dpid, name in changed.shares:
         search.shared(dpid, name)
+    for dpid, label in changed.explicit:
+        search.add(Kind.EXPLICIT, dpid, label)
+    for dpid, network, edge in changed.steers:
+        search.add(Kind.STEER, dpid, network, edge)
     names = changed.objects | changed.ports
     for name in names:
         search.named(name)
@@ -137,6 +147,7 @@ class _Search:
         for dpid in self._switches():
             self.label(dpid, edge)
             self.add(Kind.REACH, dpid, edge)
+            self._steers(dpid, lambda network, toward: toward == edge)
         for world in self.worlds:
             for network in world.placement.networks_at.get(edge, ()):
                 self._network(network)
@@ -152,6 +163,13 @@ class _Search:
     def _network(self, network: str) -> None:
         for dpid in self._edges_of(network):
             self.add(Kind.NETWORK, dpid, network)
+            self._steers(dpid, lambda steered, toward: steered == network)
+
+    def _steers(self, dpid: int, concerns: Callable[[str, int], bool]) -> None:
+        for world in self.worlds:
+            for network, edge in world.steers.get(dpid, ()):
+                if concerns(network, edge):
+                    self.add(Kind.STEER, dpid, network, edge)
 
     def _peer(self, port: str) -> None:
         for dpid in self._edges_of(network_of(port)):

@@ -11,7 +11,7 @@ from controller.pipeline.classify import compile_switch_port
 from controller.pipeline.rates import compile_tenant
 from controller.pipeline.switching import compile_flood, compile_network, compile_peer, compile_port
 from controller.pipeline.tables import Kind
-from controller.pipeline.transit import compile_label, compile_reach
+from controller.pipeline.transit import compile_explicit, compile_label, compile_reach, compile_steer
 from controller.pipeline.views import local_leaves
 from controller.pipeline.world import Fragment, FragmentKey, World
 
@@ -25,6 +25,8 @@ _COMPILERS: dict[Kind, Callable[..., Fragment | None]] = {
     Kind.FLOOD: compile_flood,
     Kind.PORT: compile_port,
     Kind.PEER: compile_peer,
+    Kind.EXPLICIT: compile_explicit,
+    Kind.STEER: compile_steer,
 }
 
 
@@ -55,6 +57,10 @@ def fragments_on(world: World, dpid: int) -> Iterator[FragmentKey]:
         for number in world.labels.get((dpid, edge), ()):
             yield fragment_key(Kind.LABEL, dpid, edge, number)
         yield fragment_key(Kind.REACH, dpid, edge)
+    for label in world.explicit.get(dpid, ()):
+        yield fragment_key(Kind.EXPLICIT, dpid, label)
+    for network, edge in world.steers.get(dpid, ()):
+        yield fragment_key(Kind.STEER, dpid, network, edge)
     yield from _of_tenants(world, dpid)
 
 

@@ -107,8 +107,9 @@ TX_TENANT = Table(22, "tx_tenant", "the tenant's ceiling out on this edge (meter
 FDB = Table(40, "fdb", "network and MAC -> destination key and edge, 44; BUM -> the network's meter here, then a copy "
             "to each member", Reason.UNKNOWN_DESTINATION)
 PLACE = Table(44, "place", "destination on this switch -> 72, else 50", 50)
-PATH = Table(50, "path", "destination edge -> label, one of its trees by a hash of the connection, 52",
-             Reason.NO_PATH)
+PATH = Table(50, "path", "destination edge -> label, one of its trees by a hash of the connection, 52; before that, "
+             "for a network with a path policy: its own label, 52, or one of several, 51", Reason.NO_PATH)
+STEER = Table(51, "steer", "network, destination edge and share of the connections -> label, 52", Reason.NO_PATH)
 LABEL = Table(52, "label", "write class, label and key into eth_dst, back to 2")
 UNLABEL = Table(56, "unlabel", "key -> the port's network and real MAC, 72", Reason.STALE_KEY)
 UNLABEL_BUM = Table(57, "unlabel_bum", "key -> the network; broadcast or multicast MAC restored from the packet, "
@@ -123,7 +124,7 @@ DROP = Table(100, "drop", "counters by reason, and by reason and tenant")
 META = Table(253, "meta", "a canary flow that carries the schema version")
 
 TABLES: tuple[Table, ...] = (
-    CLASSIFY, FABRIC, PORT_SECURITY, SERVICES, ANSWERS, TX_PORT, TX_TENANT, FDB, PLACE, PATH, LABEL, UNLABEL,
+    CLASSIFY, FABRIC, PORT_SECURITY, SERVICES, ANSWERS, TX_PORT, TX_TENANT, FDB, PLACE, PATH, STEER, LABEL, UNLABEL,
     UNLABEL_BUM, COPY, RX_PORT, RX_TENANT, DELIVER, DROP, META,
 )
 TABLE_NAMES: dict[int, str] = {table.number: table.name for table in TABLES}
@@ -191,7 +192,7 @@ BUM = BitField("bum", "reg0", 2, 1, "broadcast or multicast, being copied")
 REASON = BitField("reason", "reg1", 0, 16, "drop reason")
 EDGE = BitField("edge", "reg4", 0, 12, "destination edge id; 0: this switch")
 LABEL16 = BitField("label16", "reg4", 16, 16, "label to write")
-TREE = BitField("tree", "reg4", 16, 2, "the label's lowest bits: which of the working trees")
+TREE = BitField("tree", "reg4", 16, 2, "the label's lowest bits: which of the working trees, or shares in table 51")
 SOURCE = BitField("source", "reg6", 0, 24, "source port key")
 DESTINATION = BitField("destination", "reg7", 0, 24, "destination port key; BUM toward an edge: network key")
 NETWORK = BitField("network", "metadata", 0, 24, "network key")
@@ -266,7 +267,7 @@ class GroupKind(IntEnum):
     ALL = 3
     """LOCAL, and one labelled copy to each other edge where the network is present"""
     FAILOVER = 4
-    """the first of two ways that is alive, for one working label"""
+    """the first of two ways that is alive, for one working label, of a tree or of an explicit path"""
 
 
 def group_id(kind: GroupKind, network_key: int, leaf: int = 0) -> int:
@@ -338,6 +339,8 @@ class Kind(IntEnum):
     FLOOD = 7
     PORT = 8
     PEER = 9
+    EXPLICIT = 10
+    STEER = 11
 
 
 HOLDS: dict[Kind, str] = {
@@ -345,6 +348,8 @@ HOLDS: dict[Kind, str] = {
     Kind.SWITCH_PORT: "how frames of a port that is no tenant port are classified, its LLDP punt and meters",
     Kind.LABEL: "forwarding of one label toward an edge, with its failover group, or the end of it",
     Kind.REACH: "which labels frames toward an edge get here: one version, spread over its trees",
+    Kind.EXPLICIT: "forwarding of one label of an explicit path, with its failover group, or the end of it",
+    Kind.STEER: "which labels the frames of one network get here toward one edge, as its path policy wants",
     Kind.TENANT: "the tenant's meters and drop counters here",
     Kind.NETWORK: "BUM of a network: root groups, meter, and the answers for its gateways",
     Kind.FLOOD: "one leaf of a network's local replication tree",

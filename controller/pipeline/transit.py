@@ -1,6 +1,7 @@
 """The way across the fabric: forwarding by label, around dead links, and the choice of the label.
 
-State is edges x labels on every switch, whatever the number of tenants and hosts.  A working label that has a way
+State is edges x labels and explicit paths on every switch, whatever the number of tenants and hosts; what one network
+takes instead of what all take is known where its frames enter, and nowhere else.  A working label that has a way
 around the link of its hop goes through a fast-failover group, so that the switch itself changes to it:
 
     bucket 1   watch the port of the hop      output there
@@ -9,14 +10,20 @@ around the link of its hop goes through a fast-failover group, so that the switc
 
 from __future__ import annotations
 
+from immutables import Map
+
+from controller.fabric.explicit import Steer, explicit_label
 from controller.fabric.labels import LabelHop, label16, label_number
 from controller.openflow import actions
 from controller.openflow.entries import Bucket
 from controller.pipeline import tables
 from controller.pipeline.draft import Draft, apply, goto
-from controller.pipeline.tables import FABRIC, PATH, Kind, Priority, where
+from controller.pipeline.tables import FABRIC, PATH, Kind, Priority, Reason, where
 from controller.pipeline.views import find_features
 from controller.pipeline.world import Fragment, World
+
+_NO_HOPS: Map[int, LabelHop] = Map()
+_NO_STEERS: Map[tuple[str, int], Steer] = Map()
 
 
 def compile_label(world: World, dpid: int, edge: int, number: int) -> Fragment | None:
@@ -24,24 +31,34 @@ def compile_label(world: World, dpid: int, edge: int, number: int) -> Fragment |
     hops = world.labels.get((dpid, edge))
     if features is None or edge_id is None or hops is None or number not in hops:
         return None
-    draft = Draft(Kind.LABEL, features)
-    label = label16(edge_id, number)
-    if dpid == edge:
-        for kind, table in ((tables.LABEL_UNICAST, tables.UNLABEL), (tables.LABEL_BUM, tables.UNLABEL_BUM)):
-            ends = where(eth_dst=tables.label_of_type(label, kind))
-            draft.flow(FABRIC, Priority.NORMAL, ends, goto(table))
-    else:
-        passes = where(eth_dst=tables.label_any(label))
-        draft.flow(FABRIC, Priority.NORMAL, passes, apply(_send(draft, edge_id, label, hops[number])))
+    draft, hop = Draft(Kind.LABEL, features), hops[number]
+    _forward(draft, label16(edge_id, number), hop, label16(edge_id, hop.failover_number))
     return draft.fragment()
 
 
-def _send(draft: Draft, edge_id: int, label: int, hop: LabelHop) -> bytes:
+def compile_explicit(world: World, dpid: int, label: int) -> Fragment | None:
+    features, hop = find_features(world, dpid), world.explicit.get(dpid, _NO_HOPS).get(label)
+    if features is None or hop is None:
+        return None
+    draft = Draft(Kind.EXPLICIT, features)
+    _forward(draft, label, hop, hop.failover_number)
+    return draft.fragment()
+
+
+def _forward(draft: Draft, label: int, hop: LabelHop, backup: int) -> None:
+    if hop.port_no:
+        draft.flow(FABRIC, Priority.NORMAL, where(eth_dst=tables.label_any(label)),
+                   apply(_send(draft, label, hop, backup)))
+        return
+    for kind, table in ((tables.LABEL_UNICAST, tables.UNLABEL), (tables.LABEL_BUM, tables.UNLABEL_BUM)):
+        draft.flow(FABRIC, Priority.NORMAL, where(eth_dst=tables.label_of_type(label, kind)), goto(table))
+
+
+def _send(draft: Draft, label: int, hop: LabelHop, backup: int) -> bytes:
     """The action that sends a labelled frame on: through a failover group where there is another way."""
     straight = actions.output(hop.port_no)
     if not hop.failover_port_no or not draft.has_groups:
         return straight
-    backup = label16(edge_id, hop.failover_number)
     around = (
         # Without this OVS would not send a frame back to where it came from, and in a ring that is the other way.
         actions.load("in_port", 0),
@@ -64,4 +81,28 @@ def compile_reach(world: World, dpid: int, edge: int) -> Fragment | None:
     if choice.n_trees > 1:
         label.append(tables.TREE.spread(choice.n_trees))
     draft.flow(PATH, Priority.NORMAL, where((tables.EDGE, edge_id)), apply(*label), goto(tables.LABEL))
+    return draft.fragment()
+
+
+def compile_steer(world: World, dpid: int, network: str, edge: int) -> Fragment | None:
+    """The network's own labels toward an edge, before those for all; where it may take none, its frames end here."""
+    features, edge_id = find_features(world, dpid), world.intent.keys.edge_id(edge)
+    steer = world.steers.get(dpid, _NO_STEERS).get((network, edge))
+    if features is None or edge_id is None or steer is None or network not in world.intent.networks:
+        return None
+    draft = Draft(Kind.STEER, features)
+    toward = (tables.NETWORK, world.intent.keys.network_key(network)), (tables.EDGE, edge_id)
+    trees = [label16(edge_id, label_number(steer.version, tree)) for tree in steer.trees]
+    labels = [*trees, *map(explicit_label, steer.numbers)]
+    match labels:
+        case []:
+            draft.drop(PATH, Priority.TENANT, where(*toward), Reason.NO_PATH)
+        case [label]:
+            draft.flow(PATH, Priority.TENANT, where(*toward), apply(tables.LABEL16.load(label)), goto(tables.LABEL))
+        case _:
+            spread = apply(tables.TREE.spread(len(labels)))
+            draft.flow(PATH, Priority.TENANT, where(*toward), spread, goto(tables.STEER))
+            for share, label in enumerate(labels):
+                mine = where(*toward, (tables.TREE, share))
+                draft.flow(tables.STEER, Priority.NORMAL, mine, apply(tables.LABEL16.load(label)), goto(tables.LABEL))
     return draft.fragment()

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from immutables import Map
 
+from controller.fabric.explicit import Steer
 from controller.fabric.graph import EndPoint, Fabric
 from controller.fabric.labels import Choice, LabelHop
 from controller.intent.snapshot import Snapshot
@@ -26,6 +27,8 @@ class FragmentKey(NamedTuple):
     switch_port  (port_no,)         how frames of a switch port that is no tenant port are classified, its LLDP punt
     label        (edge, number)     forwarding of one label toward edge `edge` (a dpid); there: unlabel
     reach        (edge,)            which labels this switch spreads over the frames toward `edge`
+    explicit     (label,)           forwarding of one label of an explicit path; at its end: unlabel
+    steer        (network, edge)    which labels the frames of one network get instead, as its path policy wants
     tenant       (tenant,)          the tenant's meters and drop counters on this edge
     network      (network,)         BUM: root groups, meter, and the answers for the gateways of its subnets
     flood        (network, leaf)    one leaf of the local replication tree: at most 64 ports
@@ -90,3 +93,7 @@ class World:
     """object -> the rates in force, where a window of its schedule is open; absent: those of its policy"""
     shares: Map[tuple[int, str], Share] = Map()
     """(dpid, tenant or network) -> its part of the ceiling there; absent: the whole"""
+    explicit: Map[int, Map[int, LabelHop]] = Map()
+    """dpid -> {label of an explicit path: what to do with it}"""
+    steers: Map[int, Map[tuple[str, int], Steer]] = Map()
+    """dpid -> {(network, edge dpid): what is written instead}, where its path policy does not leave all trees"""

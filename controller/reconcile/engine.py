@@ -18,23 +18,26 @@ from immutables import Map
 
 from controller.fabric.bindings import Bindings, Unbound
 from controller.fabric.events import Event, PortsBound
+from controller.fabric.explicit import number_of
 from controller.fabric.graph import Fabric
 from controller.fabric.labels import EdgeLabels, version_of
 from controller.fabric.observed import NO_CHANGE, Change
 from controller.fabric.ports import EndPoint
 from controller.intent.snapshot import Snapshot
 from controller.model.bandwidth import Rates
+from controller.model.ids import network_of
 from controller.pipeline.affected import Changed, affected
 from controller.pipeline.compiler import compile_fragment, fragments_on
 from controller.pipeline.world import Fragment, FragmentKey, Placement, Share, World
 from controller.reconcile.labelling import Labelling, Pair
 from controller.reconcile.placing import displace, place
+from controller.reconcile.steering import Kept, Steered, Steering
 
 Program = Map[FragmentKey, Fragment]
 _EMPTY: Program = Map()
 K = TypeVar("K")
 V = TypeVar("V")
-_OF_INTENT = frozenset({"port", "peer", "network", "tenant"})
+_OF_INTENT = frozenset({"port", "peer", "network", "steer", "tenant"})
 """Kinds of fragments whose subject starts with the name of an object."""
 
 
@@ -49,6 +52,8 @@ class Step:
     fabric: Change = NO_CHANGE
     labels: dict[int, EdgeLabels] = field(default_factory=dict)
     """labels of the edges (dpids) whose versions changed: to be kept before any target is handed out"""
+    steering: Kept = field(default_factory=Kept)
+    """explicit paths and who writes them, as far as they changed: the same"""
     failures: dict[FragmentKey, Exception] = field(default_factory=dict)
     """fragments that could not be compiled, and could in the step before"""
 
@@ -56,20 +61,23 @@ class Step:
         """Both in one."""
         targets = {dpid: self.targets.get(dpid, {}) | later.targets.get(dpid, {})
                    for dpid in self.targets.keys() | later.targets.keys()}
-        return Step(targets=targets, names=self.names | later.names, fabric=self.fabric | later.fabric,
-                    labels=self.labels | later.labels, failures=self.failures | later.failures)
+        return Step(
+            targets=targets, names=self.names | later.names, fabric=self.fabric | later.fabric,
+            labels=self.labels | later.labels, steering=self.steering.then(later.steering),
+            failures=self.failures | later.failures)
 
 
 class Engine:
     """The newest world, its programs, and what the next step has to look at.  Owned by the reconcile thread."""
 
-    def __init__(self, fabric: Fabric, labelling: Labelling) -> None:
+    def __init__(self, fabric: Fabric, labelling: Labelling, steering: Steering) -> None:
         self.world = World(intent=Snapshot(), fabric=fabric)
         self.programs: dict[int, Program] = {}
         self.unbound: Map[str, Unbound] = Map()
         self.failures: Map[FragmentKey, Exception] = Map()
         """fragments that cannot be compiled, and why: a defect.  Of each the program holds what it held before"""
         self.labelling = labelling
+        self.steering = steering
         self._compiled = World(intent=Snapshot(), fabric=Fabric())
         self._bindings = Bindings()
         self._names: set[str] = set()
@@ -93,6 +101,7 @@ class Engine:
             ports=frozenset(EndPoint(dpid, no) for dpid, switch in fabric.switches.items() for no in switch.ports),
         )
         self.labelling.mark_all_changed()
+        self.steering.start_over()
         self._retree = True
         self._everything = True
 
@@ -124,9 +133,12 @@ class Engine:
     def confirm(self, dpid: int, epoch: int, refused: Iterable[FragmentKey], *, clean: bool) -> None:
         """A switch confirmed its target of `epoch`, except these fragments; `clean`: nothing old is left on it."""
         failed = [key for key in self.failures if key.dpid == dpid]
-        labels = (key.subject for key in (*refused, *failed) if key.kind == "label")
+        not_held = (*refused, *failed)
+        labels = (key.subject for key in not_held if key.kind == "label")
         refused_labels = frozenset((int(edge), version_of(int(number))) for edge, number in labels)
         self.labelling.confirm(dpid, epoch, refused_labels, clean=clean)
+        refused_paths = frozenset(number_of(int(key.subject[0])) for key in not_held if key.kind == "explicit")
+        self.steering.confirm(dpid, epoch, refused_paths, clean=clean)
 
     # -- what follows
 
@@ -138,19 +150,24 @@ class Engine:
         everything, self._everything = self._everything, False
         rebound = self._bind(names, set(self.world.fabric.bound) if everything else set())
         change, self._fabric_change = self._fabric_change, NO_CHANGE
-        if self._retree:
-            self._retree = False
+        topology, self._retree = self._retree, False
+        if topology:
             self.labelling.retree(self.world.fabric, self.world.intent.keys.edges())
         labels, choices, joined = self._map_labels(epoch)
         names |= self._between(joined | self.labelling.take_rejoined())
+        steered = self._steer(epoch, names | rebound, choices, topology=topology)
+        names |= self._of_networks(steered.networks)
         before, self._compiled = self._compiled, self.world
         keys = affected(before, self.world, Changed(
             ports=frozenset(rebound), objects=frozenset(names), switch_ports=change.ports, switches=change.switches,
-            labels=labels, choices=choices, rates=rates,
+            labels=labels, choices=choices, rates=rates, explicit=frozenset(steered.labels),
+            steers=frozenset(steered.steers),
         ))
         if everything:
             keys |= self._all_keys()
-        step = Step(fabric=change, labels=self.labelling.take_changed(), names=names | rebound)
+        step = Step(
+            fabric=change, labels=self.labelling.take_changed(), steering=self.steering.take_changed(),
+            names=names | rebound)
         self._compile(keys, step)
         # Shares move all the time, and are nothing that whoever watches an object waits for.
         unwatched = Step(targets=step.targets)
@@ -227,6 +244,19 @@ class Engine:
         self.world = replace(self.world, labels=labels.finish(), choices=choices.finish())
         return frozenset(changed_labels), frozenset(changed_choices), joined
 
+    def _steer(self, epoch: int, names: set[str], choices: frozenset[Pair], *, topology: bool) -> Steered:
+        """Bring what networks take instead of all trees up to date."""
+        networks = {network_of(name) for name in names if _is_of_network(name)}
+        steered = self.steering.update(
+            self.world, epoch, self.labelling, networks=networks, choices=choices, topology=topology)
+        self.world = replace(self.world, explicit=self.steering.explicit, steers=self.steering.steers)
+        return steered
+
+    def _of_networks(self, networks: set[str]) -> set[str]:
+        """These networks and their bound ports: whose status tells of the networks' paths."""
+        members = self.world.placement.members
+        return networks.union(*(members.get(network, Map()) for network in networks))
+
     def _compile(self, keys: Iterable[FragmentKey], step: Step) -> None:
         """Compile these fragments; what differs from the programs goes into both them and the step's targets."""
         for key in sorted(keys):
@@ -272,6 +302,10 @@ def _touch(step: Step, key: FragmentKey) -> None:
     name = object_of(key)
     if name is not None:
         step.names.add(name)
+
+
+def _is_of_network(name: str) -> bool:
+    return "/networks/" in name
 
 
 def _is_port(name: str) -> bool:

@@ -10,6 +10,8 @@ from controller.fabric.graph import Fabric
 from controller.fabric.labels import EdgeLabels
 from controller.fabric.observed import Change
 from controller.fabric.ports import PortRole
+from controller.reconcile import steering_records
+from controller.reconcile.steering import Kept
 from controller.service.interfaces import Store
 
 
@@ -24,9 +26,13 @@ class Keeper:
         """The fabric and labels as they were last kept.  ValueError if a record cannot be read."""
         return cache.restore({key: json.loads(value) for key, value in self._kept.items()}, default_role)
 
-    def keep(self, fabric: Fabric, change: Change, labels: Mapping[int, EdgeLabels]) -> None:
+    def restore_steering(self) -> Kept:
+        """The explicit paths, and what networks take instead of all trees, as it was last kept."""
+        return steering_records.restore({key: json.loads(value) for key, value in self._kept.items()})
+
+    def keep(self, fabric: Fabric, change: Change, labels: Mapping[int, EdgeLabels], steering: Kept) -> None:
         """Returns when it is durable.  `labels`: of the edges that changed; no versions: it is an edge no more."""
-        records = cache.fabric_records(fabric, change)
+        records = cache.fabric_records(fabric, change) | steering_records.records(steering)
         for edge, edge_labels in labels.items():
             records |= cache.label_records(edge, edge_labels)
         changed: dict[str, bytes | None] = {}

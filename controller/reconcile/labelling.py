@@ -24,6 +24,7 @@ from controller.fabric.labels import (
     Choice,
     EdgeLabels,
     LabelHop,
+    TreeVersion,
     Versions,
     advance,
     choices,
@@ -114,6 +115,12 @@ class Labelling:
             self._may_write.setdefault(edge, {})[dpid] = frozenset() if chosen is None else frozenset((chosen.version,))
         for edge in sorted({*flipped, *(edge for edge, _ in held)}):
             self._prune(edge)
+
+    def in_use(self, dpid: int, edge: int) -> TreeVersion | None:
+        """The version that the switch writes toward the edge, as last mapped."""
+        chosen = self._choices.get(edge, {}).get(dpid)
+        versions = self.versions.get(edge, ()) if chosen is not None else ()
+        return next((v for v in versions if chosen is not None and v.version == chosen.version), None)
 
     @property
     def can_map(self) -> bool:

@@ -30,6 +30,7 @@ from controller.reconcile.keeper import Keeper
 from controller.reconcile.labelling import Labelling
 from controller.reconcile.partition import cut_off
 from controller.reconcile.status import Ledger, Record, View, Waiter, by_name
+from controller.reconcile.steering import Steering
 from controller.service.interfaces import StoreFailed
 
 Changes = Mapping[FragmentKey, Fragment | None]
@@ -71,7 +72,7 @@ class Reconciler:
     """The newest world, its programs, and how far switches confirmed them.  Used by one thread; `view` by any."""
 
     def __init__(self, fabric: Fabric, labels: Mapping[int, EdgeLabels], keeper: Keeper) -> None:
-        self.engine = Engine(fabric, Labelling(labels))
+        self.engine = Engine(fabric, Labelling(labels), Steering(keeper.restore_steering()))
         self.ledger = Ledger(0)
         self.view = View(world=self.engine.world)
         self._keeper = keeper
@@ -122,7 +123,12 @@ class Reconciler:
         self._to_tell |= self.ledger.confirm(dpid, epoch, clean=clean) | before.keys() | texts.keys()
         self.is_stale = True
         # A change of ten switches is confirmed ten times, and only the last time lets anybody go on.
-        self.is_due |= self.ledger.can_close or self.engine.labelling.can_map or before != texts
+        self.is_due |= self.ledger.can_close or self._can_move or before != texts
+
+    @property
+    def _can_move(self) -> bool:
+        """Frames can take other ways now, or leave old ones for good."""
+        return self.engine.labelling.can_map or self.engine.steering.is_due
 
     def set_rates(self, changed: Mapping[str, Rates | None]) -> None:
         """Other rates are in force for these objects; None: those of the policy."""
@@ -140,16 +146,19 @@ class Reconciler:
 
     def age(self) -> bool:
         """Time passed: labels that nobody writes any more may go.  True if a step would change something."""
-        if not self.engine.labelling.is_draining:
+        labelling, steering = self.engine.labelling, self.engine.steering
+        if not (labelling.is_draining or steering.is_draining):
             return False
-        self.engine.labelling.age()
-        self.is_due |= self.engine.labelling.can_map
+        labelling.age()
+        steering.age()
+        self.is_due |= self._can_move
         return True
 
     def forget(self, dpid: int) -> None:
         """The operator removed a switch that is out of reach: nothing waits for it, nothing is kept for it."""
         self.ledger.forget(dpid)
         self.engine.labelling.forget(dpid)
+        self.engine.steering.forget(dpid)
         self._to_tell |= self._refused.pop(dpid, {}).keys()
         self.engine.observe(SwitchForgotten(dpid=dpid))
         self.is_due = True
@@ -209,9 +218,9 @@ class Reconciler:
 
     def _keep(self, step: Step) -> StoreFailed | None:
         try:
-            self._keeper.keep(self.fabric, step.fabric, step.labels)
+            self._keeper.keep(self.fabric, step.fabric, step.labels, step.steering)
         except StoreFailed as error:
-            self._unkept = Step(fabric=replace(step.fabric, alarms=()), labels=step.labels)
+            self._unkept = Step(fabric=replace(step.fabric, alarms=()), labels=step.labels, steering=step.steering)
             return error
         self._unkept = Step()
         return None
@@ -233,6 +242,7 @@ class Reconciler:
         self.view = View(
             world=world, unbound=self.engine.unbound, changed=self._changed, refused=by_name(self._refused),
             uncompiled=by_name(self._uncompiled()), plans=self.engine.labelling.plans,
+            policies=self.engine.steering.states,
             confirmed=Map({dpid: ledger.covered(dpid) for dpid in world.fabric.switches}),
             reached=Map({dpid: ledger.reached(dpid) for dpid in world.fabric.switches}),
         )
@@ -253,4 +263,4 @@ class Reconciler:
 
 def _is_about_labels(changes: Changes) -> bool:
     """What a confirmation brings about: labels that can be used now, or that nobody uses any more."""
-    return any(key.kind in ("label", "reach") for key in changes)
+    return any(key.kind in ("label", "reach", "explicit", "steer") for key in changes)

@@ -21,13 +21,22 @@ from controller.fabric.bindings import Unbound
 from controller.fabric.paths.plan import Plan
 from controller.fabric.ports import EndPoint, PortRole
 from controller.model.ids import format_dpid, kind_of, network_of, parent_of
+<<<<<<< HEAD
 from controller.model.network import Attachment, Pipe, Port
 from controller.model.status import Condition, State, Status, SwitchSync
 from controller.model.tenancy import Tenant
 from controller.pipeline.world import World
 from controller.reconcile.grants import Degraded, Grants
+=======
+from controller.model.network import Attachment, Network, Port
+from controller.model.status import Condition, State, Status, SwitchSync
+from controller.model.tenancy import Tenant
+from controller.pipeline.world import World
+from controller.reconcile.policy_status import policy_conditions
+from controller.reconcile.steering import PolicyState
+>>>>>>> 817b8ed (Path policies: explicit paths and what a network takes instead of all trees)
 
-_DEGRADING = frozenset({"NO_PATH", "FLOW_REFUSED", "COMPILE_FAILED"})
+_DEGRADING = frozenset({"NO_PATH", "FLOW_REFUSED", "COMPILE_FAILED", "PATH_POLICY_VIOLATED"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +52,8 @@ class View:
     """dpid -> the newest epoch of whose changes the switch has confirmed all that concern it"""
     plans: Map[int, Plan] = Map()
     """edge (dpid) -> the plan toward it: whoever is not in it has no path there, whatever label it still writes"""
+    policies: Map[str, PolicyState] = Map()
+    """network name -> how far its path policy is in force, where there is something to say"""
     refused: Map[str, Map[int, str]] = Map()
     """object name -> {dpid: what the switch refused}"""
     uncompiled: Map[str, Map[int, str]] = Map()
@@ -106,6 +117,7 @@ class View:
             switches = ", ".join(format_dpid(d) for d in cut_off)
             message = f"no usable path between this port's switch and {switches}"
             conditions.append(Condition(reason="NO_PATH", message=message, switches=cut_off))
+        conditions += self._path_policy(obj)
         conditions += _by_switch("FLOW_REFUSED", self.refused.get(name, Map()))
         conditions += _by_switch("COMPILE_FAILED", self.uncompiled.get(name, Map()))
         state = State.DEGRADED if any(c.reason in _DEGRADING for c in conditions) else State.ACTIVE
@@ -113,6 +125,14 @@ class View:
             state = State.PENDING
         conditions += self._limits(obj)
         return Status(state=state, conditions=tuple(conditions), reconciling=bool(lagging))
+
+    def _path_policy(self, obj: object) -> list[Condition]:
+        """Of a network, or of one of its ports as far as that one's switch is concerned."""
+        if not isinstance(obj, Network | Port):
+            return []
+        here = self.world.placement.at[obj.name].dpid if isinstance(obj, Port) else None
+        state = self.policies.get(network_of(obj.name))
+        return [] if state is None else policy_conditions(state, here)
 
     def needs(self, name: str) -> tuple[int, ...]:
         """The switches whose program holds something of the object, sorted."""

@@ -75,6 +75,18 @@ def find_path(
         return NoPath(reason="SEARCH_LIMIT", message="the search was given up; let the path pass fewer parts")
 
 
+def fastest_path(routes: Routes, src: int, dst: int, constraints: Constraints = NONE) -> Path | None:
+    """The path of least latency within the constraints; of those that are as fast, the widest.
+
+    Both dpids are known, and the constraints bound no latency and include nothing.
+    """
+    topology = routes.topology
+    index = topology.wiring.switch_index
+    query = _Query(routes=routes, src=index[src], dst=index[dst], left_kbps=None)
+    links = query.best(constraints, _latency(topology))
+    return None if links is None else path_of(topology, query.src, links)
+
+
 def usable_links(topology: Topology, constraints: Constraints, left_kbps: Ints | None = None) -> Flags:
     """link -> whether it is up, has the bandwidth left, and neither it nor an end of it is excluded."""
     wiring, exclude = topology.wiring, constraints.exclude
@@ -177,6 +189,11 @@ def _shut(topology: Topology, exclude: Parts) -> Flags:
     return shut
 
 
+def _latency(topology: Topology) -> Floats:
+    """link -> its latency as a weight."""
+    return np.where(topology.up, topology.latency_us.astype(np.float64), np.inf)
+
+
 def _missing(topology: Topology, parts: Parts) -> Parts:
     return Parts(
         links=frozenset(src for src in parts.links if src not in topology.wiring.link_index),
@@ -235,7 +252,7 @@ def _best_values(query: _Query, constraints: Constraints, name: str) -> Iterator
     """The best that could be had of this constraint if all others are kept, in words; nothing if they cannot be."""
     topology, others = query.routes.topology, _without(constraints, name)
     if name == "LATENCY":
-        links = query.best(others, np.where(topology.up, topology.latency_us.astype(np.float64), np.inf))
+        links = query.best(others, _latency(topology))
         if links is not None:
             yield f"the fastest that keeps to all else takes {sum(int(topology.latency_us[x]) for x in links)} us"
     elif name == "HOPS":

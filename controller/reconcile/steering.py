@@ -1,0 +1,308 @@
+"""Networks that do not take all trees: what each switch writes on their frames, and the explicit paths for it.
+
+    update     policies, places, topology or labels changed   -> what is wanted; what of it can be used now
+    confirm    a switch holds its target                      -> paths become usable; paths are written no more
+    age        time passed                                    -> paths that have drained go, their numbers are free
+
+From one steer to the next it is make-before-break: a path is installed and confirmed by every switch on it before the
+edge that it begins at writes it; until then the edge goes on with what it wrote; and a path that the edge does not
+write any more stays until the edge has confirmed so and what was under way has arrived (path_pool.py).  Trees are
+judged in the version that the edge writes, and a steer that names trees is of that version, always: so it goes over
+together with all other frames.  What the newest plan will leave is worked out ahead, so that its explicit paths are
+there when it is written.  Frames that may go nowhere are dropped at once.
+
+Which ways a policy leaves is paths/policy.py's; this module keeps what is used of it.  Owned by the reconcile thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from itertools import permutations
+
+from immutables import Map
+
+from controller.fabric.explicit import DROPPED, ExplicitPath, Steer
+from controller.fabric.labels import LabelHop
+from controller.fabric.paths.arrays import Topology
+from controller.fabric.paths.plan import Plan
+from controller.fabric.paths.policy import PolicyPaths, Way
+from controller.model.network import ANY_PATH, PathPolicy, Spread
+from controller.pipeline.world import World
+from controller.reconcile.labelling import Labelling, Pair
+from controller.reconcile.path_pool import PathPool
+
+NO_VERSION = -1
+"""of trees that are not to be written, but only thought about"""
+Steers = dict[Pair, Steer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A policy that cannot be kept to between two edges."""
+
+    src: int
+    dst: int
+    constraint: str
+    """ZONES, LATENCY, or LABELS if no number of an explicit path is free"""
+    why: str
+    dropped: bool
+    """the frames are; else they take the next best way"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyState:
+    """How far the path policy of one network is in force."""
+
+    violations: tuple[Violation, ...] = ()
+    waiting: tuple[Pair, ...] = ()
+    """between these edges frames still go as before: the new ways are being installed"""
+
+    @property
+    def lacks_label(self) -> bool:
+        return any(violation.constraint == "LABELS" for violation in self.violations)
+
+
+@dataclass(slots=True, kw_only=True)
+class Kept:
+    """What a restart must know: who may be writing what."""
+
+    paths: dict[int, ExplicitPath | None] = field(default_factory=dict)
+    """by number; None: gone"""
+    steers: dict[str, Steers] = field(default_factory=dict)
+    """by network; of those that changed all"""
+
+    def then(self, later: Kept) -> Kept:
+        return Kept(paths=self.paths | later.paths, steers=self.steers | later.steers)
+
+
+@dataclass(slots=True, kw_only=True)
+class Steered:
+    """What an update changed, beside `explicit` and `steers` themselves."""
+
+    labels: set[tuple[int, int]] = field(default_factory=set)
+    """(dpid, explicit label)"""
+    steers: set[tuple[int, str, int]] = field(default_factory=set)
+    """(dpid, network, edge)"""
+    networks: set[str] = field(default_factory=set)
+    """whose state is another one"""
+
+
+class Steering:
+    """What is written on the frames of networks with a path policy."""
+
+    def __init__(self, kept: Kept | None = None) -> None:
+        """`kept`: what a former process knew."""
+        kept = kept or Kept()
+        self.explicit: Map[int, Map[int, LabelHop]] = Map()
+        self.steers: Map[int, Map[tuple[str, int], Steer]] = Map()
+        """both as World has them"""
+        self.states: Map[str, PolicyState] = Map()
+        """of the networks that have something to say"""
+        self.is_due = False
+        """An update would change something: a path became usable, or can go."""
+        self._pool = PathPool({number: path for number, path in kept.paths.items() if path is not None})
+        self._in_force: dict[str, Steers] = {}
+        """by network; a pair that is absent takes all trees"""
+        self._wanted: dict[str, Steers] = {}
+        self._ahead: dict[str, Steers] = {}
+        """what will be wanted once the newest plan is written, so that its explicit paths are there by then"""
+        self._bound: set[str] = set()
+        """networks whose policy binds them to anything"""
+        self._policies: PolicyPaths | None = None
+        self._kept = Kept()
+        self._start = True
+        for network, steers in kept.steers.items():
+            self._put_in_force(network, steers, epoch=0, done=Steered())
+
+    # -- what happened
+
+    def confirm(self, dpid: int, epoch: int, refused: frozenset[int], *, clean: bool) -> None:
+        """The switch holds its target of `epoch`, but for the numbers it refused; `clean`: and nothing of before."""
+        self.is_due |= self._pool.confirm(dpid, epoch, refused, clean=clean)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether `age` has something to wait for."""
+        return self._pool.is_draining
+
+    def age(self) -> None:
+        """Called regularly, further apart than a frame takes to cross the fabric."""
+        self.is_due |= self._pool.grow_older()
+
+    def forget(self, dpid: int) -> None:
+        """The operator removed the switch: what it may be writing counts no longer."""
+        self._pool.forget(dpid)
+
+    def start_over(self) -> None:
+        """Look at everything again, and have everything kept again."""
+        self._start = True
+        self._pool.changed |= self._pool.paths.keys()
+        self._kept.steers |= self._in_force
+
+    def take_changed(self) -> Kept:
+        """What changed since the last call, for whoever keeps it."""
+        changed, self._kept = self._kept, Kept()
+        return replace(changed, paths={number: self._pool.paths.get(number) for number in self._pool.take_changed()})
+
+    # -- what follows
+
+    def update(
+        self, world: World, epoch: int, labelling: Labelling, *, networks: Set[str], choices: Set[Pair], topology: bool
+    ) -> Steered:
+        """Bring all up to date with the world; `epoch` is the step that will hand it to the switches.
+
+        `networks`: whose policy or places changed.  `choices`: pairs of which another version is written now.
+        `topology`: paths may be other ones, or plans.
+        """
+        self.is_due = False
+        done = Steered()
+        if topology or self._start:
+            self._policies = None
+        if self._start:
+            networks = {*networks, *world.intent.networks}
+        self._bound -= networks
+        self._bound |= {name for name in networks if policy_of(world, name) != ANY_PATH}
+        looked_at = set(networks & self._bound.union(self._wanted, self._in_force, self.states))
+        if topology or self._start:
+            looked_at |= self._bound.union(self._in_force)
+        looked_at |= _between(world, self._bound - looked_at, choices)
+        if self._pool.drop_drained():
+            looked_at |= {name for name, state in self.states.items() if state.lacks_label}
+        self._start = False
+        if looked_at and self._policies is None:
+            self._policies = PolicyPaths(Topology.of(world.fabric))
+        waiting = {network for network, state in self.states.items() if state.waiting}
+        for network in sorted(looked_at):
+            self._want(world, labelling, network, done)
+        for network in sorted(looked_at | waiting):
+            self._enforce(world, network, epoch, done)
+        self._map(epoch, done)
+        return done
+
+    def _want(self, world: World, labelling: Labelling, network: str, done: Steered) -> None:
+        """Work out what shall be written on a network's frames, now and with the newest plans."""
+        assert self._policies is not None
+        policy = policy_of(world, network)
+        edges = sorted(world.placement.presence.get(network, ())) if policy != ANY_PATH else ()
+        wanted: Steers = {}
+        ahead: Steers = {}
+        violations = []
+        for src, dst in permutations(edges, 2):
+            written, newest = labelling.in_use(src, dst), labelling.plans.get(dst)
+            if written is None:
+                continue
+            steer, violation = self._steer(network, policy, src, dst, written.version, written.hops)
+            if steer is not None:
+                wanted[src, dst] = steer
+            if violation is not None:
+                violations.append(violation)
+            if newest is not None and any(written.hops.get(dpid) != hops for dpid, hops in newest.items()):
+                later, _ = self._steer(network, policy, src, dst, NO_VERSION, newest)
+                if later is not None:
+                    ahead[src, dst] = later
+        for held, steers in ((self._wanted, wanted), (self._ahead, ahead)):
+            self._pool.use(steers.values())
+            self._pool.release(held.pop(network, {}).values())
+            if steers:
+                held[network] = steers
+        self._say(network, done, violations=tuple(violations))
+
+    def _steer(
+        self, network: str, policy: PathPolicy, src: int, dst: int, version: int, plan: Plan
+    ) -> tuple[Steer | None, Violation | None]:
+        """What a plan leaves of the policy; None: all trees."""
+        assert self._policies is not None
+        verdict = self._policies.verdict(src, dst, policy, plan)
+        ways = verdict.ways
+        if policy.spread is Spread.TOGETHER:
+            ways = together(network, self._policies.tree_ways(src, dst, plan) if verdict.any_tree else ways)
+        if verdict.any_tree and not ways:
+            return None, None
+        steer = self._pool.steer(ways, version)
+        if ways and steer == DROPPED:
+            dropped = bool(policy.avoid_zones)
+            why = "no label is free for another explicit path"
+            full = Violation(src=src, dst=dst, constraint="LABELS", why=why, dropped=dropped)
+            return (steer if dropped else None), full
+        if not verdict.constraint:
+            return steer, None
+        return steer, Violation(
+            src=src, dst=dst, constraint=verdict.constraint, why=verdict.why, dropped=steer == DROPPED)
+
+    def _enforce(self, world: World, network: str, epoch: int, done: Steered) -> None:
+        """Put into force what is wanted, as far as its paths are ready."""
+        before, now, waiting = self._in_force.get(network, {}), Steers(), []
+        for pair, steer in self._wanted.get(network, Steers()).items():
+            if all(self._pool.paths[number].is_ready for number in steer.numbers):
+                now[pair] = steer
+                continue
+            waiting.append(pair)
+            if (old := before.get(pair)) is None:
+                continue
+            # Trees of a version that the switch does not write any more are no way to go on.
+            is_written = not old.trees or old.version == world.choices[pair].version
+            if is_written:
+                now[pair] = old
+            elif policy_of(world, network).avoid_zones:
+                now[pair] = DROPPED
+        self._put_in_force(network, now, epoch=epoch, done=done)
+        self._say(network, done, waiting=tuple(waiting))
+
+    def _put_in_force(self, network: str, steers: Steers, *, epoch: int, done: Steered) -> None:
+        before = self._in_force.pop(network, Steers())
+        if steers:
+            self._in_force[network] = steers
+        if steers == before:
+            return
+        self._pool.use(steers.values(), written=True)
+        self._pool.release(before.values(), written_until=epoch)
+        self._kept.steers[network] = steers
+        for pair in before.keys() | steers.keys():
+            if before.get(pair) != (steer := steers.get(pair)):
+                dpid, edge = pair
+                done.steers.add((dpid, network, edge))
+                here = self.steers.get(dpid, Map())
+                here = here.delete((network, edge)) if steer is None else here.set((network, edge), steer)
+                self.steers = self.steers.set(dpid, here) if here else self.steers.delete(dpid)
+
+    def _say(self, network: str, done: Steered, **what: object) -> None:
+        before = self.states.get(network, PolicyState())
+        after = replace(before, **what)  # type: ignore[arg-type]
+        if after != before:
+            done.networks.add(network)
+            self.states = self.states.delete(network) if after == PolicyState() else self.states.set(network, after)
+
+    def _map(self, epoch: int, done: Steered) -> None:
+        """Bring the explicit labels of every switch up to date."""
+        for dpid, labels in self._pool.map(epoch).items():
+            here = self.explicit.get(dpid, Map()).mutate()
+            for label, hop in labels.items():
+                if hop is None:
+                    here.pop(label, None)
+                else:
+                    here[label] = hop
+                done.labels.add((dpid, label))
+            mapped = here.finish()
+            self.explicit = self.explicit.set(dpid, mapped) if mapped else self.explicit.delete(dpid)
+
+
+def _between(world: World, networks: Set[str], pairs: Set[Pair]) -> set[str]:
+    """Those of the networks that are on both switches of a pair."""
+    others: dict[int, set[int]] = {}
+    for dpid, edge in pairs:
+        others.setdefault(dpid, set()).add(edge)
+    presence = {name: world.placement.presence.get(name, Map()).keys() for name in networks}
+    return {name for name, here in presence.items() if any(not others[d].isdisjoint(here) for d in here if d in others)}
+
+
+def policy_of(world: World, network: str) -> PathPolicy:
+    """ANY_PATH of a network that is not there."""
+    found = world.intent.networks.get(network)
+    return ANY_PATH if found is None else found.path_policy
+
+
+def together(network: str, ways: tuple[Way, ...]) -> tuple[Way, ...]:
+    """The one of these ways that the network takes: another network may take another, and few move when ways change."""
+    return tuple(sorted(ways, key=lambda way: blake2b(f"{network} {way.route}".encode(), digest_size=8).digest())[:1])
