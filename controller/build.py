@@ -26,6 +26,7 @@ from controller.pipeline.tables import OWNED_GROUPS, OWNED_METERS
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.loop import Loop
 from controller.reconcile.operator import Operator
+from controller.reconcile.path_gate import PathGate
 from controller.reconcile.telemetry import Telemetry
 from controller.service.engine import Engine
 from controller.southbound.ovsdb.database import Database
@@ -89,6 +90,7 @@ def build(config: Config) -> Controller:
     )
     engine = Engine(
         store, clock=time.time, fabric=loop, status=loop, on_commit=loop.committed, new_uid=lambda: uuid.uuid4().hex,
+        gates=(PathGate(loop.fabric),),
     )
     liveness = _liveness(config, runtime, loop)
     telemetry = Telemetry(lambda: loop.view().world, loop.datapaths, store, clock=time.monotonic, wall_clock=time.time)

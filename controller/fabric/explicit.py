@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from controller.fabric.labels import LabelHop
+from controller.fabric.labels import LabelHop, label16, label_number
 from controller.fabric.ports import EndPoint
 
 FIRST_LABEL = 0xF000
@@ -95,6 +95,12 @@ DROPPED = Steer()
 def explicit_label(number: int, *, backup: bool = False) -> int:
     """The label as frames carry it."""
     return FIRST_LABEL | number << 1 | backup
+
+
+def steer_labels(edge_id: int, steer: Steer) -> tuple[int, ...]:
+    """What it writes toward the edge with this id, as frames carry it."""
+    trees = (label16(edge_id, label_number(steer.version, tree)) for tree in steer.trees)
+    return (*trees, *map(explicit_label, steer.numbers))
 
 
 def number_of(label: int) -> int:

@@ -28,6 +28,7 @@ from typing import NamedTuple
 from controller.fabric.paths.plan import NO_FAILOVER, Plan
 
 N_VERSIONS = 4
+NUMBER_BITS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,17 @@ def label_hops(versions: Versions) -> dict[int, dict[int, LabelHop]]:
 
 def label16(edge_id: int, number: int) -> int:
     """The label as frames carry it: edge id (11 bits) . label number (5 bits)."""
-    return edge_id << 5 | number
+    return edge_id << NUMBER_BITS | number
+
+
+def edge_of(label: int) -> int:
+    """The edge id of a label as frames carry it."""
+    return label >> NUMBER_BITS
+
+
+def number_in(label: int) -> int:
+    """Which of its edge's labels it is."""
+    return label & (1 << NUMBER_BITS) - 1
 
 
 def advance(versions: Versions, wanted: Plan) -> Versions:

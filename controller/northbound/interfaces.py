@@ -50,8 +50,11 @@ class Operator(Protocol):
         """
         ...
 
-    def ways(self, src: int, dst: int) -> tuple[Way, ...]:
-        """How frames go now from one switch to another.  Never blocks."""
+    def ways(self, src: int, dst: int, network: str = "") -> tuple[Way, ...]:
+        """How frames go now from one switch to another, of a network or else of all without a path policy.
+
+        Never blocks.
+        """
         ...
 
     def alternatives(self, src: int, dst: int, k: int) -> tuple[Path, ...]:

@@ -48,8 +48,8 @@ def check_count(count: int) -> int:
 def answer(
     fabric: Fabric, src: int, dst: int, current: Sequence[Way], alternatives: Sequence[Path]
 ) -> pb.ListPathsResponse:
-    n_trees = sum(len(way.trees) for way in current) or 1
-    shares = {tuple(leg.link for leg in way.legs): 1_000 * len(way.trees) // n_trees for way in current}
+    n_labels = sum(len(way.labels) for way in current) or 1
+    shares = {tuple(leg.link for leg in way.legs): 1_000 * len(way.labels) // n_labels for way in current}
     return pb.ListPathsResponse(
         source_switch=switch_name(src),
         destination_switch=switch_name(dst),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from immutables import Map
 
-from controller.fabric.explicit import Steer, explicit_label
+from controller.fabric.explicit import Steer, steer_labels
 from controller.fabric.labels import LabelHop, label16, label_number
 from controller.openflow import actions
 from controller.openflow.entries import Bucket
@@ -92,12 +92,11 @@ def compile_steer(world: World, dpid: int, network: str, edge: int) -> Fragment 
         return None
     draft = Draft(Kind.STEER, features)
     toward = (tables.NETWORK, world.intent.keys.network_key(network)), (tables.EDGE, edge_id)
-    trees = [label16(edge_id, label_number(steer.version, tree)) for tree in steer.trees]
-    labels = [*trees, *map(explicit_label, steer.numbers)]
+    labels = steer_labels(edge_id, steer)
     match labels:
-        case []:
+        case ():
             draft.drop(PATH, Priority.TENANT, where(*toward), Reason.NO_PATH)
-        case [label]:
+        case (label,):
             draft.flow(PATH, Priority.TENANT, where(*toward), apply(tables.LABEL16.load(label)), goto(tables.LABEL))
         case _:
             spread = apply(tables.TREE.spread(len(labels)))

@@ -53,9 +53,9 @@ class Operator:
         """FailedPrecondition WOULD_PARTITION, unless `force`, if tenants would lose paths by it.  Durable when done."""
         return self._loop.declare(events, force=force)
 
-    def ways(self, src: int, dst: int) -> tuple[Way, ...]:
-        """How frames go now."""
-        return ways(self._loop.view().world, src, dst)
+    def ways(self, src: int, dst: int, network: str = "") -> tuple[Way, ...]:
+        """How frames go now, of a network or else of all that have no path policy."""
+        return ways(self._loop.view().world, src, dst, network)
 
     def alternatives(self, src: int, dst: int, k: int) -> tuple[Path, ...]:
         """The k best paths there are.  Takes a while in a big fabric."""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import permutations
 
 import networkx as nx
 from immutables import Map
 
 from controller.fabric.graph import Fabric
+from controller.fabric.paths.arrays import Topology
+from controller.fabric.paths.policy import PolicyPaths
 from controller.pipeline.world import World
 
 
 def cut_off(world: World, later: Fabric) -> list[str]:
     """The networks that would lose what they have now, sorted: a path between two of their switches, or a switch.
 
-    Losing a switch is to have ports on one that gets drained.  What is apart already is nobody's loss.
+    Losing a switch is to have ports on one that gets drained; a path, also to have none left that the network's path
+    policy permits.  What is apart already is nobody's loss.
     """
     now, then = _islands(world.fabric), _islands(later)
     newly_drained = {
@@ -24,8 +28,23 @@ def cut_off(world: World, later: Fabric) -> list[str]:
     lost = {
         network for network, presence in world.placement.presence.items() if _torn(presence, now, then)
     }
+    lost |= _forbidden(world, later)
     lost.update(*(world.placement.networks_at.get(dpid, Map()) for dpid in newly_drained))
     return sorted(lost)
+
+
+def _forbidden(world: World, later: Fabric) -> set[str]:
+    """The networks that would have no permitted path where they have one."""
+    picky = {name: network.path_policy for name, network in world.intent.networks.items()
+             if network.path_policy.avoid_zones and name in world.placement.presence}
+    if not picky:
+        return set()
+    now, then = PolicyPaths(Topology.of(world.fabric)), PolicyPaths(Topology.of(later))
+    return {
+        network for network, policy in picky.items()
+        if any(then.verdict(*pair, policy).drops and not now.verdict(*pair, policy).drops
+               for pair in permutations(world.placement.presence[network], 2))
+    }
 
 
 def _islands(fabric: Fabric) -> dict[int, int]:

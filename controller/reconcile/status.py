@@ -21,20 +21,13 @@ from controller.fabric.bindings import Unbound
 from controller.fabric.paths.plan import Plan
 from controller.fabric.ports import EndPoint, PortRole
 from controller.model.ids import format_dpid, kind_of, network_of, parent_of
-<<<<<<< HEAD
-from controller.model.network import Attachment, Pipe, Port
+from controller.model.network import Attachment, Network, Pipe, Port
 from controller.model.status import Condition, State, Status, SwitchSync
 from controller.model.tenancy import Tenant
 from controller.pipeline.world import World
 from controller.reconcile.grants import Degraded, Grants
-=======
-from controller.model.network import Attachment, Network, Port
-from controller.model.status import Condition, State, Status, SwitchSync
-from controller.model.tenancy import Tenant
-from controller.pipeline.world import World
 from controller.reconcile.policy_status import policy_conditions
 from controller.reconcile.steering import PolicyState
->>>>>>> 817b8ed (Path policies: explicit paths and what a network takes instead of all trees)
 
 _DEGRADING = frozenset({"NO_PATH", "FLOW_REFUSED", "COMPILE_FAILED", "PATH_POLICY_VIOLATED"})
 

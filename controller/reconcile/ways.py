@@ -5,12 +5,17 @@ Read off the labels that the switches hold, so that it is what `tcpdump` would s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from controller.fabric.labels import LabelHop, label_number
+from immutables import Map
+
+from controller.fabric.explicit import FIRST_LABEL, Steer, steer_labels
+from controller.fabric.labels import LabelHop, edge_of, label16, label_number, number_in
 from controller.fabric.ports import EndPoint
 from controller.pipeline.world import World
+
+_NO_HOPS: Map[int, LabelHop] = Map()
+_NO_STEERS: Map[tuple[str, int], Steer] = Map()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,66 +35,87 @@ class Way:
     """One way that frames take."""
 
     legs: tuple[Leg, ...]
-    trees: tuple[int, ...]
-    """the working trees that go this way: each carries an equal share of the flows"""
+    labels: tuple[int, ...]
+    """those that go this way: each carries an equal share of the flows"""
     complete: bool
     """it arrives"""
 
 
-def ways(world: World, src: int, dst: int) -> tuple[Way, ...]:
-    """The ways from one dpid to another; none if frames between them are dropped where they start, or never arise."""
-    choice = world.choices.get((src, dst))
+def ways(world: World, src: int, dst: int, network: str = "") -> tuple[Way, ...]:
+    """The ways from one dpid to another, of a network or else of all that have no path policy.
+
+    None if frames between them are dropped where they start, or never arise.
+    """
+    found: dict[tuple[Leg, ...], list[int]] = {}
+    for label in written(world, src, dst, network):
+        legs = _legs(world, src, dst, label)
+        found.setdefault(tuple(legs), []).append(label)
+    return tuple(
+        Way(legs=legs, labels=tuple(labels), complete=bool(legs) and _end(world, legs[-1].link) == dst)
+        for legs, labels in found.items()
+    )
+
+
+def written(world: World, src: int, dst: int, network: str = "") -> tuple[int, ...]:
+    """The labels that one dpid writes on frames toward another, each on an equal share of the connections."""
+    choice, edge_id = world.choices.get((src, dst)), world.intent.keys.edge_id(dst)
+    steer = world.steers.get(src, _NO_STEERS).get((network, dst))
+    if edge_id is None:
+        return ()
+    if steer is not None:
+        return steer_labels(edge_id, steer)
     if choice is None:
         return ()
-    found: dict[tuple[Leg, ...], list[int]] = {}
-    for tree in range(choice.n_trees):
-        legs = _legs(world, src, dst, label_number(choice.version, tree))
-        found.setdefault(tuple(legs), []).append(tree)
-    return tuple(
-        Way(legs=legs, trees=tuple(trees), complete=bool(legs) and _end(world, legs[-1].link) == dst)
-        for legs, trees in found.items()
-    )
+    return tuple(label16(edge_id, label_number(choice.version, tree)) for tree in range(choice.n_trees))
 
 
 def in_use(world: World) -> set[EndPoint]:
     """The ports that some label leads frames to, or would in a failure: whatever may still be under way."""
+    held = ((dpid, hop) for (dpid, _), hops in world.labels.items() for hop in hops.values())
+    explicit = ((dpid, hop) for dpid, hops in world.explicit.items() for hop in hops.values())
     return {
         EndPoint(dpid, port_no)
-        for (dpid, _), hops in world.labels.items() for hop in hops.values()
-        for port_no in (hop.port_no, hop.failover_port_no) if port_no
+        for dpid, hop in (*held, *explicit) for port_no in (hop.port_no, hop.failover_port_no) if port_no
     }
 
 
-def _legs(world: World, src: int, dst: int, number: int) -> list[Leg]:
+def _legs(world: World, src: int, dst: int, label: int) -> list[Leg]:
     legs: list[Leg] = []
     at: int | None = src
     while at is not None and at != dst and len(legs) < len(world.fabric.switches):
-        hop = _hops(world, at, dst).get(number)
+        hop = _hop(world, at, dst, label)
         if hop is None:
             break
-        leg = Leg(link=EndPoint(at, hop.port_no), backup=_backup(world, at, dst, hop))
+        leg = Leg(link=EndPoint(at, hop.port_no), backup=_backup(world, at, dst, hop, label))
         meant = world.fabric.links.get(leg.link)
         if hop.failover_port_no and (meant is None or not meant.up):
-            number, leg = hop.failover_number, Leg(link=EndPoint(at, hop.failover_port_no), failed_over=True)
+            label, leg = _other(label, hop), Leg(link=EndPoint(at, hop.failover_port_no), failed_over=True)
         legs.append(leg)
         at = _end(world, leg.link)
     return legs
 
 
-def _backup(world: World, at: int, dst: int, hop: LabelHop) -> tuple[EndPoint, ...]:
+def _backup(world: World, at: int, dst: int, hop: LabelHop, label: int) -> tuple[EndPoint, ...]:
     if not hop.failover_port_no:
         return ()
-    links = [EndPoint(at, hop.failover_port_no)]
+    links, label = [EndPoint(at, hop.failover_port_no)], _other(label, hop)
     while (here := _end(world, links[-1])) is not None and here != dst and len(links) < len(world.fabric.switches):
-        onward = _hops(world, here, dst).get(hop.failover_number)
+        onward = _hop(world, here, dst, label)
         if onward is None:
             break
         links.append(EndPoint(here, onward.port_no))
     return tuple(links)
 
 
-def _hops(world: World, at: int, dst: int) -> Mapping[int, LabelHop]:
-    return world.labels.get((at, dst), {})
+def _other(label: int, hop: LabelHop) -> int:
+    """The label that a frame goes on with where it fails over."""
+    return hop.failover_number if label >= FIRST_LABEL else label16(edge_of(label), hop.failover_number)
+
+
+def _hop(world: World, at: int, dst: int, label: int) -> LabelHop | None:
+    if label >= FIRST_LABEL:
+        return world.explicit.get(at, _NO_HOPS).get(label)
+    return world.labels.get((at, dst), _NO_HOPS).get(number_in(label))
 
 
 def _end(world: World, link: EndPoint) -> int | None:

@@ -16,7 +16,7 @@ from controller.fabric.events import HostHeard, LinkDeclared, RoleDeclared, Swit
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
 from controller.model.errors import PliantError
-from controller.model.network import Port
+from controller.model.network import ANY_PATH, Network, PathPolicy, Port, Spread
 from controller.pipeline.world import Share
 from controller.reconcile.reconciler import Outcome
 from tests.sequences.simulation import FEATURES, LEAVES, Simulation
@@ -24,6 +24,10 @@ from tests.sequences.states import network_name, port, port_name, tenant
 from tests.sequences.traffic import check_isolation, expected_reach, reach
 
 TENANTS, PORTS = ("red", "blue", "green"), "abcd"
+PATH_POLICIES = (
+    ANY_PATH, PathPolicy(avoid_zones=("x",)), PathPolicy(avoid_zones=("x", "y"), max_latency_us=5),
+    PathPolicy(trees=(1,)), PathPolicy(spread=Spread.TOGETHER), PathPolicy(trees=(0, 3), avoid_zones=("y",)),
+)
 POLICIES = (NO_POLICY, BandwidthPolicy(ceiling_in_kbps=1_000, ceiling_out_kbps=2_000))
 
 
@@ -105,6 +109,14 @@ def change_shares(course: Course, a: int, b: int) -> None:
     """Shares move: wherever the tenant is, was, or never was."""
     share = (None, Share(), Share(in_kbps=100 + a, out_kbps=64), Share(out_kbps=100_000))[b % 4]
     course.sim.set_shares({(_any(course, a), f"tenants/{TENANTS[b % 3]}"): share})
+
+
+def change_path_policy(course: Course, a: int, b: int) -> None:
+    course.sim.apply([Network(name=network_name(TENANTS[a % 3]), path_policy=PATH_POLICIES[b % len(PATH_POLICIES)])])
+
+
+def declare_zone(course: Course, a: int, b: int) -> None:
+    course.sim.observe(SwitchDeclared(dpid=_any(course, a), settings=SwitchSettings(zone=("", "x", "y")[b % 3])))
 
 
 def lose_link(course: Course, a: int, _: int) -> None:
@@ -204,7 +216,7 @@ def _any(course: Course, a: int) -> int:
 Act = Callable[[Course, int, int], None]
 ACTS: tuple[Act, ...] = (
     put_port, put_port, put_port, delete_port, delete_port, detach_port, delete_tenant, renew_network, change_tenant,
-    change_rates, change_shares,
+    change_rates, change_shares, change_path_policy, change_path_policy, declare_zone,
     lose_link, find_link, fail_port, mend_port, hear_host, declare_role, drain_link, drain_switch, disconnect, connect,
     connect, wipe, forget,
     restart, refuse, accept, turn, turn, turn, turn, run, run, reconcile, reconcile, settle,

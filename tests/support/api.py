@@ -74,8 +74,8 @@ class KnownOperator:
         self.tell(*events)
         return done()  # type: ignore[return-value]
 
-    def ways(self, src: int, dst: int) -> tuple[Way, ...]:
-        return self.known_ways.get((src, dst), ())
+    def ways(self, src: int, dst: int, network: str = "") -> tuple[Way, ...]:
+        return self.known_ways.get((src, dst, network), self.known_ways.get((src, dst), ()))
 
     def alternatives(self, src: int, dst: int, k: int) -> tuple[FabricPath, ...]:
         return alternatives(all_pairs(Topology.of(self.value)), src, dst, k)

@@ -56,6 +56,11 @@ class Verdict:
     why: str = ""
     """how it comes that it cannot, in words"""
 
+    @property
+    def drops(self) -> bool:
+        """There are paths, and the policy permits none."""
+        return not self.ways and not self.any_tree
+
 
 NOTHING_TO_STEER = Verdict(any_tree=True)
 

@@ -131,7 +131,7 @@ def test_paths_in_use_and_those_there_are(api: Api, client: Client) -> None:
     make_ports(api, client)
     client.links.update(pb.Link(name=ONE, cost=4, latency_us=30, capacity_override_kbps=700), ["*"])
     leg = Leg(link=EndPoint(1, 1), backup=(EndPoint(1, 2),))
-    api.operator.known_ways[1, 2] = (Way(legs=(leg,), trees=(0, 1), complete=True),)
+    api.operator.known_ways[1, 2] = (Way(legs=(leg,), labels=(0, 1), complete=True),)
     answer = client.paths(f"{NET}/ports/a", "switches/2")
     assert (answer.source_switch, answer.destination_switch) == (FIRST, SECOND)
     (current,), (best,) = answer.current, answer.alternatives

@@ -77,7 +77,7 @@ def test_path_shows_ways_backups_and_the_best(red: Pliant) -> None:
     """By port id or switch; as a table, or as JSON."""
     red.api.operator.places[WEB] = EndPoint(1, 2)
     leg = Leg(link=EndPoint(1, 1), backup=(EndPoint(1, 1),))
-    red.api.operator.known_ways[1, 2] = (Way(legs=(leg,), trees=(0,), complete=True),)
+    red.api.operator.known_ways[1, 2] = (Way(legs=(leg,), labels=(0,), complete=True),)
     text = red.ok("path web-1 2")
     assert "from 0000000000000001 to 0000000000000002" in text
     assert "100 %" in text and "0000000000000001 > 0000000000000002" in text

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from immutables import Map
 
 from controller.fabric.graph import EndPoint, Fabric, LinkLost
-from controller.fabric.labels import Choice, advance, label_hops
+from controller.fabric.labels import Choice, advance, label_hops, number_in
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Planner
+from controller.intent.keys import NO_KEYS
 from controller.intent.snapshot import Snapshot
 from controller.pipeline.world import World
 from controller.reconcile.ways import in_use, ways
 from tests.unit.fabric.fabrics import after, fabric_of, leaf_spine
 
 SRC, DST = 101, 103
+INTENT = Snapshot(keys=replace(NO_KEYS, edge_ids=Map({3: 1, DST: 2})))
 
 
 def programmed(fabric: Fabric, src: int, dst: int) -> World:
@@ -22,13 +26,13 @@ def programmed(fabric: Fabric, src: int, dst: int) -> World:
     (version,) = advance((), plan)
     labels = {(dpid, dst): Map(hops) for dpid, hops in label_hops((version,)).items()}
     choice = Choice(version.version, len(plan[dst].working))
-    return World(intent=Snapshot(), fabric=fabric, labels=Map(labels), choices=Map({(src, dst): choice}))
+    return World(intent=INTENT, fabric=fabric, labels=Map(labels), choices=Map({(src, dst): choice}))
 
 
 def test_each_spine_carries_a_tree_and_backs_the_other_up() -> None:
     """Two ways over two spines; if the link to one fails its frames go over the other."""
     found = ways(programmed(leaf_spine(2, 3), SRC, DST), SRC, DST)
-    assert sorted(tree for way in found for tree in way.trees) == [0, 1]
+    assert sorted(number_in(label) & 3 for way in found for label in way.labels) == [0, 1]
     assert all(way.complete and len(way.legs) == 2 for way in found)
     one, other = (way.legs[0].link for way in found)
     assert found[0].legs[0].backup[0] == other
