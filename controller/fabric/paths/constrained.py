@@ -82,7 +82,7 @@ def fastest_path(routes: Routes, src: int, dst: int, constraints: Constraints = 
     """
     topology = routes.topology
     index = topology.wiring.switch_index
-    query = _Query(routes=routes, src=index[src], dst=index[dst], left_kbps=None)
+    query = _Query(routes, index[src], index[dst], topology.capacity_kbps)
     links = query.best(constraints, _latency(topology))
     return None if links is None else path_of(topology, query.src, links)
 
