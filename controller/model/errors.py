@@ -59,7 +59,7 @@ REASONS: dict[str, str] = {
     "REVISION_COMPACTED": "The revision is older than the history kept; list again and watch from there.",
     "SLOW_WATCHER": "The watcher did not read fast enough and was cut; resume from the last revision it saw.",
     "WOULD_PARTITION": "Networks would have ports with no path between them; give them one first, or pass force.",
-    "PATH_POLICY_UNSATISFIABLE": "No path between two switches keeps to the network's path policy; the message says.",
+    "PATH_POLICY_UNSATISFIABLE": "No path between two switches keeps to the network's path policy: see the message.",
     "PORT_NOT_BOUND": "The port is on no switch now, so no path leads there.",
     "SWITCH_CONNECTED": "The switch is connected; disconnect it before it is forgotten.",
     "UNAUTHENTICATED": "No valid token came with the call.",
