@@ -48,6 +48,8 @@ class Edit(Generic[F]):
     def queues_found(self, event: QueuesFound) -> None:
         switch = self.now.switches.get(event.dpid)
         if switch is not None:
+            if event.driver != switch.queue_driver:
+                self.change |= Change(switches=frozenset({event.dpid}))
             self._put_switch(replace(
                 switch, queue_driver=event.driver, no_queues=event.why_not, queue_faults=event.faults))
 

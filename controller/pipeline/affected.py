@@ -1,16 +1,18 @@
 """Which fragments may come out differently after a change.  May name too many, never too few; costs what changed.
 
-What each kind reads, beside the features of its switch:
+What each kind reads, beside the features and the queue driver of its switch:
 
     switch_port  the switch port, its role, whether it is bound
     label        hops of that label, edge id                          reach    the choice, edge id
     explicit     the hop of that label
     steer        the steer, edge id, the network's key
     tenant       the tenant, its rates, slot and share here, whether it is present here
-    network      its subnets, slot and presence anywhere, edge ids, which local leaves hold a port
+    network      the network, its rates, subnets, slot, share here and presence anywhere, edge ids, which local leaves
+                 hold a port
     flood        port keys of one local leaf of the network, at most 64
     port         the port, its rates, keys and place
     peer         the same, the edge id of its place, presence of the network here
+    queue        the tenant's slice, whether it has a guarantee
 
 Keys change only together with the objects that hold them, edge ids with the ports attached to the edge.
 """
@@ -76,6 +78,8 @@ def affected(before: World, after: World, changed: Changed) -> set[FragmentKey]:
     names = changed.objects | changed.ports
     for name in names:
         search.named(name)
+    for tenant in {tenant_of(name) for name in names}:
+        search.guaranteed(tenant)
     for edge in sorted({dpid for name in names for dpid in search.places(name)}):
         search.edge(edge)
     return search.found
@@ -93,8 +97,9 @@ class _Search:
         self.found.add(fragment_key(kind, dpid, *subject))
 
     def switch(self, dpid: int) -> None:
-        features = [s.features if (s := world.fabric.switches.get(dpid)) else None for world in self.worlds]
-        if features[0] != features[1]:
+        able = [(s.features, s.queue_driver) if (s := world.fabric.switches.get(dpid)) else None
+                for world in self.worlds]
+        if able[0] != able[1]:
             for world in self.worlds:
                 self.found.update(fragments_on(world, dpid))
 
@@ -118,19 +123,31 @@ class _Search:
 
     def rated(self, name: str) -> None:
         """An object whose rates are others: its meters, wherever it has some."""
-        if "/ports/" in name:
-            for world in self.worlds:
-                if (at := world.placement.at.get(name)) is not None:
+        match name.split("/"):
+            case [_, _]:
+                for dpid in self._switches():
+                    self.shared(dpid, name)
+            case [_, _, "networks", _]:
+                self._network(name)
+            case [_, _, _, _, "ports", _]:
+                if (at := self.worlds[1].placement.at.get(name)) is not None:
                     self.add(Kind.PORT, at.dpid, name)
-            return
-        for world in self.worlds:
-            for dpid in world.fabric.switches:
-                if (dpid, name) in world.placement.tenants:
-                    self.add(Kind.TENANT, dpid, name)
 
     def shared(self, dpid: int, name: str) -> None:
-        if (dpid, name) in self.worlds[1].placement.tenants:
+        """A tenant or network whose part of its ceiling is another, if it is present on the switch."""
+        placement = self.worlds[1].placement
+        if (dpid, name) in placement.tenants:
             self.add(Kind.TENANT, dpid, name)
+        elif name in placement.networks_at.get(dpid, ()):
+            self.add(Kind.NETWORK, dpid, name)
+
+    def guaranteed(self, tenant: str) -> None:
+        """If the tenant came to have a guarantee, or to have none."""
+        before, after = (world.intent.keys.slices.get(tenant) if tenant in world.guaranteed else None
+                         for world in self.worlds)
+        if before != after:
+            for dpid in self._switches():
+                self.add(Kind.QUEUE, dpid, tenant)
 
     def places(self, port: str) -> Iterator[int]:
         """Switches where the port is, or is asked to be: those whose edge id may depend on it."""

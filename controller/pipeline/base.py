@@ -5,8 +5,8 @@ from __future__ import annotations
 from controller.openflow import actions
 from controller.pipeline import tables
 from controller.pipeline.draft import Draft, apply, goto, resubmit
-from controller.pipeline.tables import Kind, Priority, Reason, where
-from controller.pipeline.views import find_features
+from controller.pipeline.tables import Kind, Priority, Reason, Table, where
+from controller.pipeline.views import chooses_queues, find_features
 from controller.pipeline.world import Fragment, World
 
 IPV4, ARP, IPV6, LLDP = 0x0800, 0x0806, 0x86DD, 0x88CC
@@ -25,7 +25,7 @@ def compile_switch(world: World, dpid: int) -> Fragment | None:
     draft = Draft(Kind.SWITCH, features)
     _misses(draft)
     _guards(draft)
-    _steps(draft)
+    _steps(draft, fabric=tables.QUEUE if chooses_queues(world, dpid) else tables.FABRIC)
     draft.flow(tables.META, Priority.MISS, where(metadata=tables.SCHEMA_VERSION))
     return draft.fragment()
 
@@ -65,14 +65,14 @@ def _guards(draft: Draft) -> None:
     draft.drop(security, Priority.REASON, where(eth_type=IPV6), Reason.SPOOFED_IPV6)
 
 
-def _steps(draft: Draft) -> None:
+def _steps(draft: Draft, *, fabric: Table) -> None:
     draft.flow(tables.PLACE, Priority.NORMAL, where((tables.EDGE, 0)), goto(tables.RX_PORT))
     for match, kind in ((where((tables.BUM, 0)), tables.LABEL_UNICAST), (where((tables.BUM, 1)), tables.LABEL_BUM)):
         draft.flow(tables.LABEL, Priority.NORMAL, match, apply(
             actions.set_field("eth_dst", tables.label_head(kind)),
             tables.LABEL16.move_to("eth_dst", tables.LABEL_BIT),
             tables.DESTINATION.move_to("eth_dst", tables.KEY_BIT),
-            resubmit(tables.FABRIC),
+            resubmit(fabric),
         ))
     # What a meter drops is gone for all that follows, unless it dropped a clone; and OVS makes a real clone only for
     # actions that it cannot undo, such as truncation.  So truncate for a port that does not exist: nothing is sent, and

@@ -1,6 +1,6 @@
 """Who is behind a switch port: table 0, and the punts that answer the question.
 
-    FABRIC  labelled frames to table 2; LLDP to the controller
+    FABRIC  labelled frames to table 2 (1 where flows choose queues); LLDP to the controller
     AUTO    LLDP to the controller; the first frame that shows a host, too, at one per second at most
     EDGE    dropped and counted, until a tenant port is bound there (then the port's fragment has the flow)
 """
@@ -13,7 +13,7 @@ from controller.pipeline import tables
 from controller.pipeline.base import LLDP
 from controller.pipeline.draft import Draft, apply, goto
 from controller.pipeline.tables import CLASSIFY, Kind, Priority, Reason, where
-from controller.pipeline.views import BoundPort, find_features
+from controller.pipeline.views import BoundPort, chooses_queues, find_features
 from controller.pipeline.world import Fragment, World
 
 _SLOW_PROTOCOLS = 0x8809
@@ -38,7 +38,8 @@ def compile_switch_port(world: World, dpid: int, port_no: int) -> Fragment | Non
     draft.flow(CLASSIFY, Priority.PUNT, where(in_port=port_no, eth_type=LLDP), punt)
     if role is PortRole.FABRIC:
         enter = apply(tables.FROM_FABRIC.load(1))
-        draft.flow(CLASSIFY, Priority.FABRIC, where(in_port=port_no), enter, goto(tables.FABRIC))
+        then = tables.QUEUE if chooses_queues(world, dpid) else tables.FABRIC
+        draft.flow(CLASSIFY, Priority.FABRIC, where(in_port=port_no), enter, goto(then))
     else:
         _listen(draft, port_no)
     return draft.fragment()

@@ -8,6 +8,7 @@ from typing import Any
 from controller.model.ids import tenant_of
 from controller.pipeline.base import compile_switch
 from controller.pipeline.classify import compile_switch_port
+from controller.pipeline.queueing import compile_queue
 from controller.pipeline.rates import compile_tenant
 from controller.pipeline.switching import compile_flood, compile_network, compile_peer, compile_port
 from controller.pipeline.tables import Kind
@@ -27,6 +28,7 @@ _COMPILERS: dict[Kind, Callable[..., Fragment | None]] = {
     Kind.PEER: compile_peer,
     Kind.EXPLICIT: compile_explicit,
     Kind.STEER: compile_steer,
+    Kind.QUEUE: compile_queue,
 }
 
 
@@ -61,6 +63,8 @@ def fragments_on(world: World, dpid: int) -> Iterator[FragmentKey]:
         yield fragment_key(Kind.EXPLICIT, dpid, label)
     for network, edge in world.steers.get(dpid, ()):
         yield fragment_key(Kind.STEER, dpid, network, edge)
+    for tenant in world.guaranteed:
+        yield fragment_key(Kind.QUEUE, dpid, tenant)
     yield from _of_tenants(world, dpid)
 
 

@@ -22,6 +22,8 @@ Generated from `controller/pipeline/tables.py` by `make golden`; edit it there. 
 Read it beside `ovs-ofctl -O OpenFlow13 dump-flows BRIDGE`.  Tenants never meet: the network key in
 `metadata` is set from the switch port a frame came in on, every look-up of an address or MAC matches it, and between
 switches the key travels in the label.  Whatever no table wants ends in table {drop}, counted by reason.
+
+Table {queue} stands before `fabric` on switches whose queues are chosen by flows; on others no way leads there.
 """
 
 _LABEL = """\
@@ -58,26 +60,29 @@ that has no groups sends by the hop alone.
 | meter id | polices | rate |
 |---|---|---|
 | port_no, at most 4095 | LLDP to the controller | {lldp} packets/s |
-| slot x 4 + 0, + 1 | ceiling out, in: of a port, or of a tenant on this edge | as asked |
+| slot x 4 + 0, + 1 | ceiling out, in: of a port; of a network or a tenant on this edge | as asked, or its share |
 | slot x 4 + 2 of a port | queries the switch answers for it | {service} packets/s |
 | slot x 4 + 2 of a network | broadcast and multicast of the network from this edge | {bum} packets/s |
 | (1024 + port_no) x 4 + 3 | the frame that shows a port to be a host's | {hearing} packet/s |
 
-Without a ceiling there is no meter.  A switch that has no meters enforces no ceiling and answers unmetered; it is good
-for the core.
+A frame passes the meters of its port, its network and its tenant in this order, out where it enters and in where it
+leaves; what one drops, the next never sees.  Of a ceiling that ports on several edges have together, each edge holds a
+share.  Without a ceiling there is no meter.
+
+A switch that has no meters enforces no ceiling and answers unmetered; it is good for the core.
 
 ## Limits of this version
 
 At most about 1,000 ports of one network on one switch: OVS drops a frame that needs more than 4,096 look-ups, and each
-receiver of a broadcast takes four.  No routing between networks, no DHCP, no VLAN tags from tenants.  IPv6 hosts use
-the link-local address of their MAC (EUI-64); privacy link-local addresses are dropped as spoofed unless they are the
-port's own.
+receiver of a broadcast takes four.  Where the network or the port has a ceiling in it takes five: about 800.  No
+routing between networks, no DHCP, no VLAN tags from tenants.  IPv6 hosts use the link-local address of their MAC
+(EUI-64); privacy link-local addresses are dropped as spoofed unless they are the port's own.
 """
 
 
 def render_markdown() -> str:
     parts = [
-        _HEAD.format(version=tables.SCHEMA_VERSION, drop=tables.DROP.number),
+        _HEAD.format(version=tables.SCHEMA_VERSION, drop=tables.DROP.number, queue=tables.QUEUE.number),
         _section("Tables", ("table", "name", "does", "else"), map(_table_row, tables.TABLES)),
         _section("Registers", ("field", "bits", "holds"), map(_field_row, tables.BIT_FIELDS)),
         _LABEL.format(fabric=tables.FABRIC.number, label=tables.LABEL.number),

@@ -64,6 +64,9 @@ class Draft:
         self._meters.append(Meter(meter_id, rate, burst, unit))
         return meter_id
 
+    def has_meter(self, meter_id: int) -> bool:
+        return any(meter.id == meter_id for meter in self._meters)
+
     def fragment(self) -> Fragment:
         return Fragment(tuple(self._flows), tuple(self._groups), tuple(self._meters))
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from controller.intent.pools import INDEX_MASK
+from controller.intent.pools import INDEX_BITS, INDEX_MASK
 from controller.openflow import actions
 from controller.openflow.match import MatchValue, match
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Changes with the meaning of anything on this page; the canary flow of table `meta` carries it."""
 
 
@@ -95,6 +95,7 @@ class Table:
 
 CLASSIFY = Table(0, "classify", "who is behind the switch port: fabric -> 2; tenant port -> its keys in registers, 4; "
                  "LLDP of candidates -> controller under the port's own meter", Reason.UNBOUND_PORT)
+QUEUE = Table(1, "queue", "before 2 where queues are chosen by flows (driver `ovsdb`): whose label -> set_queue, 2", 2)
 FABRIC = Table(2, "fabric", "where the label leads: to a switch port, around a dead one, or it ends here -> 56, BUM 57",
                Reason.UNKNOWN_LABEL)
 PORT_SECURITY = Table(4, "port_security", "the source must be the port's: MAC, IPv4, IPv6, ARP sender, ND options -> 8",
@@ -102,7 +103,8 @@ PORT_SECURITY = Table(4, "port_security", "the source must be the port's: MAC, I
 SERVICES = Table(8, "services", "queries that the switch answers pass the port's packet meter -> 9", 20)
 ANSWERS = Table(9, "answers", "ARP and ND for every known address, echo for gateways: answered back to the port",
                 Reason.UNKNOWN_ADDRESS)
-TX_PORT = Table(20, "tx_port", "the port's ceiling out (meter)", 22)
+TX_PORT = Table(20, "tx_port", "the port's ceiling out (meter) -> 21; of a network that has one -> 21", 22)
+TX_NETWORK = Table(21, "tx_network", "the network's ceiling out on this edge (meter)", 22)
 TX_TENANT = Table(22, "tx_tenant", "the tenant's ceiling out on this edge (meter)", 40)
 FDB = Table(40, "fdb", "network and MAC -> destination key and edge, 44; BUM -> the network's meter here, then a copy "
             "to each member", Reason.UNKNOWN_DESTINATION)
@@ -116,16 +118,17 @@ UNLABEL_BUM = Table(57, "unlabel_bum", "key -> the network; broadcast or multica
                     "one copy to each local member", Reason.STALE_KEY)
 COPY = Table(71, "copy", "one receiver's copy of a BUM frame, in a clone: what its meters drop, others still "
              "get")
-RX_PORT = Table(72, "rx_port", "the port's ceiling in (meter)", 73)
-RX_TENANT = Table(73, "rx_tenant", "the tenant's ceiling in on this edge (meter)", 76)
+RX_PORT = Table(72, "rx_port", "the port's ceiling in (meter) -> 73; of a network that has one -> 73", 74)
+RX_NETWORK = Table(73, "rx_network", "the network's ceiling in on this edge (meter)", 74)
+RX_TENANT = Table(74, "rx_tenant", "the tenant's ceiling in on this edge (meter)", 76)
 DELIVER = Table(76, "deliver", "out of the switch port; the switch skips the port that a frame came from",
                 Reason.NOT_HERE)
 DROP = Table(100, "drop", "counters by reason, and by reason and tenant")
 META = Table(253, "meta", "a canary flow that carries the schema version")
 
 TABLES: tuple[Table, ...] = (
-    CLASSIFY, FABRIC, PORT_SECURITY, SERVICES, ANSWERS, TX_PORT, TX_TENANT, FDB, PLACE, PATH, STEER, LABEL, UNLABEL,
-    UNLABEL_BUM, COPY, RX_PORT, RX_TENANT, DELIVER, DROP, META,
+    CLASSIFY, QUEUE, FABRIC, PORT_SECURITY, SERVICES, ANSWERS, TX_PORT, TX_NETWORK, TX_TENANT, FDB, PLACE, PATH, STEER,
+    LABEL, UNLABEL, UNLABEL_BUM, COPY, RX_PORT, RX_NETWORK, RX_TENANT, DELIVER, DROP, META,
 )
 TABLE_NAMES: dict[int, str] = {table.number: table.name for table in TABLES}
 
@@ -250,6 +253,11 @@ def key_in_label(key24: int) -> tuple[int, int]:
     return key24, (1 << KEY_BITS) - 1
 
 
+def key_of_slice(slice_: int) -> tuple[int, int]:
+    """Matches eth_dst that ends in any key of the slice."""
+    return slice_ << INDEX_BITS, ((1 << KEY_BITS - INDEX_BITS) - 1) << INDEX_BITS
+
+
 def leaf_of(key24: int) -> int:
     """The leaf of the replication tree that a port key belongs to, 0..15."""
     return (key24 & INDEX_MASK) >> LEAF_BITS
@@ -286,7 +294,7 @@ OWNED_GROUPS = range(1 << 28, 5 << 28)
 
 class MeterKind(IntEnum):
     OUT = 0
-    """ceiling of what a port, or a tenant on this edge, sends"""
+    """ceiling of what a port sends, or a network or a tenant on this edge"""
     IN = 1
     """ceiling of what it receives"""
     SERVICE = 2
@@ -341,6 +349,7 @@ class Kind(IntEnum):
     PEER = 9
     EXPLICIT = 10
     STEER = 11
+    QUEUE = 12
 
 
 HOLDS: dict[Kind, str] = {
@@ -351,8 +360,9 @@ HOLDS: dict[Kind, str] = {
     Kind.EXPLICIT: "forwarding of one label of an explicit path, with its failover group, or the end of it",
     Kind.STEER: "which labels the frames of one network get here toward one edge, as its path policy wants",
     Kind.TENANT: "the tenant's meters and drop counters here",
-    Kind.NETWORK: "BUM of a network: root groups, meter, and the answers for its gateways",
+    Kind.NETWORK: "the network's meters here, root groups for its BUM, and the answers for its gateways",
     Kind.FLOOD: "one leaf of a network's local replication tree",
     Kind.PORT: "a port bound here: classify, port security, meters, unlabel, deliver",
     Kind.PEER: "what this edge knows of any port of a network present on it: fdb, ARP and ND answers",
+    Kind.QUEUE: "which queue the labelled frames of a tenant with a guarantee take",
 }

@@ -13,9 +13,10 @@ from immutables import Map
 
 from controller.fabric.graph import EndPoint, SwitchFeatures
 from controller.intent.addresses import gateway_mac
-from controller.model.bandwidth import Rates
+from controller.intent.snapshot import Snapshot
+from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
 from controller.model.ids import tenant_of
-from controller.model.network import Network, Port
+from controller.model.network import Network, Port, Subnet
 from controller.model.tenancy import Tenant
 from controller.pipeline.world import World
 
@@ -86,9 +87,21 @@ def rates_of(world: World, obj: Tenant | Network | Port) -> Rates:
     return world.rates.get(obj.name, obj.bandwidth.rates)
 
 
+def policy_of(intent: Snapshot, name: str) -> BandwidthPolicy:
+    """The policy of the object of that name; none for what has none, or is not there."""
+    obj = intent.get(name)
+    return NO_POLICY if obj is None or isinstance(obj, Subnet) else obj.bandwidth
+
+
 def find_features(world: World, dpid: int) -> SwitchFeatures | None:
     switch = world.fabric.switches.get(dpid)
     return switch.features if switch else None
+
+
+def chooses_queues(world: World, dpid: int) -> bool:
+    """Whether flows have to say which queue a frame takes there; elsewhere the switch's port tells from the label."""
+    switch = world.fabric.switches.get(dpid)
+    return switch is not None and switch.queue_driver == "ovsdb"
 
 
 def present(world: World, dpid: int, network: str) -> bool:

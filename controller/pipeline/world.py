@@ -30,10 +30,11 @@ class FragmentKey(NamedTuple):
     explicit     (label,)           forwarding of one label of an explicit path; at its end: unlabel
     steer        (network, edge)    which labels the frames of one network get instead, as its path policy wants
     tenant       (tenant,)          the tenant's meters and drop counters on this edge
-    network      (network,)         BUM: root groups, meter, and the answers for the gateways of its subnets
+    network      (network,)         its meters, root groups for BUM, and the answers for the gateways of its subnets
     flood        (network, leaf)    one leaf of the local replication tree: at most 64 ports
     port         (port,)            a port bound on this switch: classify, port security, meters, unlabel, deliver
     peer         (port,)            what an edge knows of any port of a network present on it: fdb, ARP and ND answers
+    queue        (tenant,)          which queue the labelled frames of a tenant with a guarantee take
     """
 
     kind: str
@@ -91,6 +92,8 @@ class World:
     """(dpid, edge dpid) -> labels written toward the edge; absent: none usable, frames are dropped"""
     rates: Map[str, Rates] = Map()
     """object -> the rates in force, where a window of its schedule is open; absent: those of its policy"""
+    guaranteed: Map[str, Map[str, None]] = Map()
+    """tenant -> {objects of it, itself included, that have a guarantee, or may have one by their schedule: None}"""
     shares: Map[tuple[int, str], Share] = Map()
     """(dpid, tenant or network) -> its part of the ceiling there; absent: the whole"""
     explicit: Map[int, Map[int, LabelHop]] = Map()

@@ -28,9 +28,10 @@ from controller.model.bandwidth import Rates
 from controller.model.ids import network_of
 from controller.pipeline.affected import Changed, affected
 from controller.pipeline.compiler import compile_fragment, fragments_on
+from controller.pipeline.views import policy_of
 from controller.pipeline.world import Fragment, FragmentKey, Placement, Share, World
 from controller.reconcile.labelling import Labelling, Pair
-from controller.reconcile.placing import displace, place
+from controller.reconcile.placing import displace, note_guarantee, place
 from controller.reconcile.steering import Kept, Steered, Steering
 
 Program = Map[FragmentKey, Fragment]
@@ -92,7 +93,7 @@ class Engine:
     def start_over(self, intent: Snapshot) -> None:
         """Work out everything again in the next step: at the start, and if a step failed."""
         fabric = self.world.fabric
-        self.world = replace(self.world, intent=intent, placement=Placement())
+        self.world = replace(self.world, intent=intent, placement=Placement(), guaranteed=Map())
         self.unbound = Map()
         self._bindings = Bindings()
         self._names.update(obj.name for obj in intent.objects())
@@ -149,6 +150,7 @@ class Engine:
         shares, self._shares = frozenset(self._shares), set()
         everything, self._everything = self._everything, False
         rebound = self._bind(names, set(self.world.fabric.bound) if everything else set())
+        self._note_guarantees(names)
         change, self._fabric_change = self._fabric_change, NO_CHANGE
         topology, self._retree = self._retree, False
         if topology:
@@ -213,6 +215,13 @@ class Engine:
         key = self.world.intent.keys.port_key(name)
         assert key is not None  # whatever is bound is attached, and a key comes with the attachment
         return place(placement, name, at, key.key24)
+
+    def _note_guarantees(self, names: Iterable[str]) -> None:
+        guaranteed = self.world.guaranteed
+        for name in names:
+            may = policy_of(self.world.intent, name).may_guarantee
+            guaranteed = note_guarantee(guaranteed, name, may_guarantee=may)
+        self.world = replace(self.world, guaranteed=guaranteed)
 
     def _between(self, pairs: set[Pair]) -> set[str]:
         """The ports of networks that are on both switches of a pair: they can reach each other now, or no longer."""

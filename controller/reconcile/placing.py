@@ -1,6 +1,7 @@
 """Which ports stand on which switch: the index that turns "this port was bound" into "these switches care".
 
-Every function takes a Placement and gives back the next one; each costs the size of what it changes.
+And which tenants have a guarantee anywhere.  Every function takes an index and gives back the next one; each costs the
+size of what it changes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,19 @@ def place(placement: Placement, port: str, at: EndPoint, key24: int) -> Placemen
         keys=placement.keys.set(port, key24),
         leaves=placement.leaves.set((dpid, network), leaves.set(leaf, leaves.get(leaf, Map()).set(key24, None))),
     )
+
+
+Guaranteed = Map[str, Map[str, None]]
+
+
+def note_guarantee(guaranteed: Guaranteed, name: str, *, may_guarantee: bool) -> Guaranteed:
+    """World.guaranteed, now that the object of this name may have a guarantee, or has none or is gone."""
+    tenant = tenant_of(name)
+    own = guaranteed.get(tenant, Map[str, None]())
+    if may_guarantee == (name in own):
+        return guaranteed
+    own = own.set(name, None) if may_guarantee else own.delete(name)
+    return guaranteed.set(tenant, own) if own else guaranteed.delete(tenant)
 
 
 def displace(placement: Placement, port: str) -> Placement:

@@ -32,6 +32,7 @@ from controller.openflow.parts import (
     Punt,
     Resubmit,
     SetField,
+    SetQueue,
     Spread,
     ToGroup,
     decode_actions,
@@ -85,13 +86,14 @@ class _State:
     frame: bytes
     registers: dict[str, int]
     life: _Life
+    queue: int = 0
     fields: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.fields = packets.read(self.frame)
 
     def copy(self) -> _State:
-        return _State(self.frame, dict(self.registers), self.life)
+        return _State(self.frame, dict(self.registers), self.life, self.queue)
 
     def get(self, name: str) -> int:
         return self.registers[name] if name in self.registers else self.fields.get(name, 0)
@@ -133,6 +135,8 @@ class FakeSwitch:
         self.packets: Counter[FlowKey] = Counter()
         self.hit: list[Flow] = []
         self.metered: Counter[int] = Counter()
+        self.queued: Counter[tuple[int, int]] = Counter()
+        """(port, queue) that frames went out by"""
         self._tables: dict[int, list[Entry]] = defaultdict(list)
 
     # -- programming
@@ -291,6 +295,8 @@ class FakeSwitch:
                     yield from self._do(inner, copy, budget, depth, cookie)
                 case OutputTruncated(port_no):
                     assert port_no not in self.ports, "meant for a port that does not exist"
+                case SetQueue(queue):
+                    state.queue = queue
                 case SetField(name, value):
                     state.set(name, value)
                 case Load(name, value, first_bit, bits):
@@ -309,6 +315,7 @@ class FakeSwitch:
         if (port_no == in_port and not back) or port_no not in self.ports or port_no in self.down:
             return
         if state.life.alive:
+            self.queued[port_no, state.queue] += 1
             yield port_no, state.frame
 
     def _group(

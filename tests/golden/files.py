@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from controller.fabric.events import QueuesFound
 from controller.model.bandwidth import BandwidthPolicy
 from controller.openflow.text import flow_text, group_text, meter_text
 from controller.pipeline import tables
 from controller.pipeline.datasheet import render_markdown
-from controller.pipeline.world import Fragment, FragmentKey
+from controller.pipeline.world import Fragment, FragmentKey, Share
 from tests.support.worlds import Lab
 
 GOLDEN = Path(__file__).parent
@@ -26,7 +28,10 @@ def expected() -> dict[Path, str]:
 
 
 def _lab() -> Lab:
-    """A spine and two leaves; red spans both leaves, with ceilings, blue has one port and the same addresses."""
+    """A spine and two leaves; red spans both leaves, with ceilings, blue has one port and the same addresses.
+
+    Leaf 12 has shares of red's ceilings, and chooses queues by flows.
+    """
     lab = Lab.leaf_spine(spines=(1,), leaves=(11, 12))
     lab.network("red")
     lab.network("blue", ipv6="")
@@ -34,7 +39,10 @@ def _lab() -> Lab:
     lab.port("red", "web", at=(11, 3), mac="02:00:00:00:00:01", addresses=["10.0.0.11", "fd00::11"], bandwidth=ceiling)
     lab.port("red", "db", at=(12, 3), mac="02:00:00:00:00:02", addresses=["10.0.0.12", "fd00::12"])
     lab.port("blue", "web", at=(11, 4), mac="02:00:00:00:00:01", addresses=["10.0.0.11"])
-    lab.set_tenant_bandwidth("red", ceiling)
+    lab.set_tenant_bandwidth("red", replace(ceiling, guarantee_out_kbps=5_000))
+    lab.update(replace(lab.intent.networks["tenants/red/networks/net"], bandwidth=ceiling))
+    lab.shares[12, "tenants/red"] = Share(in_kbps=4_000, out_kbps=8_000)
+    lab.observe(QueuesFound(dpid=12, driver="ovsdb"))
     return lab
 
 

@@ -36,6 +36,7 @@ from controller.reconcile.reconciler import Outcome, Reconciler
 from controller.reconcile.session import Session
 from controller.reconcile.status import Waiter
 from tests.fakes.data_plane import FakeNetwork, FakeSwitch, Refused
+from tests.support.worlds import guaranteed
 
 SPINES, LEAVES = (1, 2), (11, 12, 13)
 PORTS, HOST_PORTS = range(1, 9), range(3, 9)
@@ -345,6 +346,7 @@ class Simulation:
         for name, at in engine.world.placement.at.items():
             placement = place(placement, name, at, intent.keys.port_keys[name].key24)
         assert engine.world.placement == placement
+        assert engine.world.guaranteed == guaranteed(intent)
         fresh = all_fragments(engine.world)
         held = {key: fragment for program in engine.programs.values() for key, fragment in program.items()}
         assert held.keys() == set(fresh), held.keys() ^ set(fresh)

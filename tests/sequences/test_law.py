@@ -7,12 +7,13 @@ hears another tenant, no frame circles.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
 from controller.fabric.declared import LinkSettings, SwitchSettings
-from controller.fabric.events import HostHeard, LinkDeclared, RoleDeclared, SwitchDeclared
+from controller.fabric.events import HostHeard, LinkDeclared, QueuesFound, RoleDeclared, SwitchDeclared
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
 from controller.model.errors import PliantError
@@ -28,7 +29,8 @@ PATH_POLICIES = (
     ANY_PATH, PathPolicy(avoid_zones=("x",)), PathPolicy(avoid_zones=("x", "y"), max_latency_us=5),
     PathPolicy(trees=(1,)), PathPolicy(spread=Spread.TOGETHER), PathPolicy(trees=(0, 3), avoid_zones=("y",)),
 )
-POLICIES = (NO_POLICY, BandwidthPolicy(ceiling_in_kbps=1_000, ceiling_out_kbps=2_000))
+POLICIES = (NO_POLICY, BandwidthPolicy(ceiling_in_kbps=1_000, ceiling_out_kbps=2_000),
+            BandwidthPolicy(guarantee_out_kbps=500))
 
 
 class Course:
@@ -95,20 +97,30 @@ def renew_network(course: Course, a: int, b: int) -> None:
 
 
 def change_tenant(course: Course, a: int, b: int) -> None:
-    course.sim.apply([tenant(TENANTS[a % 3], {}, POLICIES[b % 2])[f"tenants/{TENANTS[a % 3]}"]])
+    course.sim.apply([tenant(TENANTS[a % 3], {}, POLICIES[b % 3])[f"tenants/{TENANTS[a % 3]}"]])
 
 
 def change_rates(course: Course, a: int, b: int) -> None:
-    """A window opens or closes: for a port, a tenant, or one that does not exist."""
+    """A window opens or closes: for a port, a network, a tenant, or one that does not exist."""
     one = TENANTS[a % 3]
-    name = port_name(one, PORTS[b % 4]) if b % 3 else f"tenants/{one}"
+    name = (port_name(one, PORTS[b % 4]), network_name(one), f"tenants/{one}")[b % 3]
     course.sim.set_rates({name: (None, Rates(), Rates(ceiling_in_kbps=500, ceiling_out_kbps=64 + a))[a % 3]})
 
 
 def change_shares(course: Course, a: int, b: int) -> None:
     """Shares move: wherever the tenant is, was, or never was."""
     share = (None, Share(), Share(in_kbps=100 + a, out_kbps=64), Share(out_kbps=100_000))[b % 4]
-    course.sim.set_shares({(_any(course, a), f"tenants/{TENANTS[b % 3]}"): share})
+    one = TENANTS[b % 3]
+    course.sim.set_shares({(_any(course, a), network_name(one) if a % 2 else f"tenants/{one}"): share})
+
+
+def change_network(course: Course, a: int, b: int) -> None:
+    one = network_name(TENANTS[a % 3])
+    course.sim.apply([replace(tenant(TENANTS[a % 3], {})[one], bandwidth=POLICIES[b % 3])])
+
+
+def find_queues(course: Course, a: int, b: int) -> None:
+    course.sim.observe(QueuesFound(dpid=_any(course, a), driver=("ovsdb", "tc", "")[b % 3]))
 
 
 def change_path_policy(course: Course, a: int, b: int) -> None:
@@ -216,7 +228,7 @@ def _any(course: Course, a: int) -> int:
 Act = Callable[[Course, int, int], None]
 ACTS: tuple[Act, ...] = (
     put_port, put_port, put_port, delete_port, delete_port, detach_port, delete_tenant, renew_network, change_tenant,
-    change_rates, change_shares, change_path_policy, change_path_policy, declare_zone,
+    change_network, change_rates, change_shares, find_queues, change_path_policy, change_path_policy, declare_zone,
     lose_link, find_link, fail_port, mend_port, hear_host, declare_role, drain_link, drain_switch, disconnect, connect,
     connect, wipe, forget,
     restart, refuse, accept, turn, turn, turn, turn, run, run, reconcile, reconcile, settle,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, TypeVar
 
 from immutables import Map
 
@@ -33,12 +33,14 @@ from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Planner
 from controller.intent import edits
 from controller.intent.snapshot import EMPTY, Resource, Snapshot
-from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
+from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
+from controller.model.ids import tenant_of
 from controller.model.network import Attachment, Network, Port, Subnet
 from controller.model.tenancy import Tenant
 from controller.pipeline.affected import Changed
 from controller.pipeline.compiler import all_fragments, compile_fragment
-from controller.pipeline.world import Fragment, FragmentKey, Placement, World
+from controller.pipeline.views import policy_of
+from controller.pipeline.world import Fragment, FragmentKey, Placement, Share, World
 from controller.reconcile.placing import displace, place
 from tests.fakes.data_plane import FakeNetwork, FakeSwitch
 
@@ -47,6 +49,7 @@ LEAF_PORTS = range(1, 9)
 HOST_PORTS = range(3, 9)
 FEATURES = SwitchFeatures(max_meters=262_144, meter_pktps=True, max_groups=0xFFFFFF00)
 
+K = TypeVar("K")
 Programs = dict[FragmentKey, Fragment]
 
 
@@ -61,6 +64,8 @@ class Lab:
         self.unreachable: set[tuple[int, int]] = set()
         """(dpid, edge) without a usable label"""
         self.wires: list[tuple[EndPoint, EndPoint]] = []
+        self.rates: dict[str, Rates] = {}
+        self.shares: dict[tuple[int, str], Share] = {}
         self.begin()
 
     @classmethod
@@ -187,7 +192,8 @@ class Lab:
                 if dpid != edge and (dpid, edge) not in self.unreachable:
                     choices[dpid, edge] = Choice(self.version, len(plan[edge].working))
         return World(
-            intent=self.intent, fabric=self.fabric, placement=self.placement, labels=Map(labels), choices=Map(choices)
+            intent=self.intent, fabric=self.fabric, placement=self.placement, labels=Map(labels), choices=Map(choices),
+            rates=Map(self.rates), shares=Map(self.shares), guaranteed=guaranteed(self.intent),
         )
 
     def begin(self) -> None:
@@ -199,7 +205,8 @@ class Lab:
     def changed(self, before: World, after: World) -> Changed:
         return Changed(
             ports=frozenset(self._ports), objects=frozenset(self._objects), switch_ports=self._switch_ports,
-            switches=self._switches, labels=_differing(before.labels, after.labels),
+            switches=self._switches, rates=_differing(before.rates, after.rates),
+            shares=_differing(before.shares, after.shares), labels=_differing(before.labels, after.labels),
             choices=_differing(before.choices, after.choices),
         )
 
@@ -226,6 +233,15 @@ def program_switch(switch: FakeSwitch, programs: Programs) -> FakeSwitch:
     )
 
 
-def _differing(before: Map[tuple[int, int], Any], after: Map[tuple[int, int], Any]) -> frozenset[tuple[int, int]]:
+def guaranteed(intent: Snapshot) -> Map[str, Map[str, None]]:
+    """World.guaranteed, from scratch."""
+    found: dict[str, dict[str, None]] = {}
+    for obj in intent.objects():
+        if policy_of(intent, obj.name).may_guarantee:
+            found.setdefault(tenant_of(obj.name), {})[obj.name] = None
+    return Map({tenant: Map(names) for tenant, names in found.items()})
+
+
+def _differing(before: Map[K, Any], after: Map[K, Any]) -> frozenset[K]:
     return frozenset(k for k in {*before, *after} if before.get(k) != after.get(k))
 

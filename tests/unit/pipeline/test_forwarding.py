@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from controller.fabric.graph import EndPoint, SwitchFeatures
+from controller.fabric.graph import EndPoint, QueuesFound, SwitchFeatures
 from controller.model.bandwidth import BandwidthPolicy
 from controller.model.network import Port
 from controller.openflow.entries import GROUP_FAST_FAILOVER, Meter
 from controller.pipeline import tables
 from controller.pipeline.tables import MeterKind, Reason
 from controller.pipeline.views import link_local
+from controller.pipeline.world import Share
 from tests.fakes import packets
 from tests.fakes.data_plane import FakeNetwork
 from tests.support.worlds import FEATURES, Lab
@@ -277,6 +278,58 @@ def test_ceilings_are_chained_meters_in_both_directions() -> None:
         assert set(world.net.switches[dpid].metered) == used
         for meter_id in used:
             assert world.net.switches[dpid].meters[meter_id] == Meter(meter_id, rate, rate // 4, "kbps")
+
+
+def test_network_ceilings_stand_between_those_of_port_and_tenant() -> None:
+    """For ports with a ceiling of their own and for ports without, near and far; no other network passes its meters."""
+    lab = make_lab()
+    lab.update(replace(lab.intent.networks["tenants/red/networks/net"], bandwidth=CEILING))
+    a = lab.intent.ports["tenants/red/networks/net/ports/a"]
+    lab.update(replace(a, bandwidth=CEILING))
+    lab.set_tenant_bandwidth("red", CEILING)
+    lab.shares[11, "tenants/red/networks/net"] = Share(in_kbps=1_000)
+    world = World(lab)
+    ports = {name: world.port("red", name) for name in "abc"}
+    slot = lab.intent.keys.network_slot(11, a.network)
+    assert slot is not None
+    out_id, in_id = (tables.meter_id(slot, kind) for kind in (MeterKind.OUT, MeterKind.IN))
+    leaf = world.net.switches[11]
+    assert leaf.meters[out_id].rate == CEILING.ceiling_out_kbps and leaf.meters[in_id].rate == 1_000
+    for sender, receiver, met in (("a", "c", {out_id}), ("b", "a", {out_id, in_id}), ("c", "b", {in_id})):
+        leaf.metered.clear()
+        assert world.send(ports[sender], udp(ports[sender], ports[receiver])) != {}
+        assert {m: n for m, n in leaf.metered.items() if m in (out_id, in_id)} == dict.fromkeys(met, 1)
+        tables_hit = [flow.table for flow in leaf.hit]
+        assert len(tables_hit) == len(set(tables_hit)), "each table once"
+    leaf.metered.clear()
+    blue = world.port("blue", "a"), world.port("blue", "b")
+    assert world.send(blue[0], udp(*blue)) != {} and not leaf.metered.keys() & {out_id, in_id}
+
+
+def test_labelled_frames_of_a_tenant_with_a_guarantee_take_its_queue_where_flows_choose_queues() -> None:
+    """Where they enter, on the way, and their broadcasts; elsewhere, and for those without a guarantee, none is chosen.
+    """
+    lab = make_lab()
+    red = lab.intent.tenants["tenants/red"]
+    port = lab.intent.ports["tenants/red/networks/net/ports/c"]
+    lab.update(replace(port, bandwidth=BandwidthPolicy(guarantee_in_kbps=100)))
+    for dpid in (1, 2, 11):
+        lab.observe(QueuesFound(dpid=dpid, driver="ovsdb"))
+    lab.observe(QueuesFound(dpid=12, driver="tc"))
+    world = World(lab)
+    slice_ = lab.intent.keys.slice_of(red.name)
+    for tenant, queue in (("red", slice_), ("blue", 0)):
+        a, c = world.port(tenant, "a"), world.port(tenant, "c")
+        for frame in (udp(a, c), packets.udp(a.mac, packets.BROADCAST, str(a.addresses[0]), "255.255.255.255")):
+            for switch in world.net.switches.values():
+                switch.queued.clear()
+            assert world.send(a, frame) != {}
+            fabric_ports = {(dpid, queue) for dpid in (1, 2, 11) for port_no, queue in world.net.switches[dpid].queued
+                            if dpid != 11 or port_no < 3}
+            assert {queue for _, queue in fabric_ports} == {queue} and len(fabric_ports) >= 2
+            assert all(queue == 0 for _, queue in world.net.switches[12].queued)
+    assert {dpid: sum(f.table == tables.QUEUE.number for f in world.net.switches[dpid].flows.values())
+            for dpid in (11, 12, 13)} == {11: 2, 12: 1, 13: 1}, "elsewhere the table holds its miss alone"
 
 
 def test_storm_of_one_port_does_not_use_up_the_answers_of_another(world: World) -> None:

@@ -10,17 +10,27 @@ from ipaddress import IPv4Network, IPv6Network
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from controller.fabric.graph import EndPoint, HostHeard, LinkLost, LinkSeen, PortRole, SwitchFeatures, SwitchForgotten
-from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
+from controller.fabric.graph import (
+    EndPoint,
+    HostHeard,
+    LinkLost,
+    LinkSeen,
+    PortRole,
+    QueuesFound,
+    SwitchFeatures,
+    SwitchForgotten,
+)
+from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
 from controller.model.errors import PliantError
 from controller.model.network import Attachment, Network, Subnet
 from controller.model.tenancy import Tenant
 from controller.pipeline.affected import affected
 from controller.pipeline.compiler import compile_fragment
-from controller.pipeline.world import World
+from controller.pipeline.world import Share, World
 from tests.support.worlds import FEATURES, LEAVES, Lab, Programs, compile_all
 
-POLICIES = (NO_POLICY, BandwidthPolicy(ceiling_in_kbps=1_000), BandwidthPolicy(ceiling_out_kbps=2_000, burst_ms=100))
+POLICIES = (NO_POLICY, BandwidthPolicy(ceiling_in_kbps=1_000), BandwidthPolicy(ceiling_out_kbps=2_000, burst_ms=100),
+            BandwidthPolicy(guarantee_out_kbps=500, ceiling_in_kbps=3_000))
 NETWORKS = tuple(f"tenants/{tenant}/networks/{network}" for tenant in ("red", "blue") for network in ("one", "two"))
 
 
@@ -43,7 +53,7 @@ def delete_subnet(lab: Lab, a: int, b: int) -> None:
 
 
 def create_port(lab: Lab, a: int, b: int) -> None:
-    lab.port(NETWORKS[a % 4], f"p{b % 7}", at=(LEAVES[b % 3], 3 + a % 5), bandwidth=POLICIES[a % 3], bind=a % 6 != 0)
+    lab.port(NETWORKS[a % 4], f"p{b % 7}", at=(LEAVES[b % 3], 3 + a % 5), bandwidth=POLICIES[a % 4], bind=a % 6 != 0)
 
 
 def create_unattached_port(lab: Lab, a: int, b: int) -> None:
@@ -76,7 +86,7 @@ def bind_port(lab: Lab, a: int, _b: int) -> None:
 
 def change_port(lab: Lab, a: int, b: int) -> None:
     port = lab.intent.ports[_any_port(lab, a)]
-    changed = replace(port, bandwidth=POLICIES[b % 3], mac=f"02:00:00:00:01:{b % 256:02x}" if b % 2 else port.mac)
+    changed = replace(port, bandwidth=POLICIES[b % 4], mac=f"02:00:00:00:01:{b % 256:02x}" if b % 2 else port.mac)
     lab.update(replace(changed, addresses=port.addresses[: 1 + b % 2]))
 
 
@@ -93,7 +103,35 @@ def delete_tenant(lab: Lab, a: int, _b: int) -> None:
 
 
 def change_tenant(lab: Lab, a: int, b: int) -> None:
-    lab.set_tenant_bandwidth(NETWORKS[a % 4].split("/")[1], POLICIES[b % 3])
+    lab.set_tenant_bandwidth(NETWORKS[a % 4].split("/")[1], POLICIES[b % 4])
+
+
+def change_network(lab: Lab, a: int, b: int) -> None:
+    lab.update(replace(lab.intent.networks[NETWORKS[a % 4]], bandwidth=POLICIES[b % 4]))
+
+
+def _any_name(lab: Lab, a: int, b: int) -> str:
+    return (_any_port(lab, a), NETWORKS[a % 4], NETWORKS[a % 4].split("/networks/")[0])[b % 3]
+
+
+def change_rates(lab: Lab, a: int, b: int) -> None:
+    name, rates = _any_name(lab, a, b), Rates(ceiling_in_kbps=64 * (a % 3), ceiling_out_kbps=100 * (b % 4))
+    if b % 5:
+        lab.rates[name] = rates
+    else:
+        lab.rates.pop(name, None)
+
+
+def change_shares(lab: Lab, a: int, b: int) -> None:
+    key = LEAVES[a % 3], _any_name(lab, a, b)
+    if b % 5:
+        lab.shares[key] = Share(in_kbps=64 * (a % 3), out_kbps=100 * (b % 4))
+    else:
+        lab.shares.pop(key, None)
+
+
+def change_driver(lab: Lab, a: int, b: int) -> None:
+    lab.observe(QueuesFound(dpid=LEAVES[a % 3], driver=("ovsdb", "tc", "")[b % 3]))
 
 
 def toggle_reach(lab: Lab, a: int, b: int) -> None:
@@ -129,6 +167,7 @@ def forget_switch(lab: Lab, a: int, _b: int) -> None:
 EDITS: tuple[Callable[[Lab, int, int], None], ...] = (
     create_network, create_subnet, delete_subnet, create_port, create_port, create_port, create_unattached_port,
     move_port, unbind_port, bind_port, change_port, delete_port, delete_network, delete_tenant, change_tenant,
+    change_network, change_rates, change_shares, change_driver,
     toggle_reach, renumber_trees, toggle_link, hear_host, change_features, forget_switch,
 )  # fmt: skip
 

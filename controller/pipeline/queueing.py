@@ -1,0 +1,27 @@
+"""Which queue of a port a labelled frame takes, on switches where flows have to say so (driver `ovsdb`).
+
+    classify, label ─► queue ─► fabric        whose label it is, by its key -> set_queue; whoever has no guarantee: none
+
+State is one flow for each tenant with a guarantee.  Elsewhere (driver `tc`, or none) there is none, and no table more
+to pass; the table's miss is on every switch, so that frames can be sent its way without a gap when a driver is found.
+The numbers are those of model/queues.py; knows no rate and no class.
+"""
+
+from __future__ import annotations
+
+from controller.openflow import actions
+from controller.pipeline import tables
+from controller.pipeline.draft import Draft, apply, goto
+from controller.pipeline.tables import FABRIC, QUEUE, Kind, Priority, where
+from controller.pipeline.views import chooses_queues, find_features
+from controller.pipeline.world import Fragment, World
+
+
+def compile_queue(world: World, dpid: int, tenant: str) -> Fragment | None:
+    features, slice_ = find_features(world, dpid), world.intent.keys.slices.get(tenant)
+    if features is None or slice_ is None or tenant not in world.guaranteed or not chooses_queues(world, dpid):
+        return None
+    draft = Draft(Kind.QUEUE, features)
+    labelled = where(eth_dst=tables.key_of_slice(slice_))
+    draft.flow(QUEUE, Priority.NORMAL, labelled, apply(actions.set_queue(slice_)), goto(FABRIC))
+    return draft.fragment()
