@@ -11,6 +11,7 @@ import os
 import ssl
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,11 +28,15 @@ from controller.reconcile.keeper import Keeper
 from controller.reconcile.loop import Loop
 from controller.reconcile.operator import Operator
 from controller.reconcile.path_gate import PathGate
+from controller.reconcile.queue_keeper import QueueKeeper
 from controller.reconcile.telemetry import Telemetry
 from controller.service.engine import Engine
 from controller.southbound.ovsdb.database import Database
 from controller.southbound.ovsdb.liveness import Liveness
 from controller.southbound.ovsdb.remote import Remote
+from controller.southbound.queues.ovsdb import OvsdbQueues
+from controller.southbound.queues.probe import Preference, Probe
+from controller.southbound.queues.tc import Tc
 from controller.southbound.readback import Ownership
 from controller.southbound.runtime import Runtime
 from controller.southbound.timing import Timing
@@ -57,6 +62,7 @@ class Controller:
     engine: Engine
     server: Server
     liveness: Liveness
+    queues: QueueKeeper
 
 
 def build(config: Config) -> Controller:
@@ -92,7 +98,13 @@ def build(config: Config) -> Controller:
         store, clock=time.time, fabric=loop, status=loop, on_commit=loop.committed, new_uid=lambda: uuid.uuid4().hex,
         gates=(PathGate(loop.fabric),),
     )
-    liveness = _liveness(config, runtime, loop)
+    databases = [
+        Database(Remote.parse(settings.remote), runtime.complaints, tls=ovsdb_tls(settings))
+        for settings in config.ovsdb]
+    liveness = Liveness(
+        runtime.loop, databases, runtime.complaints, interval_ms=config.fabric.bfd_interval_ms,
+        fabric=loop.fabric, report=loop.wires_dead)
+    queues = _queues(config, runtime, loop, databases)
     telemetry = Telemetry(lambda: loop.view().world, loop.datapaths, store, clock=time.monotonic, wall_clock=time.time)
     operator = Operator(loop, telemetry)
 
@@ -100,7 +112,8 @@ def build(config: Config) -> Controller:
         liveness.wake()
         operator.fabric_changed()
 
-    loop.load(engine.snapshot(), status_changed=engine.status_changed, fabric_changed=fabric_changed)
+    loop.load(engine.snapshot(), status_changed=engine.status_changed, fabric_changed=fabric_changed,
+              view_changed=queues.wake)
     backend = Backend(
         engine=engine, confirmations=loop, operator=operator, version=version("pliant"), started_s=time.time(),
         # Takes whatever implements northbound.interfaces.Bandwidth: telemetry, with admission's quotes.
@@ -108,16 +121,16 @@ def build(config: Config) -> Controller:
     host, port = split_address(config.grpc.listen) if config.grpc.listen else ("", 0)
     server = Server(backend, Listen(host=host, port=port, unix=config.grpc_unix, tls=tls), token=token)
     return Controller(config=config, store=store, runtime=runtime, loop=loop, telemetry=telemetry, engine=engine,
-                      server=server, liveness=liveness)
+                      server=server, liveness=liveness, queues=queues)
 
 
-def _liveness(config: Config, runtime: Runtime, loop: Loop) -> Liveness:
-    databases = [
-        Database(Remote.parse(settings.remote), runtime.complaints, tls=ovsdb_tls(settings))
-        for settings in config.ovsdb]
-    return Liveness(
-        runtime.loop, databases, runtime.complaints, interval_ms=config.fabric.bfd_interval_ms,
-        fabric=loop.fabric, report=loop.wires_dead)
+def _queues(config: Config, runtime: Runtime, loop: Loop, databases: Sequence[Database]) -> QueueKeeper:
+    ovsdb = OvsdbQueues(runtime.loop, databases, loop.datapath)
+    preference = config.queues.driver
+    keeper = QueueKeeper(
+        loop.view, Probe(Tc(), ovsdb, preference), loop.queues_found, switched_off=preference is Preference.NONE)
+    ovsdb.start(keeper.choose_again)
+    return keeper
 
 
 def ovsdb_tls(settings: Ovsdb) -> ssl.SSLContext | None:

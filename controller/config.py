@@ -5,8 +5,8 @@
     unix = ""                       unix = "" (state dir)           probe_period_s = 2.0
     certificate/key/ca = ""         certificate/key/ca = ""         bfd_interval_ms = 100
 
-    [[ovsdb]]                       once for each server
-    remote = "unix:/var/run/openvswitch/db.sock"
+    [[ovsdb]]                       once for each server            [queues]
+    remote = "unix:/var/run/openvswitch/db.sock"                    driver = "auto"
     certificate/key/ca = ""
 
 An unknown key, or PLIANT_ variable, is an error that suggests the nearest known one.  In the environment a key is
@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from controller.fabric.ports import PortRole
 from controller.southbound.ovsdb.remote import Remote
+from controller.southbound.queues.probe import Preference
 
 OUTSIDE_SECTIONS = ("state_dir", "metrics_listen", "ovsdb")
 CLIENTS = frozenset({"server", "token", "token_file", "ca_file", "tenant", "network"})
@@ -126,6 +127,11 @@ class Reconcile(_Section):
     drift_period_s: float = Field(default=15.0, gt=0)
 
 
+class Queues(_Section):
+    driver: Preference = Preference.AUTO
+    """who makes the queues that enforce guarantees: what works on each switch, one of the two, or nobody"""
+
+
 class Log(_Section):
     level: str = "info"
     format: str = "auto"
@@ -156,6 +162,7 @@ class Config(_Section):
     grpc: Grpc = Grpc()
     fabric: FabricSection = FabricSection()
     reconcile: Reconcile = Reconcile()
+    queues: Queues = Queues()
     log: Log = Log()
     ovsdb: tuple[Ovsdb, ...] = ()
 

@@ -1,7 +1,7 @@
 """The running controller: starts what build.py joined, in order, and stops it in reverse.
 
-    start   reconcile loop (compiles what was stored) ─► southbound (switches connect) ─► northbound (clients call)
-    stop    northbound ─► service ─► southbound ─► reconcile ─► store; the switches keep forwarding as they are
+    start   reconcile loop (compiles what was stored) ─► southbound (switches connect), queues ─► northbound
+    stop    northbound ─► service ─► queues ─► southbound ─► reconcile ─► store; switches keep forwarding as they are
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Process:
         controller.telemetry.start()
         controller.runtime.start()
         controller.liveness.start()
+        controller.queues.start()
         try:
             self._listen_for_switches()
             self._listen_for_clients()
@@ -65,6 +66,7 @@ class Process:
         stopped = {
             "northbound": controller.server.stop(),
             "service": controller.engine.close(),
+            "queues": controller.queues.stop(),
             "southbound": controller.runtime.stop(),
             "telemetry": controller.telemetry.stop(),
             "reconcile": controller.loop.stop(),

@@ -34,7 +34,7 @@ def fabric_records(fabric: Fabric, change: Change) -> Records:
     records: Records = {}
     for dpid in sorted(change.switches):
         switch = fabric.switches.get(dpid)
-        records[f"switch/{dpid:016x}"] = None if switch is None else {"features": asdict(switch.features)}
+        records[f"switch/{dpid:016x}"] = None if switch is None else _from_switch(switch)
         records[f"declared/{dpid:016x}"] = _from_declared(fabric, dpid)
     for at in sorted(change.ports):
         port = fabric.port(at)
@@ -65,6 +65,7 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
     ValueError names a record that cannot be read.  Records of other kinds are left alone.
     """
     features: dict[int, SwitchFeatures] = {}
+    drivers: dict[int, str] = {}
     ports: dict[int, list[SwitchPort]] = {}
     links, labels = {}, {}
     roles: dict[int, Map[str, PortRole]] = {}
@@ -78,6 +79,7 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
             dpid = int(subject[:16], 16)
             if kind == "switch":
                 features[dpid] = SwitchFeatures(**record["features"])
+                drivers[dpid] = record.get("queue_driver", "")
             elif kind == "port":
                 ports.setdefault(dpid, []).append(_to_port(record))
             elif kind == "link":
@@ -93,8 +95,10 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
                     declared_switches[dpid] = SwitchSettings(**record["switch"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"record {key!r} of what was observed cannot be read: {error!r}") from error
+    switches = {
+        dpid: _switch(dpid, known, ports.get(dpid, []), drivers[dpid]) for dpid, known in features.items()}
     fabric = Fabric(
-        switches=Map({dpid: _switch(dpid, known, ports.get(dpid, [])) for dpid, known in features.items()}),
+        switches=Map(switches),
         links=Map(links),
         into=Map({link.dst: src for src, link in links.items()}),
         declared_roles=Map({dpid: declared for dpid, declared in roles.items() if declared}),
@@ -105,13 +109,20 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
     return fabric, labels
 
 
-def _switch(dpid: int, features: SwitchFeatures, ports: list[SwitchPort]) -> Switch:
+def _from_switch(switch: Switch) -> Json:
+    """With who makes its queues: a program that chooses queues is to find itself again."""
+    record: Json = {"features": asdict(switch.features)}
+    return record | ({"queue_driver": switch.queue_driver} if switch.queue_driver else {})
+
+
+def _switch(dpid: int, features: SwitchFeatures, ports: list[SwitchPort], queue_driver: str) -> Switch:
     return Switch(
         dpid=dpid,
         connected=False,
         features=features,
         ports=Map({port.port_no: port for port in ports}),
         by_name=Map({port.name: port.port_no for port in ports}),
+        queue_driver=queue_driver,
     )
 
 

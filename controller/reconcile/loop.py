@@ -85,6 +85,7 @@ class Loop:
         self._readings = Readings()
         self._status_changed: Callable[[frozenset[str]], None] = lambda names: None
         self._fabric_changed: Callable[[], None] = lambda: None
+        self._view_changed: Callable[[], None] = lambda: None
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._connections: dict[int, _Connection] = {}
@@ -100,9 +101,10 @@ class Loop:
         """when to repeat a step that failed"""
 
     def load(self, intent: Snapshot, status_changed: Callable[[frozenset[str]], None],
-             fabric_changed: Callable[[], None] = lambda: None) -> None:
-        """Compile what was stored.  Once, before `start`; `status_changed` is called with names, and must not block."""
-        self._status_changed, self._fabric_changed = status_changed, fabric_changed
+             fabric_changed: Callable[[], None] = lambda: None,
+             view_changed: Callable[[], None] = lambda: None) -> None:
+        """Compile what was stored.  Once, before `start`; `status_changed` is called with names.  None may block."""
+        self._status_changed, self._fabric_changed, self._view_changed = status_changed, fabric_changed, view_changed
         self._reconciler.load(intent)
         self._step()
 
@@ -253,6 +255,7 @@ class Loop:
         self._release(outcome)
         if self.fabric() is not before:
             self._fabric_changed()
+        self._view_changed()
         if outcome.not_kept is not None:
             log.error("observed_not_kept", error=str(outcome.not_kept))
             self._next_try = self._clock() + STEP_RETRY_S

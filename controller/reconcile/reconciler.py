@@ -16,7 +16,7 @@ from typing import Protocol
 
 from immutables import Map
 
-from controller.fabric.events import Event, SwitchForgotten
+from controller.fabric.events import Event, QueuesFound, SwitchForgotten
 from controller.fabric.graph import Fabric
 from controller.fabric.labels import EdgeLabels
 from controller.fabric.observed import NO_CHANGE, Alarm, Change
@@ -25,6 +25,7 @@ from controller.model.bandwidth import Rates
 from controller.model.errors import FailedPrecondition, NotFound
 from controller.model.ids import format_dpid
 from controller.pipeline.world import Fragment, FragmentKey, Share
+from controller.reconcile.enforcement import concerned
 from controller.reconcile.engine import Engine, Step, object_of
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.labelling import Labelling
@@ -110,6 +111,8 @@ class Reconciler:
         change = self.engine.observe(event)
         # Most of what is observed is a probe that came through where probes did before.
         self.is_due |= change != NO_CHANGE or self.fabric is not before
+        if isinstance(event, QueuesFound) and change != NO_CHANGE:
+            self._to_tell |= concerned(self.engine.world.intent, self.view.grants, event.dpid)
         return change
 
     def confirm(self, dpid: int, epoch: int, refused: Mapping[FragmentKey, str], *, clean: bool) -> None:

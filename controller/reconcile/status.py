@@ -25,6 +25,7 @@ from controller.model.network import Attachment, Network, Pipe, Port
 from controller.model.status import Condition, State, Status, SwitchSync
 from controller.model.tenancy import Tenant
 from controller.pipeline.world import World
+from controller.reconcile import enforcement
 from controller.reconcile.grants import Degraded, Grants
 from controller.reconcile.policy_status import policy_conditions
 from controller.reconcile.steering import PolicyState
@@ -117,6 +118,7 @@ class View:
         if lagging:
             state = State.PENDING
         conditions += self._limits(obj)
+        conditions += enforcement.conditions(self.world.fabric, self.grants, obj)
         return Status(state=state, conditions=tuple(conditions), reconciling=bool(lagging))
 
     def _path_policy(self, obj: object) -> list[Condition]:

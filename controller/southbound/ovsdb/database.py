@@ -34,16 +34,19 @@ class Database:
 
     def __init__(
         self, remote: Remote, complaints: Complaints, *, tls: ssl.SSLContext | None = None,
-        changed: Callable[[], None] = lambda: None, patience: Patience = PATIENT,
+        patience: Patience = PATIENT,
     ) -> None:
-        """`changed` is called whenever rows are others than before, also when they are known no longer."""
         self.remote = remote
-        self.changed = changed
+        self._followers: list[Callable[[], None]] = []
         self._complaints = complaints
         self._tls = tls
         self._patience = patience
         self._connection: Connection | None = None
         self._copy = Copy({})
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Call this whenever rows are others than before, also when they are known no longer."""
+        self._followers.append(changed)
 
     @property
     def live(self) -> bool:
@@ -87,7 +90,11 @@ class Database:
 
     def _forget(self) -> None:
         self._copy = Copy({})
-        self.changed()
+        self._tell()
+
+    def _tell(self) -> None:
+        for changed in self._followers:
+            changed()
 
     async def _follow(self) -> str:
         """One connection, from its beginning to the reason of its end."""
@@ -108,7 +115,7 @@ class Database:
         copy.update(dump)
         self._copy = copy
         log.info("ovsdb_connected", remote=str(self.remote), bridges=len(self.rows("Bridge")))
-        self.changed()
+        self._tell()
 
     def _notified(self, method: str, params: Any) -> None:
         match method, params:
@@ -116,4 +123,4 @@ class Database:
                 if not self.live:
                     raise MalformedError("an update before the rows")
                 self._copy.update(updates)
-                self.changed()
+                self._tell()

@@ -62,7 +62,7 @@ class Liveness:
 
     def _start(self) -> None:
         for database in self._databases:
-            database.changed = self._changed
+            database.follow(self._changed)
             self._spawn(database.run())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -70,7 +70,7 @@ async def following(path: Path, *, started: bool = True, **answers: Any) -> Asyn
         def changed() -> None:
             run.changes += 1
 
-        database.changed = changed
+        database.follow(changed)
         task = loop.create_task(database.run())
         yield run
         task.cancel()

@@ -1,0 +1,140 @@
+"""Which queues each switch port is to have: grants and the world in, PortQueues out.  Pure.
+
+    grants of a port ──► one queue for each tenant and pipe ──► the rest of the rate is best effort's, 5 % at least
+
+Ports inside the fabric tell tenants by the slice in the label.  On an access port the label is gone and all frames are
+one tenant's: only the pipes that end there have queues, by the MAC of the other end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from immutables import Map
+
+from controller.fabric.graph import UNKNOWN_SPEED_KBPS
+from controller.fabric.observed import Observed
+from controller.fabric.ports import EndPoint
+from controller.model.network import Pipe
+from controller.model.queues import BEST_EFFORT, Grant, OfPair, OfTenant, PortQueues, Queue
+from controller.pipeline.world import World
+from controller.reconcile.grants import Grants
+
+FIRST_PIPE_NUMBER = 16_384
+"""Above the slices of tenants."""
+BEST_EFFORT_SHARE = 0.05
+"""What best effort has of each port whatever is promised."""
+OBSERVED_SHARE = 0.98
+"""Of a speed that a port reports: a queue is ours only where the port behind it is faster."""
+
+
+def rate_kbps(fabric: Observed, at: EndPoint) -> int:
+    """What leaves this port at most once it has queues: the capacity as declared, else a little below its speed."""
+    link, port = fabric.links.get(at), fabric.port(at)
+    if link is not None and link.declared_capacity_kbps:
+        return link.declared_capacity_kbps
+    speed_kbps = link.capacity_kbps if link is not None else port.speed_kbps if port is not None else 0
+    return int(OBSERVED_SHARE * (speed_kbps or UNKNOWN_SPEED_KBPS))
+
+
+def port_queues(world: World, at: EndPoint, grants: Mapping[str, Grant]) -> PortQueues | None:
+    """The queues of one port; None: it needs none.  Guarantees that leave best effort too little are cut in proportion.
+    """
+    rate = rate_kbps(world.fabric, at)
+    granted = [
+        (number, whose, grant) for owner, grant in grants.items() if grant.guarantee_kbps > 0
+        for number, whose in _find(world, at, owner)]
+    if not granted:
+        return None
+    promised = sum(grant.guarantee_kbps for _, _, grant in granted)
+    most = rate - max(1, int(BEST_EFFORT_SHARE * rate))
+    share = min(1.0, most / promised)
+    queues = [_queue(number, whose, grant, int(share * grant.guarantee_kbps), rate) for number, whose, grant in granted]
+    rest = rate - sum(queue.guarantee_kbps for queue in queues)
+    queues.append(Queue(number=BEST_EFFORT, whose=(), guarantee_kbps=rest, ceiling_kbps=rate))
+    return PortQueues(rate_kbps=rate, queues=tuple(sorted(queues, key=lambda queue: queue.number)))
+
+
+def _queue(
+    number: int, whose: tuple[OfTenant | OfPair, ...], grant: Grant, guarantee_kbps: int, rate: int,
+) -> Queue:
+    ceiling_kbps = max(guarantee_kbps, min(grant.ceiling_kbps or rate, rate))
+    return Queue(
+        number=number, whose=whose, guarantee_kbps=guarantee_kbps, ceiling_kbps=ceiling_kbps,
+        weight=max(1, grant.weight), traffic_class=grant.traffic_class)
+
+
+def _find(world: World, at: EndPoint, owner: str) -> Iterable[tuple[int, tuple[OfTenant | OfPair, ...]]]:
+    """The number of the owner's queue, and what frames are its; nothing if it has none here."""
+    keys, is_inside = world.intent.keys, at in world.fabric.links
+    if owner in keys.slices:
+        return [(keys.slice_of(owner), (OfTenant(keys.slice_of(owner)),))] if is_inside else []
+    pipe = world.intent.pipes.get(owner)
+    if pipe is None:
+        return []  # it went a moment ago
+    whose = tuple(_inside(world, pipe) if is_inside else _at_its_end(world, pipe, at))
+    return [(FIRST_PIPE_NUMBER + keys.pipe_id(owner), whose)] if whose else []
+
+
+def _inside(world: World, pipe: Pipe) -> Iterable[OfPair]:
+    """Frames of a pipe with a label: from either end to the other."""
+    for source, destination in ((pipe.a, pipe.b), (pipe.b, pipe.a)):
+        key = world.intent.keys.port_key(destination)
+        if key is not None and (mac := _mac(world, source)):
+            yield OfPair(mac, key.key24)
+
+
+def _at_its_end(world: World, pipe: Pipe, at: EndPoint) -> Iterable[OfPair]:
+    """Frames of a pipe that leave the network here."""
+    for source, destination in ((pipe.a, pipe.b), (pipe.b, pipe.a)):
+        if world.placement.at.get(destination) == at and (mac := _mac(world, source)):
+            yield OfPair(mac, 0)
+
+
+def _mac(world: World, port: str) -> int:
+    found = world.intent.ports.get(port)
+    return int(found.mac.replace(":", ""), 16) if found else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """A port's queues, and all that they follow from."""
+
+    causes: tuple[object, ...]
+    queues: PortQueues | None
+
+
+class Plans:
+    """The queues of all ports.  An update costs what changed, but for a look at each port that has grants."""
+
+    def __init__(self) -> None:
+        self._plans: dict[EndPoint, _Plan] = {}
+
+    def update(self, world: World, grants: Grants) -> dict[EndPoint, PortQueues | None]:
+        """The ports whose queues are to be others than after the last update."""
+        changed: dict[EndPoint, PortQueues | None] = {}
+        for at in [at for at in self._plans if at not in grants]:
+            if self._plans.pop(at).queues is not None:
+                changed[at] = None
+        for at, granted in grants.items():
+            before, causes = self._plans.get(at), _causes(world, at, granted)
+            if before is not None and all(map(_is_same, before.causes, causes)):
+                continue
+            queues = port_queues(world, at, granted)
+            self._plans[at] = _Plan(causes=causes, queues=queues)
+            if queues != (before.queues if before else None):
+                changed[at] = queues
+        return changed
+
+
+def _causes(world: World, at: EndPoint, granted: Map[str, Grant]) -> tuple[object, ...]:
+    intent = world.intent
+    has_pipes = any(owner in intent.pipes for owner in granted)
+    pipes = (intent.pipes, intent.ports, intent.keys.port_keys, world.placement.at) if has_pipes else (None,) * 4
+    return granted, world.fabric.links.get(at), rate_kbps(world.fabric, at), *pipes
+
+
+def _is_same(one: object, other: object) -> bool:
+    """Maps by identity: they share what did not change, and to compare them costs their size."""
+    return one is other or (not isinstance(one, Map) and one == other)

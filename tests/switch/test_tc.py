@@ -1,0 +1,257 @@
+"""Queues by the kernel's traffic control, on devices that are ports of real switches."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from immutables import Map
+
+from controller.fabric.ports import Switch, SwitchPort
+from controller.model.bandwidth import TrafficClass
+from controller.model.queues import BEST_EFFORT, OfPair, OfTenant, PortQueues, Queue
+from controller.reconcile.queue_driver import Brought
+from controller.southbound.queues.netlink import Netlink
+from controller.southbound.queues.tc import Tc
+from tests.support.netns import inside
+from tests.support.rig import Host, Rig
+
+LINK_KBPS = 30_000
+GUARANTEE_KBPS = 14_000
+TCP_PAYLOAD = 1448 / 1514
+X, Z = 5, 300
+"""slices"""
+
+
+def best_effort(rate_kbps: int, guarantee_kbps: int) -> Queue:
+    return Queue(number=BEST_EFFORT, whose=(), guarantee_kbps=guarantee_kbps, ceiling_kbps=rate_kbps)
+
+
+def tenants(guarantees: Mapping[int, int], *, rate_kbps: int = LINK_KBPS) -> PortQueues:
+    """Queues for tenants by slice, best effort with the rest."""
+    rest = best_effort(rate_kbps, rate_kbps - sum(guarantees.values()))
+    queues = [
+        Queue(number=slice_, whose=(OfTenant(slice_),), guarantee_kbps=kbps, ceiling_kbps=rate_kbps, weight=kbps)
+        for slice_, kbps in sorted(guarantees.items())]
+    return PortQueues(rate_kbps=rate_kbps, queues=(rest, *queues))
+
+
+def mac_of(rig: Rig, device: str) -> str:
+    (link,) = json.loads(rig.sandbox.run("ip", "-j", "link", "show", device))
+    return str(link["address"])
+
+
+def switch_port(rig: Rig, device: str, port_no: int = 1) -> SwitchPort:
+    return SwitchPort(port_no=port_no, name=device, mac=mac_of(rig, device), up=True)
+
+
+def driver(rig: Rig) -> Tc:
+    """One that works where the switches are."""
+    return Tc(lambda: inside(rig.sandbox, Netlink))
+
+
+def bring(tc: Tc, wanted: Mapping[SwitchPort, PortQueues | None]) -> Brought:
+    return asyncio.run(tc.bring(1, wanted))
+
+
+def tc_show(rig: Rig, what: str, device: str) -> str:
+    return rig.sandbox.run("tc", what, "show", "dev", device)
+
+
+@pytest.fixture
+def device(ovs: Rig) -> str:
+    """A device with another end, on no switch."""
+    ovs.sandbox.run("ip", "link", "add", "p1", "type", "veth", "peer", "name", "p2")
+    ovs.sandbox.run("sh", "-ec", "ip link set p1 up; ip link set p2 up")
+    return "p1"
+
+
+# -- what is put on a device
+
+
+def test_queues_are_as_asked_and_found_right_again(ovs: Rig, device: str) -> None:
+    """tc shows every class and filter; a second driver, as after a restart, changes nothing; at the end all is gone."""
+    port = switch_port(ovs, device)
+    queues = PortQueues(rate_kbps=50_000, queues=(
+        best_effort(50_000, 20_000),
+        Queue(number=X, whose=(OfTenant(X),), guarantee_kbps=10_000, ceiling_kbps=50_000, weight=2,
+              traffic_class=TrafficClass.CRITICAL),
+        Queue(number=Z, whose=(OfTenant(Z),), guarantee_kbps=10_000, ceiling_kbps=15_000,
+              traffic_class=TrafficClass.BULK),
+        Queue(number=16_390, whose=(OfPair(0x020000000011, Z << 10 | 1), OfPair(0x020000000012, X << 10 | 1)),
+              guarantee_kbps=10_000, ceiling_kbps=50_000),
+    ))
+    brought = bring(driver(ovs), {port: queues})
+    assert brought.written > 0 and not brought.faults
+    classes = tc_show(ovs, "class", device)
+    for shown in ("5011:5 parent 5011:ffff", "prio 0 rate 10Mbit ceil 50Mbit", "prio 2 rate 10Mbit ceil 15Mbit",
+                  "5011:4006 parent 5011:ffff", "5011:ffff root rate 50Mbit ceil 50Mbit", "5011:fffe parent"):
+        assert shown in classes
+    filters = tc_show(ovs, "filter", device)
+    assert filters.count("flowid 5011:4006") == 2
+    assert f"match {X << 10:08x}/00fffc00 at -12" in filters
+    assert "pfifo" in tc_show(ovs, "qdisc", device)
+    again = driver(ovs)
+    assert bring(again, {port: queues}) == Brought({}, 0)
+    assert bring(again, {port: None}).written == 1
+    assert "5011" not in tc_show(ovs, "qdisc", device)
+    assert bring(again, {port: None}) == Brought({}, 0)
+
+
+def test_thousand_guarantees_change_in_one_batch(ovs: Rig, device: str) -> None:
+    """Each class is changed where it is: the counters go on; what was asked is there, and costs little."""
+    port, tc = switch_port(ovs, device), driver(ovs)
+    before = tenants(dict.fromkeys(range(1, 1001), 90), rate_kbps=100_000)
+    assert bring(tc, {port: before}).written > 3_000
+    after = tenants({n: 80 if n % 2 else 95 for n in range(1, 1001)}, rate_kbps=100_000)
+    begun_s = time.monotonic()
+    brought = bring(tc, {port: after})
+    took_s = time.monotonic() - begun_s
+    print(f"1,000 rates: {took_s * 1000:.0f} ms with reading before and after")
+    # Each of the thousand, best effort, and what of best effort is control's.
+    assert not brought.faults and 1_000 <= brought.written <= 1_002
+    shown = tc_show(ovs, "class", device)
+    assert shown.count("rate 80Kbit") == shown.count("rate 95Kbit") == 500
+    assert bring(tc, {port: after}) == Brought({}, 0)
+    assert bring(tc, {port: tenants({7: 1_000}, rate_kbps=100_000)}).faults == {}
+    assert tc_show(ovs, "class", device).count("class htb") == 4
+
+
+def test_queues_of_somebody_else_are_left_alone(ovs: Rig, device: str) -> None:
+    """As Mininet's TCLink makes them: told, not touched, also when ours are to go; gone, ours come."""
+    port, tc = switch_port(ovs, device), driver(ovs)
+    ovs.sandbox.run("tc", "qdisc", "add", "dev", device, "root", "handle", "5:", "htb", "default", "1")
+    ovs.sandbox.run("tc", "class", "add", "dev", device, "parent", "5:", "classid", "5:1", "htb", "rate", "10mbit")
+    before = tc_show(ovs, "qdisc", device), tc_show(ovs, "class", device)
+    brought = bring(tc, {port: tenants({X: 1_000})})
+    assert brought.written == 0
+    assert "somebody else" in brought.faults[1] and "htb 5:" in brought.faults[1]
+    assert bring(tc, {port: None}) == Brought({}, 0)
+    assert (tc_show(ovs, "qdisc", device), tc_show(ovs, "class", device)) == before
+    ovs.sandbox.run("tc", "qdisc", "del", "dev", device, "root")
+    assert bring(tc, {port: tenants({X: 1_000})}).faults == {}
+    assert "5011:5" in tc_show(ovs, "class", device)
+
+
+def test_what_somebody_changed_is_put_right(ovs: Rig, device: str) -> None:
+    """A class gone, a rate changed, a filter too many, another leaf: all as asked again, and nothing else written."""
+    port, tc, wanted = switch_port(ovs, device), driver(ovs), tenants({X: 5_000, Z: 5_000})
+    bring(tc, {port: wanted})
+    shown = [tc_show(ovs, what, device) for what in ("class", "qdisc")]
+    changes = [
+        "class change dev p1 parent 5011:ffff classid 5011:5 htb rate 1mbit ceil 2mbit",
+        "qdisc replace dev p1 parent 5011:12c bfifo limit 100000",
+        "filter add dev p1 parent 5011: protocol ip prio 1 u32 match ip dport 80 0xffff flowid 5011:5",
+    ]
+    for change in changes:
+        ovs.sandbox.run("tc", *change.split())
+    brought = bring(tc, {port: wanted})
+    assert not brought.faults and 0 < brought.written < 8
+    classes, _ = (tc_show(ovs, what, device) for what in ("class", "qdisc"))
+    assert "rate 5Mbit ceil 30Mbit" in classes and "1Mbit" not in classes
+    assert "bfifo" not in tc_show(ovs, "qdisc", device)
+    assert "dport" not in tc_show(ovs, "filter", device) and "00000050" not in tc_show(ovs, "filter", device)
+    assert bring(tc, {port: wanted}) == Brought({}, 0)
+    assert len(shown[0].splitlines()) == len(classes.splitlines())
+
+
+def test_device_that_vanishes_or_is_another_is_no_error(ovs: Rig, device: str) -> None:
+    """Told as what it is, and forgotten; a device of the same name with another MAC is not the switch's port."""
+    port, tc = switch_port(ovs, device), driver(ovs)
+    other = SwitchPort(port_no=1, name=device, mac="02:00:00:00:00:99", up=True)
+    assert "none of its ports" in tc.why_not(Switch(dpid=1, connected=True, ports=Map({1: other})))
+    assert tc.why_not(Switch(dpid=1, connected=True, ports=Map({1: port}))) == ""
+    assert "no device p1" in bring(tc, {other: tenants({X: 1_000})}).faults[1]
+    assert bring(tc, {port: tenants({X: 1_000})}).faults == {}
+    ovs.sandbox.run("ip", "link", "del", device)
+    assert "no device p1" in bring(tc, {port: tenants({X: 2_000})}).faults[1]
+    assert bring(tc, {port: None}) == Brought({}, 0)
+
+
+# -- what it does to traffic
+
+
+class Wired:
+    """Hosts x and z on switch 1, each to its receiver on switch 2 under its own slice; n to a third switch beside them.
+
+        x, z, n ── s1 ══ s2 ── rx, rz
+                     ╲── s3 ── rn
+    """
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        for number in (1, 2, 3):
+            rig.add_bridge(f"s{number}", number)
+        self.link, _ = rig.add_link("s1", 101, "s2", 101)
+        rig.add_link("s1", 102, "s3", 101)
+        self.hosts: dict[str, Host] = {}
+        for port_no, (name, slice_, far) in enumerate((("x", X, 2), ("z", Z, 2), ("n", 9, 3)), start=1):
+            uplink = 101 if far == 2 else 102
+            one = self._host(name, 1, port_no, port_no)
+            other = self._host(f"r{name}", far, port_no, 100 + port_no)
+            for near, uplink_no, receiver, key in (
+                    (1, uplink, other, slice_ << 10 | port_no), (far, 101, one, slice_ << 10 | 512 | port_no)):
+                label = f"02:00:20:{key >> 16:02x}:{key >> 8 & 0xFF:02x}:{key & 0xFF:02x}"
+                rig.ofctl("add-flow", f"s{near}", f"in_port={port_no},actions=mod_dl_dst:{label},output:{uplink_no}")
+                away, came_in = (far, 101) if near == 1 else (1, uplink)
+                rig.ofctl("add-flow", f"s{away}", f"in_port={came_in},dl_dst={label},"
+                          f"actions=mod_dl_dst:{receiver.mac},output:{port_no}")
+
+    def _host(self, name: str, switch: int, port_no: int, number: int) -> Host:
+        self.hosts[name] = self.rig.add_host(name, f"s{switch}", port_no, ip=f"10.0.0.{number}/24")
+        return self.hosts[name]
+
+    def at_once(self, *flows: tuple[str, int]) -> list[float]:
+        """Each (host, offered kbit/s of UDP; 0: TCP) sends to its receiver; kbit/s that arrive."""
+        def measure(flow: tuple[str, int]) -> float:
+            name, offered_kbps = flow
+            sender, receiver = self.hosts[name], self.hosts[f"r{name}"]
+            if offered_kbps:
+                return sender.udp_rate_to(receiver, offered_kbps=offered_kbps, duration_s=5).rate_kbps
+            return sender.tcp_rate_to(receiver, duration_s=5).rate_kbps
+
+        with ThreadPoolExecutor(len(flows)) as pool:
+            return list(pool.map(measure, flows))
+
+
+def test_guarantee_holds_beside_a_flood_and_neighbours_do_not_starve(ovs: Rig) -> None:
+    """X has its guarantee although Z floods; alone X borrows all; what leaves by another port is not held up."""
+    wired, tc = Wired(ovs), driver(ovs)
+    port = switch_port(ovs, wired.link, 101)
+    flood = "z", 2 * LINK_KBPS
+    assert bring(tc, {port: PortQueues(rate_kbps=LINK_KBPS, queues=(best_effort(LINK_KBPS, LINK_KBPS),))}).faults == {}
+    (unprotected, _) = wired.at_once(("x", 0), flood)
+    assert bring(tc, {port: tenants({X: GUARANTEE_KBPS})}).faults == {}
+    (alone,) = wired.at_once(("x", 0))
+    protected, flooding, beside = wired.at_once(("x", 0), flood, ("n", 5_000))
+    counts = asyncio.run(tc.count(1, port))
+    print(f"X unprotected {unprotected:.0f}, alone {alone:.0f}, with its guarantee {protected:.0f} beside "
+          f"{flooding:.0f}; the neighbour's 5000: {beside:.0f} kbit/s; {counts}")
+    assert unprotected < 0.7 * GUARANTEE_KBPS, "without a guarantee the flood takes what it wants"
+    assert protected > 0.8 * GUARANTEE_KBPS * TCP_PAYLOAD
+    assert alone > 1.4 * GUARANTEE_KBPS, "spare is lent"
+    assert flooding > 0.2 * (LINK_KBPS - GUARANTEE_KBPS), "and nobody is starved"
+    assert beside > 0.8 * 5_000
+    assert counts.keys() == {BEST_EFFORT, X}
+    assert counts[X].bytes > 5 * GUARANTEE_KBPS * 125 and counts[BEST_EFFORT].dropped_packets > 1_000
+
+
+def test_rate_changes_under_traffic_without_loss(ovs: Rig) -> None:
+    """A guarantee that grows and shrinks ten times a second costs no frame of what flows below it."""
+    wired, tc = Wired(ovs), driver(ovs)
+    port = switch_port(ovs, wired.link, 101)
+    bring(tc, {port: tenants({X: GUARANTEE_KBPS})})
+    x, receiver = wired.hosts["x"], wired.hosts["rx"]
+    assert x.ping(receiver).lost == 0
+    with x.probe(receiver, packets_per_s=500) as probe:
+        for n in range(20):
+            brought = bring(tc, {port: tenants({X: GUARANTEE_KBPS - 1_000 * (n % 2 + 1), Z: 1_000 + n})})
+            assert brought.faults == {} and brought.written > 0
+            time.sleep(0.1)
+        result = probe.finish()
+    assert result.sent > 500
+    assert (result.lost, result.duplicates) == (0, 0), result
