@@ -32,13 +32,15 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "get": Entry("get", "List resources, or show some of them."),
         "describe": Entry("get", "Show all there is to know of resources."),
         "wait": Entry("wait", "Wait until resources are in a state, or gone."),
+        "top": Entry("top", "Show what tenants, networks, ports, pipes or links carry, live."),
         "path": Entry("path", "Show how frames go from one port or switch to another."),
         "export": Entry("export", "Write the topology as a document for other tools."),
     },
     "Change": {
-        "create": Entry("create", "Create a tenant, network, subnet or port."),
+        "create": Entry("create", "Create a tenant, network, subnet, port or pipe."),
         "set": Entry("set", "Change bandwidth, labels, attachments, and what is declared of the fabric."),
         "delete": Entry("apply", "Delete resources."),
+        "quote": Entry("quote", "Ask whether a guarantee would fit, and how much would."),
         "apply": Entry("apply", "Make everything in manifests exist as they say: all of it, or none."),
     },
     "Operate": {

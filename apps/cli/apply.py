@@ -213,7 +213,7 @@ def _delete_one(
         client.switches.delete(name, allow_missing=ignore_not_found)
     elif kind.owned:
         collection = getattr(client, kind.plural)
-        forced = force and kind.name != "port"
+        forced = force and kind.name != "pipe"
         settle(
             client, lambda **o: collection.delete(name, force=forced, allow_missing=ignore_not_found, **o), **how
         )

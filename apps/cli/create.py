@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from pliant.v1.network_pb2 import Attachment, Network, Port, Subnet
+from pliant.v1.network_pb2 import Attachment, Network, PathPolicy, Port, Subnet
+from pliant.v1.pipe_pb2 import Pipe
 from pliant.v1.tenant_pb2 import Quota, Tenant
 
 from apps.cli.kinds import Scope, full_name, kind_of
@@ -23,6 +24,8 @@ from apps.cli.options import (
     labels_of,
     mac_option,
     options,
+    path_options,
+    paths_chosen,
     quota_options,
     scope_of,
     scope_options,
@@ -39,7 +42,7 @@ how_options = options(wait_options, dry_run_option, output_option)
 
 @click.group()
 def create() -> None:
-    """Create a tenant, network, subnet or port."""
+    """Create a tenant, network, subnet, port or pipe."""
 
 
 @create.command()
@@ -50,7 +53,7 @@ def create() -> None:
 @how_options
 @click.pass_obj
 def tenant(session: Session, /, name: str, **given: Any) -> None:
-    """Create a tenant; ceilings are for the sum of its ports on each edge switch."""
+    """Create a tenant; its bandwidth is for all its ports together."""
     quota = chosen(given, QUOTA_FIELDS)
     _create(
         session, Tenant(bandwidth=bandwidth_of(given), quota=Quota(**quota) if quota else None), name, **given
@@ -60,12 +63,16 @@ def tenant(session: Session, /, name: str, **given: Any) -> None:
 @create.command()
 @click.argument("name")
 @tenant_option
+@bandwidth_options
+@path_options
 @about_options
 @how_options
 @click.pass_obj
 def network(session: Session, /, name: str, **given: Any) -> None:
-    """Create a virtual network."""
-    _create(session, Network(), name, **given)
+    """Create a virtual network; its bandwidth is for all its ports together."""
+    paths = paths_chosen(given)
+    policy = PathPolicy(**paths) if paths else None
+    _create(session, Network(bandwidth=bandwidth_of(given), path_policy=policy), name, **given)
 
 
 @create.command()
@@ -117,6 +124,24 @@ def port(
         bandwidth=bandwidth_of(given),
     )
     _create(session, message, name, **given)
+
+
+@create.command()
+@click.argument("name")
+@scope_options
+@click.option("--between", nargs=2, required=True, metavar="A B", help="Its ends: two ports of one network.")
+@bandwidth_options
+@about_options
+@how_options
+@click.pass_obj
+def pipe(session: Session, /, name: str, between: tuple[str, str], **given: Any) -> None:
+    """Create a pipe: bandwidth between two ports, out from A to B and in from B to A.
+
+    \b
+    pliant create pipe backup -t red -n net1 --between web-1 db-1 --guarantee-out 40Mbps
+    """
+    a, b = (full_name(kind_of("Port"), end, scope_of(given)) for end in between)
+    _create(session, Pipe(a=a, b=b, bandwidth=bandwidth_of(given)), name, **given)
 
 
 def _create(

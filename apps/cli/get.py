@@ -12,6 +12,7 @@ from apps.cli.kinds import Kind, Scope, find_targets
 from apps.cli.options import scope_options
 from apps.cli.output import Table, name_of, output_option, print_lines, print_messages, print_yaml, say
 from apps.cli.session import Session
+from apps.cli.words import bandwidth_words
 
 if TYPE_CHECKING:
     from pliant import Client
@@ -29,8 +30,9 @@ def get(
 ) -> None:
     """List resources, or show some of them.
 
-    KIND is tenants, networks, subnets, ports, switches, links, drops (or a short name, see pliant api-resources),
-    several joined by commas, or all for everything that is a tenant's.  Without -t and -n: of all tenants and networks.
+    KIND is tenants, networks, subnets, ports, pipes, switches, links, drops (or a short name, see pliant
+    api-resources), several joined by commas, or all for everything that is a tenant's.  Without -t and -n: of all
+    tenants and networks.
 
     \b
     pliant get ports -t red -n net1 -o wide
@@ -105,7 +107,11 @@ def description(message: Any) -> Iterator[str]:
         content = {key: value for key, value in whole.get(section, {}).items() if value not in ("", [], {})}
         if section == "metadata":
             content = {key: value for key, value in content.items() if key in document.METADATA}
+        content.pop("bandwidth_status", None)
         yield from _block(content, 1)
+    if "bandwidth_status" in message.DESCRIPTOR.fields_by_name and message.HasField("bandwidth_status"):
+        yield "  gets now:"
+        yield from (f"    {line}" for line in bandwidth_words(message.bandwidth_status, message.name))
 
 
 def _block(content: dict[str, Any], depth: int) -> Iterator[str]:
@@ -147,7 +153,7 @@ def _watch(client: Client, targets: Sequence[tuple[Kind, str]], scope: Scope, fo
     if format_ in ("table", "wide") and len(kinds) > 1:
         raise click.UsageError("watch one kind as a table, or several with -o json, yaml or name")
     numbers = [watch_pb2.Kind.Value(f"KIND_{kind.name.upper()}") for kind in kinds]
-    above = _above(names, scope) if all(kind.owned for kind in kinds) else ""
+    above = _above(names, scope, kinds) if all(kind.owned for kind in kinds) else ""
     with client.watch(above, kinds=numbers, usage=True) as events:
         printer = _Printer(kinds[0], format_)
         for event in events:
@@ -167,12 +173,14 @@ def _about(event: Any) -> Any:
     return getattr(event.resource, field) if field else None
 
 
-def _above(names: set[str], scope: Scope) -> str:
+def _above(names: set[str], scope: Scope, kinds: Sequence[Kind]) -> str:
     """The narrowest parent that the server can watch for us."""
     if len(names) == 1:
         return min(names)
     if not scope.tenant:
         return ""
+    if any("networks" not in kind.collections and kind.name != "tenant" for kind in kinds):
+        scope = Scope(tenant=scope.tenant)  # pipes are beside the networks
     return f"tenants/{scope.tenant}" + (f"/networks/{scope.network}" if scope.network else "")
 
 
@@ -181,7 +189,7 @@ def _within(name: str, names: set[str], scope: Scope) -> bool:
         return name in names
     ids = name.split("/")[1::2]  # of a switch or link there is no scope
     return (not scope.tenant or ids[0] == scope.tenant) and (
-        not scope.network or len(ids) == 1 or ids[1] == scope.network
+        not scope.network or "/networks/" not in name or ids[1] == scope.network
     )
 
 

@@ -84,6 +84,8 @@ class _Reader:
             self._fill(message, spec, "spec", spec_fields(message.DESCRIPTOR))
         if isinstance(message, Port) and message.subnet and "/" not in message.subnet:
             message.subnet = f"{name.rpartition('/ports/')[0]}/subnets/{message.subnet}"
+        if isinstance(message, Pipe):
+            message.a, message.b = (_end(end, message.name) for end in (message.a, message.b))
         yield Item(kind=kind_of(title), message=message, source=source)
 
     def _metadata(self, message: Resource, kind: Kind, node: yaml.Node | None, root: yaml.Node) -> str:
@@ -226,6 +228,14 @@ def read_manifest(text: str, file: str, scope: Scope) -> list[Item]:
         shown, more = reader.problems[:MAX_SHOWN_PROBLEMS], len(reader.problems) - MAX_SHOWN_PROBLEMS
         raise Failure("\n".join([*shown, *([f"and {more} more"] if more > 0 else [])]), INVALID)
     return items
+
+
+def _end(port: str, pipe: str) -> str:
+    """NETWORK/PORT, in the tenant of the pipe, as a whole name."""
+    network, slash, port_id = port.partition("/")
+    if not slash or "/" in port_id:
+        return port
+    return f"{pipe.rpartition('/pipes/')[0]}/networks/{network}/ports/{port_id}"
 
 
 def _enum(descriptor: FieldDescriptor, text: str) -> int:

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
-from pliant.v1.common_pb2 import BandwidthPolicy
-from pliant.v1.network_pb2 import Attachment
+from google.protobuf.duration_pb2 import Duration
+from pliant.v1.common_pb2 import BandwidthPolicy, FailurePolicy, TrafficClass
+from pliant.v1.network_pb2 import Attachment, PathSpread
 
+from apps.cli.document import enum_text
 from apps.cli.kinds import Scope, pad_dpid
-from apps.cli.rates import parse_rate
+from apps.cli.rates import NONE, parse_rate
+from apps.cli.schedule import Window
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_TIMEOUT_S = 30.0
@@ -28,6 +31,45 @@ class Rate(click.ParamType[int]):
             return parse_rate(value)
         except ValueError as error:
             raise click.BadParameter(str(error), ctx, param) from error
+
+
+class Enum(click.ParamType[int]):
+    """A value of an enum of the contract, in lower case and without its prefix."""
+
+    name = "choice"
+
+    def __init__(self, enum: Any) -> None:
+        self.numbers: dict[str, int] = {
+            enum_text(enum.DESCRIPTOR, number).lower().replace("_", "-"): number for number in enum.values() if number
+        }
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        number = self.numbers.get(value.lower().replace("_", "-"))
+        if number is None:
+            raise click.BadParameter(f"{value!r} must be one of {', '.join(self.numbers)}", ctx, param)
+        return number
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "|".join(self.numbers)
+
+
+class Latency(click.ParamType[int]):
+    """Microseconds, as 300us or 1.5ms; 0 for "none"."""
+
+    name = "latency"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        if value == NONE:
+            return 0
+        for unit, size_us in (("us", 1), ("ms", 1_000)):
+            number = value.removesuffix(unit).strip()
+            if value.endswith(unit) and number.replace(".", "", 1).isdigit() and number.isascii():
+                return round(float(number) * size_us)
+        raise click.BadParameter(f"{value[:40]!r} is no latency: write 300us or 1.5ms", ctx, param)
 
 
 class AttachmentType(click.ParamType[Attachment]):
@@ -111,14 +153,33 @@ wait_options = options(
 dry_run_option = click.option("--dry-run", is_flag=True, help="Have the controller check it all, and change nothing.")
 
 bandwidth_options = options(
+    click.option("--guarantee-in", type=Rate(), metavar="RATE", help="Always available to receive, like 10Mbps."),
+    click.option("--guarantee-out", type=Rate(), metavar="RATE", help="Always available to send."),
     click.option("--ceiling-in", type=Rate(), metavar="RATE", help="At most this is received, like 10Mbps; or none."),
     click.option("--ceiling-out", type=Rate(), metavar="RATE", help="At most this is sent; or none."),
     click.option("--burst-ms", type=click.IntRange(min=0), metavar="MS", help="How long full speed may last first."),
+    click.option("--weight", type=click.IntRange(min=0), metavar="N", help="Share of what is spare; 0: the guarantee."),
+    click.option("--class", "traffic_class", type=Enum(TrafficClass), help="Who borrows first what is spare."),
+    click.option("--on-failure", type=Enum(FailurePolicy), help="What becomes of the guarantee if links fail."),
+    click.option(
+        "--schedule", type=Window(), multiple=True, metavar="WINDOW",
+        help="Other rates at other times: 'CRON for 8h in ZONE: ceiling-in=10Mbps', or 'START to END: ...'; or none.  "
+        "May be repeated.",
+    ),
+)
+path_options = options(
+    click.option("--tree", "trees", multiple=True, metavar="N", help="Only this tree (repeatable), 0 to 3; or any."),
+    click.option(
+        "--avoid-zone", "avoid_zones", multiple=True, metavar="ZONE", help="No path through it (repeatable); or none."
+    ),
+    click.option("--max-latency", type=Latency(), metavar="TIME", help="Of a whole path, like 1.5ms; or none."),
+    click.option("--spread", type=Enum(PathSpread), help="How connections use several paths."),
 )
 quota_options = options(
     click.option("--max-networks", type=click.IntRange(min=0), metavar="N", help="Quota of networks."),
     click.option("--max-subnets", type=click.IntRange(min=0), metavar="N", help="Quota of subnets."),
     click.option("--max-ports", type=click.IntRange(min=0), metavar="N", help="Quota of ports."),
+    click.option("--max-pipes", type=click.IntRange(min=0), metavar="N", help="Quota of pipes."),
 )
 label_option = click.option(
     "-l", "--label", "labels", type=Pair(), multiple=True, metavar="KEY=VALUE", help="A mark of yours; may be repeated."
@@ -137,18 +198,51 @@ def scope_of(given: Mapping[str, Any]) -> Scope:
     return Scope(tenant=given.get("tenant") or "", network=given.get("network") or "")
 
 
-BANDWIDTH_FIELDS = {"ceiling_in": "ceiling_in_kbps", "ceiling_out": "ceiling_out_kbps", "burst_ms": "burst_ms"}
-QUOTA_FIELDS = {"max_networks": "networks", "max_subnets": "subnets", "max_ports": "ports"}
+BANDWIDTH_FIELDS = {
+    "guarantee_in": "guarantee_in_kbps", "guarantee_out": "guarantee_out_kbps", "ceiling_in": "ceiling_in_kbps",
+    "ceiling_out": "ceiling_out_kbps", "burst_ms": "burst_ms", "weight": "weight", "traffic_class": "traffic_class",
+    "on_failure": "on_failure", "schedule": "schedule",
+}
+PATH_FIELDS = {"trees": "trees", "avoid_zones": "avoid_zones", "max_latency": "max_latency", "spread": "spread"}
+QUOTA_FIELDS = {"max_networks": "networks", "max_subnets": "subnets", "max_ports": "ports", "max_pipes": "pipes"}
 
 
 def chosen(given: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
     """Field -> value of those options that were given."""
-    return {field: given[option] for option, field in fields.items() if given.get(option) is not None}
+    return {field: given[option] for option, field in fields.items() if given.get(option) not in (None, ())}
+
+
+def bandwidth_chosen(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a BandwidthPolicy; a schedule of "none" is an empty one."""
+    fields = chosen(given, BANDWIDTH_FIELDS)
+    if "schedule" in fields:
+        fields["schedule"] = [window for window in fields["schedule"] if window is not None]
+    return fields
+
+
+def paths_chosen(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a PathPolicy; "any" tree, and "none" of the zones, are empty lists."""
+    fields = chosen(given, PATH_FIELDS)
+    if "trees" in fields:
+        fields["trees"] = [_tree(text) for text in fields["trees"] if text != "any"]
+    if "avoid_zones" in fields:
+        fields["avoid_zones"] = [zone for zone in fields["avoid_zones"] if zone != NONE]
+    if "max_latency" in fields:
+        latency = Duration()
+        latency.FromMicroseconds(fields["max_latency"])
+        fields["max_latency"] = latency
+    return fields
+
+
+def _tree(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise click.BadParameter(f"{text[:20]!r} is no tree: write 0 to 3, or any", param_hint="--tree")
+    return int(text)
 
 
 def bandwidth_of(given: Mapping[str, Any]) -> BandwidthPolicy | None:
     """The policy that the options ask for; None if they ask for none."""
-    policy = {field: value for field, value in chosen(given, BANDWIDTH_FIELDS).items() if value}
+    policy = {field: value for field, value in bandwidth_chosen(given).items() if value}
     return BandwidthPolicy(**policy) if policy else None
 
 

@@ -7,16 +7,18 @@ from typing import Any
 import click
 from pliant.v1.fabric_pb2 import Link, PortRole, Switch
 from pliant.v1.network_pb2 import Attachment, Network, Port, Subnet
+from pliant.v1.pipe_pb2 import Pipe
 from pliant.v1.tenant_pb2 import Tenant
 
 from apps.cli.kinds import full_name, kind_of
 from apps.cli.manifest import Resource
 from apps.cli.options import (
-    BANDWIDTH_FIELDS,
     QUOTA_FIELDS,
+    Latency,
     Pair,
     Rate,
     attach_option,
+    bandwidth_chosen,
     bandwidth_options,
     chosen,
     display_name_option,
@@ -24,6 +26,8 @@ from apps.cli.options import (
     ip_option,
     mac_option,
     options,
+    path_options,
+    paths_chosen,
     quota_options,
     scope_of,
     scope_options,
@@ -56,9 +60,9 @@ def set_() -> None:
 @how_options
 @click.pass_obj
 def tenant(session: Session, /, name: str, **given: Any) -> None:
-    """Change a tenant's ceilings, quota or labels."""
+    """Change a tenant's bandwidth, quota or labels."""
     message = Tenant()
-    _set_inside(message, "bandwidth", chosen(given, BANDWIDTH_FIELDS), given)
+    _set_inside(message, "bandwidth", bandwidth_chosen(given), given)
     _set_inside(message, "quota", chosen(given, QUOTA_FIELDS), given)
     _update(session, message, name, given)
 
@@ -66,12 +70,31 @@ def tenant(session: Session, /, name: str, **given: Any) -> None:
 @set_.command()
 @click.argument("name")
 @tenant_option
+@bandwidth_options
+@path_options
 @about_options
 @how_options
 @click.pass_obj
 def network(session: Session, /, name: str, **given: Any) -> None:
-    """Change a network's labels."""
-    _update(session, Network(), name, given)
+    """Change a network's bandwidth, path policy or labels."""
+    message = Network()
+    _set_inside(message, "bandwidth", bandwidth_chosen(given), given)
+    _set_inside(message, "path_policy", paths_chosen(given), given)
+    _update(session, message, name, given)
+
+
+@set_.command()
+@click.argument("name")
+@tenant_option
+@bandwidth_options
+@about_options
+@how_options
+@click.pass_obj
+def pipe(session: Session, /, name: str, **given: Any) -> None:
+    """Change a pipe's bandwidth or labels."""
+    message = Pipe()
+    _set_inside(message, "bandwidth", bandwidth_chosen(given), given)
+    _update(session, message, name, given)
 
 
 @set_.command()
@@ -117,7 +140,7 @@ def port(
     message = Port(attachment=attach, addresses=addresses, mac_address=mac or "")
     changed = {"attachment": attach is not None or detach, "addresses": bool(addresses), "mac_address": bool(mac)}
     given["mask"] = [field for field, is_changed in changed.items() if is_changed]
-    _set_inside(message, "bandwidth", chosen(given, BANDWIDTH_FIELDS), given)
+    _set_inside(message, "bandwidth", bandwidth_chosen(given), given)
     _update(session, message, name, given)
 
 
@@ -157,9 +180,9 @@ def _roles(declared: dict[str, Any], roles: tuple[tuple[str, str | None], ...]) 
 @click.argument("link")
 @click.option("--capacity", type=Rate(), metavar="RATE", help="What it carries; none takes its speed.")
 @click.option("--cost", type=int, metavar="N", help="Paths of the least cost are taken; 1 is what every link has.")
-@click.option("--latency", metavar="TIME", help="Like 300us or 1.5ms; none is not known.")
+@click.option("--latency", type=Latency(), metavar="TIME", help="Like 300us or 1.5ms; none is not known.")
 @click.pass_obj
-def link(session: Session, link: str, capacity: int | None, cost: int | None, latency: str | None) -> None:
+def link(session: Session, link: str, capacity: int | None, cost: int | None, latency: int | None) -> None:
     """Declare capacity, cost and latency of a link, named DPID-PORT_NUMBER after its source.
 
     Each direction is a link of its own.
@@ -172,25 +195,17 @@ def link(session: Session, link: str, capacity: int | None, cost: int | None, la
     if cost == 0:
         raise click.BadParameter("the least cost is 1", param_hint="--cost")
     message = Link(name=name, capacity_override_kbps=capacity or 0, cost=cost or 1)
-    if latency is not None and latency != "none":
-        message.latency_us = _latency_us(latency)
+    if latency:
+        message.latency_us = latency
     session.client.links.update(message, mask)
     click.echo(f"link/{link} configured")
 
 
-def _latency_us(text: str) -> int:
-    for unit, size_us in (("us", 1), ("ms", 1_000)):
-        number = text.removesuffix(unit).strip()
-        if text.endswith(unit) and number.replace(".", "", 1).isdigit() and number.isascii():
-            return round(float(number) * size_us)
-    raise click.BadParameter(f"{text[:40]!r} is no latency: write 300us or 1.5ms", param_hint="--latency")
-
-
-def _set_inside(message: Any, field: str, values: dict[str, int], given: dict[str, Any]) -> None:
+def _set_inside(message: Any, field: str, values: dict[str, Any], given: dict[str, Any]) -> None:
     """Set fields of a message inside the message, and note them in the mask."""
     inner = getattr(message, field)
-    for name, value in values.items():
-        setattr(inner, name, value)
+    inner.MergeFrom(type(inner)(**values))
+    for name in values:
         given.setdefault("mask", []).append(f"{field}.{name}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from pliant.v1.common_pb2 import State
 from pliant.v1.fabric_pb2 import PORT_ROLE_EDGE, PORT_ROLE_FABRIC, LinkState
 
+from apps.cli.document import end_of_pipe
 from apps.cli.kinds import last_id
 from apps.cli.output import Column
 from apps.cli.rates import format_load, format_rate
@@ -33,11 +34,6 @@ def guarantees(message: Any) -> str:
 def _both(in_kbps: int, out_kbps: int) -> str:
     """'10 Mbit/s / -': in and out; '-' if there are none."""
     return f"{format_rate(in_kbps)} / {format_rate(out_kbps)}" if in_kbps or out_kbps else "-"
-
-
-def _end_of_pipe(port: str) -> str:
-    """network/port."""
-    return "/".join(port.split("/")[3::2])
 
 
 def attachment(port: Any) -> str:
@@ -140,8 +136,8 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
     "Pipe": (
         _NAME,
         Column("TENANT", _scope),
-        Column("A", lambda pipe: _end_of_pipe(pipe.a)),
-        Column("B", lambda pipe: _end_of_pipe(pipe.b)),
+        Column("A", lambda pipe: end_of_pipe(pipe.a)),
+        Column("B", lambda pipe: end_of_pipe(pipe.b)),
         _GUARANTEES,
         _CEILINGS,
         *_STATE,
