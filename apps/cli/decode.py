@@ -2,6 +2,7 @@
 
     eth_dst   CCC TTT 10 | edge 11 . backup 1 . version 2 . tree 2 | slice 14 . index 10
               class, type   label: to which edge, on which tree    key: whose, and which port or network
+                            1111 . path 11 . backup 1
 
 docs/pipeline.md has the layout, controller/pipeline/tables.py the source of truth; a test holds the two together.
 """
@@ -26,14 +27,16 @@ GATEWAY_LABEL = 0x005E
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """What the 48 bits say.  Of an explicit path's label edge, backup, version and tree mean nothing: None."""
+    """What the 48 bits say.  Of an explicit path's label edge, version and tree mean nothing: None."""
 
     mac: str
     traffic_class: str
     type: str
     label: int
     edge_id: int | None
-    backup: bool | None
+    path: int | None
+    """the number of the explicit path; None: it is a tree's label"""
+    backup: bool
     version: int | None
     tree: int | None
     slice: int
@@ -61,7 +64,8 @@ def decode_label(text: str) -> Label:
         type=TYPES.get(head >> 2 & 0b111, str(head >> 2 & 0b111)),
         label=label,
         edge_id=label >> 5 if tree else None,
-        backup=bool(label >> 4 & 1) if tree else None,
+        path=None if tree else (label - FIRST_EXPLICIT_LABEL) >> 1,
+        backup=bool(label >> 4 & 1 if tree else label & 1),
         version=label >> 2 & 0b11 if tree else None,
         tree=label & 0b11 if tree else None,
         slice=key >> 10,
@@ -95,7 +99,8 @@ def decode(macs: tuple[str, ...], format_: str) -> None:
 def _explained(label: Label) -> list[tuple[str, str]]:
     rows = [("mac", label.mac), ("class", label.traffic_class), ("type", label.type)]
     if label.edge_id is None:
-        rows.append(("label", f"0x{label.label:04x}, an explicit path"))
+        backup = ", its backup" if label.backup else ""
+        rows.append(("label", f"0x{label.label:04x}: explicit path {label.path}{backup}"))
     else:
         tree = f"version {label.version}, {'backup ' if label.backup else ''}tree {label.tree}"
         rows.append(("label", f"0x{label.label:04x}: edge {label.edge_id}, {tree}"))

@@ -38,16 +38,18 @@ def path(
     """Show how frames go from one port or switch to another.
 
     FROM and TO are ports of tenants (by id, address, or whole name) or switches (by datapath id).  Shown are the paths
-    taken now, what takes over in the switches when a link of them fails, and the best paths there are.
+    taken now, what takes over in the switches when a link of them fails, and the best paths there are.  A network may
+    have a path policy: between ports of one its own paths are shown, between switches with --network.
 
     \b
     pliant path web-1 db-1 -t red -n net1
     pliant path 10.0.0.11 10.0.0.12 -t red
     pliant path switch/1 switch/3 -k 8
+    pliant path switch/1 switch/3 -t red -n net1
     """
     client, scope = session.client, Scope(tenant=tenant, network=network)
     ends = [find_end(client, end, scope) for end in (source, destination)]
-    answer = client.paths(*ends, alternatives=count)
+    answer = client.paths(*ends, network=_whose(scope, ends), alternatives=count)
     if format_ == "json":
         from google.protobuf.json_format import MessageToDict
 
@@ -55,7 +57,7 @@ def path(
         return
     print_lines(_lines(answer))
     if not answer.current and answer.source_switch != answer.destination_switch:
-        say("no path is in use: one of the switches has no ports of tenants, or there is no path")
+        say("no path is in use: one of the switches has no ports of tenants, or there is no path that may be taken")
 
 
 def find_end(client: Client, text: str, scope: Scope) -> str:
@@ -77,6 +79,15 @@ def find_end(client: Client, text: str, scope: Scope) -> str:
         return full_name(find_kind("switch"), text, scope)
     raise Failure(f"no port has the id, name or address {text!r}, and it is no datapath id", NOT_FOUND,
                   advice="pliant get ports and pliant get switches show what there is")  # fmt: skip
+
+
+def _whose(scope: Scope, ends: list[str]) -> str:
+    """The network that is asked about, if -t and -n say one."""
+    if scope.network and scope.tenant:
+        return scope.parent(find_kind("port"))
+    if scope.network and all(end.startswith("switches/") for end in ends):
+        raise click.UsageError("say with -t which tenant's network is meant")
+    return ""
 
 
 def _lines(answer: ListPathsResponse) -> Iterator[str]:

@@ -27,11 +27,11 @@ class PathPolicy:
     """Which paths a network's frames may take.  Whatever is unset constrains nothing."""
 
     trees: tuple[int, ...] = ()
-    """of the working trees toward an edge only these, 0 to 3; (): any"""
+    """of the working trees toward an edge only these, 0 to 3, modulo the number it has; (): any"""
     avoid_zones: tuple[str, ...] = ()
-    """no switch on the way, the two edges apart, and no link, is of one of these zones"""
+    """no switch on the way, the two edges apart, is of one of these zones: a promise, rather drop than break it"""
     max_latency_us: int = 0
-    """sum over the links of the path; 0: any"""
+    """sum over the links of the path; 0: any.  A wish: where no path is as fast, the fastest one carries"""
     spread: Spread = Spread.SPREAD
 
 

@@ -79,10 +79,11 @@ class FabricServicer(FabricServiceServicer):
         operator, snapshot = self._operator, self._calls.engine.snapshot()
         src = paths.find_end(operator, snapshot, request.source, "source")
         dst = paths.find_end(operator, snapshot, request.destination, "destination")
+        network = paths.find_network(snapshot, request)
         count = paths.check_count(request.alternative_count)
         loop = asyncio.get_running_loop()
         others = await loop.run_in_executor(None, operator.alternatives, src, dst, count)
-        return paths.answer(operator.fabric(), src, dst, operator.ways(src, dst), others)
+        return paths.answer(operator.fabric(), src, dst, operator.ways(src, dst, network), others)
 
     async def GetTopology(self, request: pb.GetTopologyRequest, context: ServicerContext) -> pb.GetTopologyResponse:
         if request.format not in pb.TopologyFormat.values():

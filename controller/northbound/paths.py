@@ -10,7 +10,7 @@ from controller.fabric.graph import EndPoint, Fabric
 from controller.fabric.paths.path import Path
 from controller.intent.snapshot import Snapshot
 from controller.model.errors import FailedPrecondition, InvalidArgument, NotFound
-from controller.model.ids import check_name
+from controller.model.ids import check_name, network_of
 from controller.northbound.declare import parse_switch
 from controller.northbound.interfaces import Operator
 from controller.northbound.picture import link_name
@@ -35,6 +35,18 @@ def find_end(operator: Operator, snapshot: Snapshot, name: str, field: str) -> i
     if at is None:
         raise FailedPrecondition("PORT_NOT_BOUND", f"{name} is on no switch now: see its conditions", subject=name)
     return at.dpid
+
+
+def find_network(snapshot: Snapshot, request: pb.ListPathsRequest) -> str:
+    """The network whose frames are meant; empty: any without a path policy."""
+    if request.network:
+        check_name(request.network, "network", "network")
+        if snapshot.get(request.network) is None:
+            raise NotFound("NOT_FOUND", f"{request.network} does not exist", subject=request.network)
+        return request.network
+    of_source, of_destination = (
+        "" if name.startswith("switches/") else network_of(name) for name in (request.source, request.destination))
+    return of_source if of_source == of_destination else ""
 
 
 def check_count(count: int) -> int:

@@ -59,7 +59,7 @@ def _check_zones(network: Network, fabric: Fabric) -> None:
             there_are = f"there are {', '.join(sorted(known))}" if known else "no switch has a zone"
             raise InvalidArgument(
                 "INVALID_FIELD", f"{network} shall avoid zone {zone!r}, but no switch is of it; {there_are}",
-                subject=network.name, fields={f"path_policy.avoid_zones[{i}]": "is the zone of no switch"})
+                subject=network.name, fields={f"network.path_policy.avoid_zones[{i}]": "is the zone of no switch"})
 
 
 def _edges(intent: Snapshot, network: str) -> set[int]:

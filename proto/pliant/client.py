@@ -300,10 +300,15 @@ class Client:
         answer = self._connection.call(self._fabric.ListDrops, request)
         return cast(Sequence[DropCount], answer.drops)
 
-    def paths(self, source: str, destination: str, *, alternatives: int = 0) -> ListPathsResponse:
-        """How frames go from one switch or port to another (resource names), and the best paths there are."""
+    def paths(
+        self, source: str, destination: str, *, network: str = "", alternatives: int = 0
+    ) -> ListPathsResponse:
+        """How frames go from one switch or port to another (resource names), and the best paths there are.
+
+        Of a network, which may have a path policy; between two ports of one it is theirs.
+        """
         request = fabric_pb2.ListPathsRequest(
-            source=source, destination=destination, alternative_count=alternatives
+            source=source, destination=destination, network=network, alternative_count=alternatives
         )
         return cast(ListPathsResponse, self._connection.call(self._fabric.ListPaths, request))
 

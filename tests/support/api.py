@@ -43,7 +43,7 @@ class KnownOperator:
         self.refusal: FailedPrecondition | None = None
         """why nothing may be declared without force"""
         self.forced: list[bool] = []
-        self.known_ways: dict[tuple[int, int], tuple[Way, ...]] = {}
+        self.known_ways: dict[tuple[int, int] | tuple[int, int, str], tuple[Way, ...]] = {}
         self.places: dict[str, EndPoint] = {}
         self.used: set[EndPoint] = set()
         self.known_rates: dict[EndPoint, Rate] = {}

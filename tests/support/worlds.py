@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from itertools import permutations
 from typing import Any, TypeVar
 
 from immutables import Map
 
+from controller.fabric.explicit import Steer
 from controller.fabric.graph import (
     EndPoint,
     Event,
@@ -31,16 +33,18 @@ from controller.fabric.graph import (
 from controller.fabric.labels import Choice, LabelHop, TreeVersion, label_hops
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Planner
+from controller.fabric.paths.policy import PolicyPaths
 from controller.intent import edits
 from controller.intent.snapshot import EMPTY, Resource, Snapshot
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
 from controller.model.ids import tenant_of
-from controller.model.network import Attachment, Network, Port, Subnet
+from controller.model.network import ANY_PATH, Attachment, Network, Port, Subnet
 from controller.model.tenancy import Tenant
 from controller.pipeline.affected import Changed
 from controller.pipeline.compiler import all_fragments, compile_fragment
 from controller.pipeline.views import policy_of
 from controller.pipeline.world import Fragment, FragmentKey, Placement, Share, World
+from controller.reconcile.path_pool import PathPool
 from controller.reconcile.placing import displace, place
 from tests.fakes.data_plane import FakeNetwork, FakeSwitch
 
@@ -191,10 +195,25 @@ class Lab:
                 labels[dpid, edge] = Map(hops)
                 if dpid != edge and (dpid, edge) not in self.unreachable:
                     choices[dpid, edge] = Choice(self.version, len(plan[edge].working))
-        return World(
+        return self._steered(World(
             intent=self.intent, fabric=self.fabric, placement=self.placement, labels=Map(labels), choices=Map(choices),
             rates=Map(self.rates), shares=Map(self.shares), guaranteed=guaranteed(self.intent),
-        )
+        ))
+
+    def _steered(self, world: World) -> World:
+        """With what path policies want, all of it installed."""
+        paths, pool = PolicyPaths(Topology.of(self.fabric)), PathPool({})
+        steers: dict[int, dict[tuple[str, int], Steer]] = {}
+        for name, network in sorted(self.intent.networks.items()):
+            if network.path_policy == ANY_PATH:
+                continue
+            for src, dst in permutations(sorted(self.placement.presence.get(name, ())), 2):
+                verdict = paths.verdict(src, dst, network.path_policy)
+                if (src, dst) in world.choices and not verdict.any_tree:
+                    steers.setdefault(src, {})[name, dst] = pool.steer(verdict.ways, self.version)
+        explicit = {dpid: Map({label: hop for label, hop in hops.items() if hop is not None})
+                    for dpid, hops in pool.map(1).items()}
+        return replace(world, explicit=Map(explicit), steers=Map({dpid: Map(here) for dpid, here in steers.items()}))
 
     def begin(self) -> None:
         self._switch_ports: frozenset[EndPoint] = frozenset()
@@ -208,6 +227,8 @@ class Lab:
             switches=self._switches, rates=_differing(before.rates, after.rates),
             shares=_differing(before.shares, after.shares), labels=_differing(before.labels, after.labels),
             choices=_differing(before.choices, after.choices),
+            explicit=_differing_within(before.explicit, after.explicit),
+            steers=frozenset((dpid, *key) for dpid, key in _differing_within(before.steers, after.steers)),
         )
 
     def programs(self) -> Programs:
@@ -240,6 +261,12 @@ def guaranteed(intent: Snapshot) -> Map[str, Map[str, None]]:
         if policy_of(intent, obj.name).may_guarantee:
             found.setdefault(tenant_of(obj.name), {})[obj.name] = None
     return Map({tenant: Map(names) for tenant, names in found.items()})
+
+
+def _differing_within(before: Map[int, Any], after: Map[int, Any]) -> frozenset[tuple[int, Any]]:
+    return frozenset(
+        (dpid, key) for dpid in {*before, *after} for key in {*before.get(dpid, ()), *after.get(dpid, ())}
+        if before.get(dpid, Map()).get(key) != after.get(dpid, Map()).get(key))
 
 
 def _differing(before: Map[K, Any], after: Map[K, Any]) -> frozenset[K]:

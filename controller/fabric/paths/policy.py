@@ -1,7 +1,8 @@
 """Which ways a network's path policy leaves between two edges, in the fabric as it is.
 
     trees     of the working trees toward the destination those that keep to the policy; each connection takes one
-    explicit  a way that has to get a label of its own: no tree does, or one does until it fails over
+    explicit  a way that has to get a label of its own: no tree does, or one does until it fails over; one that a single
+              dead link cuts only where there is no other
     nothing   no path keeps out of the zones: the frames are dropped, here and now
 
 What is a promise and what is a wish:
@@ -124,11 +125,13 @@ class PolicyPaths:
         exposed = self._exposed(plan, good, query)
         if len(good) == n_trees and not exposed:
             return NOTHING_TO_STEER
-        if found := tuple(query.ways(good, exposed)):
-            return Verdict(ways=found)
+        found = tuple(query.ways(good, exposed))
+        safe = tuple(way for way in found if way.tree is not None or way.route.backup)
+        if safe or (found and policy.trees):
+            return Verdict(ways=safe or found)
         if not policy.trees:
             if (route := query.explicit()) is not None:
-                return Verdict(ways=(Way(route=route),))
+                return Verdict(ways=(Way(route=route),) if route.backup or not found else found)
             route = query.fastest()
             found = (Way(route=route),) if route is not None else ()
         else:

@@ -594,21 +594,27 @@ class ListPathsRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     DESTINATION_FIELD_NUMBER: _builtins.int
     ALTERNATIVE_COUNT_FIELD_NUMBER: _builtins.int
+    NETWORK_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """A switch or a tenant's port, as a resource name."""
     destination: _builtins.str
     alternative_count: _builtins.int
     """How many of the best paths to list as alternatives: at most 16; 0 is 3."""
+    network: _builtins.str
+    """Whose frames: a network may have a path policy.  Empty is that of both ports if they are of one network, else any
+    network without a policy.
+    """
     def __init__(
         self,
         *,
         source: _builtins.str = ...,
         destination: _builtins.str = ...,
         alternative_count: _builtins.int = ...,
+        network: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative_count", b"alternative_count", "destination", b"destination", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative_count", b"alternative_count", "destination", b"destination", "network", b"network", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -144,8 +144,9 @@ Global___Network: _TypeAlias = Network  # noqa: Y015
 
 @_typing.final
 class PathPolicy(_message.Message):
-    """Which paths the frames of a network may take.  What is unset constrains nothing.  Refused if no path satisfies it;
-    when the fabric changes, it is looked at again.
+    """Which paths the frames of a network may take.  What is unset constrains nothing.  Refused with
+    PATH_POLICY_UNSATISFIABLE if no path between two of its switches keeps to it.  When the fabric changes it is looked at
+    again, and condition PATH_POLICY_VIOLATED says where no path is left.  docs/paths.md has the details.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -157,15 +158,19 @@ class PathPolicy(_message.Message):
     spread: Global___PathSpread.ValueType
     @_builtins.property
     def trees(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Of the working trees toward an edge only these, 0 to 3.  Empty is any."""
+        """Of the working trees toward an edge only these, 0 to 3; of n trees, t stands for t modulo n.  Empty is any."""
 
     @_builtins.property
     def avoid_zones(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """No link on the way is of one of these zones, nor a switch other than the first and the last.  At most 16."""
+        """No switch on the way, other than the first and the last, is of one of these zones.  A promise: where every path
+        touches one, and while a dead link leaves no other, frames are dropped.  At most 16.
+        """
 
     @_builtins.property
     def max_latency(self) -> _duration_pb2.Duration:
-        """Of all links of a path together, in whole microseconds; at most 16.777216 s.  Unset or 0 is any."""
+        """Of all links of a path together, in whole microseconds; at most 16.777216 s.  Unset or 0 is any.  Links of unknown
+        latency count as nothing.  A wish: where no path is left that is as fast, the fastest one is taken.
+        """
 
     def __init__(
         self,

@@ -144,6 +144,20 @@ def test_paths_in_use_and_those_there_are(api: Api, client: Client) -> None:
     assert not here.hops
 
 
+def test_paths_are_those_of_the_network_that_is_meant(api: Api, client: Client) -> None:
+    """Named, or that of both ports; none of it between a port and a switch."""
+    make_ports(api, client)
+    api.operator.places[f"{NET}/ports/b"] = EndPoint(2, 2)
+    ways = (Way(legs=(Leg(link=EndPoint(1, 1)),), labels=(0,), complete=True),)
+    api.operator.known_ways[1, 2, NET] = ways
+    a, b = f"{NET}/ports/a", f"{NET}/ports/b"
+    assert client.paths(a, b).current
+    assert not client.paths(a, SECOND).current and not client.paths(FIRST, SECOND).current
+    assert client.paths(FIRST, SECOND, network=NET).current
+    assert refusal(lambda: client.paths(a, b, network="tenants/red/networks/none")).reason == "NOT_FOUND"
+    assert refusal(lambda: client.paths(a, b, network="red")).reason == "INVALID_NAME"
+
+
 @pytest.mark.parametrize(("source", "count", "reason"), [
     ("switches/7", 0, "NOT_FOUND"), (f"{NET}/ports/none", 0, "NOT_FOUND"), (f"{NET}/ports/b", 0, "PORT_NOT_BOUND"),
     ("tenants/red", 0, "INVALID_NAME"), ("", 0, "INVALID_NAME"), (SECOND, 17, "INVALID_FIELD"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from apps.cli.__main__ import cli
 from apps.cli.decode import decode_label
+from controller.fabric.explicit import N_NUMBERS, explicit_label
 from controller.fabric.labels import N_VERSIONS, label16, label_number
 from controller.fabric.paths.plan import MAX_WORKING
 from controller.intent.addresses import gateway_mac
@@ -60,7 +61,15 @@ def test_decode_refuses_what_cannot_be_a_label(text: str) -> None:
         decode_label(text)
 
 
-def test_decode_tells_classes_and_explicit_paths() -> None:
+@given(st.integers(0, N_NUMBERS - 1), st.booleans())
+def test_decode_knows_explicit_paths(number: int, backup: bool) -> None:
+    """Their number, and whether it is the backup."""
+    label = tables.label_head(tables.LABEL_UNICAST) | explicit_label(number, backup=backup) << tables.LABEL_BIT | 1
+    decoded = decode_label(mac(label))
+    assert (decoded.path, decoded.backup, decoded.edge_id, decoded.tree) == (number, backup, None, None)
+
+
+def test_decode_tells_classes() -> None:
     """Of versions to come, as the layout has them."""
     decoded = decode_label("62:f0:01:00:04:03")
     assert (decoded.traffic_class, decoded.label, decoded.edge_id) == ("low latency", 0xF001, None)
@@ -74,7 +83,7 @@ def test_decode_prints_for_people_and_programs() -> None:
     assert "edge 1, version 2, tree 1" in text
     assert "1 (the tenant)" in text
     assert "3 (its port)" in text
-    assert "explicit path" in run(cli, ["decode", "02:f0:12:00:04:03"]).stdout
+    assert "explicit path 9\n" in run(cli, ["decode", "02:f0:12:00:04:03"]).stdout
     (label,) = json.loads(run(cli, ["decode", "-o", "json", "02:00:29:00:04:03"]).stdout)
     assert (label["edge_id"], label["version"], label["slice"], label["index"]) == (1, 2, 1, 3)
     assert "gateway of network 3 of slice 1" in run(cli, ["decode", gateway_mac(1 << 10 | 3)]).stdout

@@ -89,6 +89,16 @@ def test_path_shows_ways_backups_and_the_best(red: Pliant) -> None:
     assert "no path is in use" in red.run("path 2 1").stderr
 
 
+def test_path_of_a_network_is_its_own(red: Pliant) -> None:
+    """Between switches if it is named, with its tenant."""
+    leg = Leg(link=EndPoint(1, 1))
+    red.api.operator.known_ways[1, 2, "tenants/red/networks/net1"] = (Way(legs=(leg,), labels=(0,), complete=True),)
+    assert "100 %" in red.ok("path 1 2 -t red -n net1")
+    assert "no path is in use" in red.run("path 1 2").stderr
+    assert "say with -t" in red.fails("path 1 2 -n net1", code=2)
+    assert "does not exist" in red.fails("path 1 2 -t red -n other", code=3)
+
+
 def test_path_asks_which_port_is_meant(red: Pliant) -> None:
     """Two networks may have a port of one id."""
     red.ok("create network net2 -t red")

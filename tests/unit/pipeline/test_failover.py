@@ -8,23 +8,25 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from itertools import count, permutations
+from itertools import combinations, count, permutations
 
 import networkx as nx
 import pytest
 from immutables import Map
 from mininet.topo import Topo
 
-from controller.fabric.graph import EndPoint, LinkLost, PortRole
+from controller.fabric.declared import SwitchSettings
+from controller.fabric.graph import EndPoint, LinkLost, PortRole, SwitchDeclared
 from controller.fabric.labels import Choice, LabelHop, Versions, advance, choice, confirmed, label_hops, version_of
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Planner
-from controller.model.network import Port
+from controller.model.network import ANY_PATH, PathPolicy, Port
 from controller.openflow.entries import Flow
 from controller.pipeline import tables
 from controller.pipeline.compiler import compile_fragment, fragments_on
 from controller.pipeline.tables import Kind
 from controller.pipeline.world import World
+from controller.reconcile.ways import written
 from tests.fakes import packets
 from tests.fakes.data_plane import FakeNetwork, FakeSwitch
 from tests.support.topologies import events_of, host_ports
@@ -66,7 +68,7 @@ def udp(sender: Port, receiver: Port, sport: int) -> bytes:
 class Stage:
     """A world with one tenant port on every edge of a topology, in switches that forward."""
 
-    def __init__(self, topo: Topo) -> None:
+    def __init__(self, topo: Topo, policy: PathPolicy = ANY_PATH) -> None:
         self.lab = Lab(default_role=PortRole.AUTO)
         for event in events_of(topo):
             self.lab.observe(event)
@@ -74,7 +76,8 @@ class Stage:
             (link.src, link.dst) for link in self.lab.fabric.links.values() if link.src < link.dst
         ]
         self.lab.wires = self.wires
-        self.lab.network("red")
+        self.network = self.lab.network("red")
+        self.lab.update(replace(self.lab.intent.networks[self.network], path_policy=policy))
         edges = {at.dpid: at for at in reversed(host_ports(topo).values())}
         self.ports = [
             self.lab.port("red", f"p{dpid}", at=at, addresses=[f"10.0.0.{i}", f"fd00::{i:x}"])
@@ -97,8 +100,12 @@ class Stage:
 
     def frames(self) -> Iterator[Frame]:
         """From every edge to every other on every tree, the trees found as hosts find them: by other connections."""
+        world = self.lab.world
         for sender, receiver in permutations(self.ports, 2):
-            chosen = self.lab.world.choices[self.at(sender).dpid, self.at(receiver).dpid]
+            n_labels = len(written(world, self.at(sender).dpid, self.at(receiver).dpid, self.network))
+            if not n_labels:
+                assert not self.send(Frame(sender, receiver, udp(sender, receiver, 1000)))
+                continue
             labels: set[int] = set()
             for sport in count(1000):
                 frame = Frame(sender, receiver, udp(sender, receiver, sport))
@@ -107,7 +114,7 @@ class Stage:
                 if label not in labels:
                     labels.add(label)
                     yield replace(frame, wires=self.crossed())
-                if len(labels) == chosen.n_trees:
+                if len(labels) == n_labels:
                     break
 
     def fail(self, dead: Collection[EndPoint]) -> None:
@@ -255,6 +262,59 @@ def network_of(world: World, stage: Stage) -> FakeNetwork:
     return FakeNetwork(switches, stage.wires)
 
 
+@pytest.fixture(scope="module", params=TOPOLOGIES)
+def zoned(request: pytest.FixtureRequest) -> tuple[Stage, frozenset[int]]:
+    """Every third switch is of a zone that the network avoids."""
+    topo = TOPOLOGIES[request.param]
+    stage = Stage(topo, PathPolicy(avoid_zones=("x",)))
+    shut = frozenset(sorted(stage.lab.fabric.switches)[1::3])
+    for dpid in shut:
+        stage.lab.observe(SwitchDeclared(dpid=dpid, settings=SwitchSettings(zone="x")))
+    stage.net = stage.lab.fake_network()
+    return stage, shut
+
+
+def test_network_keeps_out_of_a_zone_around_every_single_and_double_failure(
+    zoned: tuple[Stage, frozenset[int]],
+) -> None:
+    """On trees and on explicit paths: no frame touches the zone or circles, whatever is dead.  Where the rest of the
+    fabric has two ways every frame gets around every dead wire, where it has one it arrives, else it is dropped.
+    """
+    stage, shut = zoned
+    reached = set()
+    for frame in stage.frames():
+        ends = {stage.at(frame.sender).dpid, stage.at(frame.receiver).dpid}
+        reached.add(frozenset(ends))
+        assert not through(frame.wires) & (shut - ends)
+        is_safe = nx.edge_connectivity(around(stage, shut - ends), *ends) > 1
+        for wire in frame.wires:
+            stage.fail(wire)
+            arrived = stage.send(frame)
+            crossed = stage.crossed()
+            assert arrived or not is_safe, (frame, wire)
+            assert not through(crossed) & (shut - ends)
+            for second in crossed - {wire}:
+                stage.fail(wire | second)
+                stage.send(frame)
+                assert not through(stage.crossed()) & (shut - ends)
+        stage.fail(())
+    for pair in combinations(stage.ports, 2):
+        ends = {stage.at(port).dpid for port in pair}
+        assert (frozenset(ends) in reached) == nx.has_path(around(stage, shut - ends), *ends)
+
+
+def through(wires: Collection[Wire]) -> set[int]:
+    """The switches at the ends of these wires."""
+    return {end.dpid for wire in wires for end in wire}
+
+
+def around(stage: Stage, shut: Collection[int]) -> nx.Graph[int]:
+    graph: nx.Graph[int] = nx.Graph((one.dpid, other.dpid) for one, other in stage.wires)
+    graph.add_nodes_from(stage.lab.fabric.switches)
+    graph.remove_nodes_from(shut)
+    return graph
+
+
 def test_core_holds_the_same_at_5_and_at_500_tenants() -> None:
     """A spine's flows and groups are as many as the labels of the edges take, whatever the number of tenants."""
     small, large = spine_after(5), spine_after(500)
@@ -266,17 +326,28 @@ def test_core_holds_the_same_at_5_and_at_500_tenants() -> None:
     assert large[1] == edges * trees
 
 
-def spine_after(tenants: int) -> tuple[list[Flow], int]:
+def test_core_holds_the_same_explicit_paths_for_5_and_for_500_tenants() -> None:
+    """Whose networks all avoid the other spine's zone: one label, with its end, for each ordered pair of leaves."""
+    small, large = (spine_after(n, PathPolicy(avoid_zones=("x",))) for n in (5, 500))
+    assert len(small[0]) == len(large[0])
+    assert small[1] == large[1]
+    explicit = [flow for flow in large[0] if flow.cookie >> 48 & 0xFF == Kind.EXPLICIT]
+    assert len(explicit) == 3 * 2
+
+
+def spine_after(tenants: int, policy: PathPolicy = ANY_PATH) -> tuple[list[Flow], int]:
     """Flows, and number of groups, of a spine when so many tenants have a port on each of three leaves."""
     lab = Lab()
-    for spine in (1, 2):
+    for spine, zone in ((1, "y"), (2, "x")):
         lab.connect(spine)
+        lab.observe(SwitchDeclared(dpid=spine, settings=SwitchSettings(zone=zone)))
     for number, leaf in enumerate((11, 12, 13), start=1):
         lab.connect(leaf, ports=range(1, tenants + 3))
         for spine in (1, 2):
             lab.wire(EndPoint(leaf, spine), EndPoint(spine, number))
     for i in range(tenants):
-        lab.network(f"t{i}")
+        name = lab.network(f"t{i}")
+        lab.update(replace(lab.intent.networks[name], path_policy=policy))
         for leaf in (11, 12, 13):
             lab.port(f"t{i}", f"p{leaf}", at=(leaf, 3 + i))
     world = lab.world

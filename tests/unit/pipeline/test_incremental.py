@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
+from controller.fabric.declared import SwitchSettings
 from controller.fabric.graph import (
     EndPoint,
     HostHeard,
@@ -17,18 +18,22 @@ from controller.fabric.graph import (
     LinkSeen,
     PortRole,
     QueuesFound,
+    SwitchDeclared,
     SwitchFeatures,
     SwitchForgotten,
 )
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
 from controller.model.errors import PliantError
-from controller.model.network import Attachment, Network, Subnet
+from controller.model.network import ANY_PATH, Attachment, Network, PathPolicy, Subnet
 from controller.model.tenancy import Tenant
 from controller.pipeline.affected import affected
 from controller.pipeline.compiler import compile_fragment
 from controller.pipeline.world import Share, World
 from tests.support.worlds import FEATURES, LEAVES, Lab, Programs, compile_all
 
+PATH_POLICIES = (
+    ANY_PATH, PathPolicy(avoid_zones=("x",)), PathPolicy(avoid_zones=("x", "y")), PathPolicy(trees=(1,)),
+)
 POLICIES = (NO_POLICY, BandwidthPolicy(ceiling_in_kbps=1_000), BandwidthPolicy(ceiling_out_kbps=2_000, burst_ms=100),
             BandwidthPolicy(guarantee_out_kbps=500, ceiling_in_kbps=3_000))
 NETWORKS = tuple(f"tenants/{tenant}/networks/{network}" for tenant in ("red", "blue") for network in ("one", "two"))
@@ -134,6 +139,16 @@ def change_driver(lab: Lab, a: int, b: int) -> None:
     lab.observe(QueuesFound(dpid=LEAVES[a % 3], driver=("ovsdb", "tc", "")[b % 3]))
 
 
+def change_path_policy(lab: Lab, a: int, b: int) -> None:
+    network = lab.intent.networks[NETWORKS[a % 4]]
+    lab.update(replace(network, path_policy=PATH_POLICIES[b % len(PATH_POLICIES)]))
+
+
+def declare_zone(lab: Lab, a: int, b: int) -> None:
+    dpid = sorted(lab.fabric.switches)[a % len(lab.fabric.switches)]
+    lab.observe(SwitchDeclared(dpid=dpid, settings=SwitchSettings(zone=("", "x", "y")[b % 3])))
+
+
 def toggle_reach(lab: Lab, a: int, b: int) -> None:
     lab.unreachable ^= {(LEAVES[a % 3], LEAVES[b % 3])}
 
@@ -167,7 +182,7 @@ def forget_switch(lab: Lab, a: int, _b: int) -> None:
 EDITS: tuple[Callable[[Lab, int, int], None], ...] = (
     create_network, create_subnet, delete_subnet, create_port, create_port, create_port, create_unattached_port,
     move_port, unbind_port, bind_port, change_port, delete_port, delete_network, delete_tenant, change_tenant,
-    change_network, change_rates, change_shares, change_driver,
+    change_network, change_rates, change_shares, change_driver, change_path_policy, change_path_policy, declare_zone,
     toggle_reach, renumber_trees, toggle_link, hear_host, change_features, forget_switch,
 )  # fmt: skip
 

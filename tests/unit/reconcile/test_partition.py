@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from immutables import Map
 
 from controller.fabric.declared import LinkSettings, SwitchSettings
 from controller.fabric.graph import EndPoint, Event, Fabric, LinkDeclared, LinkLost, SwitchDeclared
 from controller.intent.snapshot import Snapshot
+from controller.model.network import Network, PathPolicy
 from controller.pipeline.world import Placement, World
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.partition import cut_off
@@ -77,3 +80,14 @@ def test_refusal_names_five_networks_and_counts_the_rest() -> None:
     assert refusal.metadata == {"networks": "n0,n1,n2,n3,n4", "network_count": "8"}
     assert reconciler.fabric is fabric, "nothing was declared"
     assert reconciler.refusal(drain(EndPoint(1, 3))) is None
+
+
+def test_network_whose_policy_permits_no_other_path_is_cut_off() -> None:
+    """The ring has another way, but it passes the zone that the network avoids; whoever has no way now loses none."""
+    before = world(after(fabric_of(RING), SwitchDeclared(dpid=4, settings=SwitchSettings(zone="x"))), net=(1, 3))
+    policy = PathPolicy(avoid_zones=("x",))
+    before = replace(before, intent=Snapshot(networks=Map({"net": Network(name="net", path_policy=policy)})))
+    assert would_cut(before, *drain(A12)) == ["net"]
+    assert would_cut(before, *drain(EndPoint(4, 1))) == []
+    cut_already = replace(before, fabric=after(before.fabric, *drain(A12)))
+    assert would_cut(cut_already, *drain(A23)) == []
