@@ -1,0 +1,51 @@
+"""Who keeps how much of a resource when a failure leaves less of it than was promised.
+
+    KEEP         first
+    DEGRADE_FAIR then, everyone the same share of its claim
+    SHED         then
+    reserves     last of all, in the same order: what is only for the next failure
+
+A function of the claims as they are: when the link is back, so are the guarantees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from controller.model.bandwidth import OnFailure
+from controller.qos.ledger import Claim
+
+_ORDER = OnFailure.KEEP, OnFailure.DEGRADE_FAIR, OnFailure.SHED
+
+
+class Kept(NamedTuple):
+    """What one owner keeps of its claim, kbit/s."""
+
+    working_kbps: int
+    reserved_kbps: int
+
+
+def share_out(claims: Mapping[str, Claim], on_failure: Mapping[str, OnFailure], budget_kbps: int) -> dict[str, Kept]:
+    """owner -> what it keeps; their sum is at most the budget, and all of every claim if all fit."""
+    if sum(claim.reserved_kbps for claim in claims.values()) <= budget_kbps:
+        return {owner: Kept(*claim) for owner, claim in claims.items()}
+    left, working, spare = budget_kbps, {}, {}
+    for turn in _ORDER:
+        asked = {owner: claim.working_kbps for owner, claim in claims.items() if on_failure[owner] is turn}
+        working |= (kept := _fairly(asked, left))
+        left -= sum(kept.values())
+    for turn in _ORDER:
+        asked = {owner: claim.reserved_kbps - claim.working_kbps for owner, claim in claims.items()
+                 if on_failure[owner] is turn}
+        spare |= (kept := _fairly(asked, left))
+        left -= sum(kept.values())
+    return {owner: Kept(working[owner], working[owner] + spare[owner]) for owner in claims}
+
+
+def _fairly(asked: Mapping[str, int], budget_kbps: int) -> dict[str, int]:
+    """All they ask for, or of it the same share to each."""
+    total = sum(asked.values())
+    if total <= budget_kbps:
+        return dict(asked)
+    return {owner: kbps * budget_kbps // total for owner, kbps in asked.items()}

@@ -1,0 +1,205 @@
+"""What a hose needs of each link: the most that its guaranteed traffic can load it with, whoever talks to whom.
+
+    crossing    (source edge, destination edge) -> {link: fraction of that pair's traffic that crosses it}
+    footprint   all crossings of one network, made ready: once for as it is, and once for each failure to survive
+
+A port with a guarantee has it whoever is at the other end; between two that both have one the smaller counts.  So the
+guaranteed traffic of a link can be charged to either end, and the cheaper way to charge it is still enough:
+
+    by source       sum over s of  out_s * max_d A[l,s,d]   and what comes from ports without a guarantee, by destination
+    by destination  sum over d of  in_d  * max_s A[l,s,d]   and what goes to ports without a guarantee, by source
+
+On a tree of ports that all have B this is Oktopus' min(m, N - m) * B.  What a network or tenant has beyond its ports'
+own guarantees is a pool: whichever ports use it, they cannot load a link by more than the pool times the largest A.
+
+Links, edges and failures are whatever hashable the caller names them by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pair = tuple[Hashable, Hashable]
+Crossing = Mapping[Hashable, float]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+UNBOUNDED = math.inf
+
+
+class Need(NamedTuple):
+    """What must be kept free on one link, kbit/s."""
+
+    working: float
+    """as things are"""
+    reserved: float
+    """and under each of the failures to survive; never less than `working`"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hose:
+    """The guarantees of one network, added up by edge.  kbit/s."""
+
+    sent: Mapping[Hashable, float]
+    """edge -> the sum of what its ports are guaranteed to send"""
+    received: Mapping[Hashable, float]
+    open_senders: Collection[Hashable]
+    """edges with a port that has no guarantee to send"""
+    open_receivers: Collection[Hashable]
+    pool: float = 0.0
+    """on top of the ports' own, for whichever of them"""
+    limit: float = UNBOUNDED
+    """all of it together never comes to more"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """A[l,s,d] as a sparse array.  A row is a link as things are, or a link under one failure."""
+
+    row: Ints
+    src: Ints
+    dst: Ints
+    fraction: Floats
+
+
+class _Side(NamedTuple):
+    """For each row and each edge at one end the largest fraction, over the edges at the other."""
+
+    row: Ints
+    edge: Ints
+    fraction: Floats
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Where the traffic of one network goes.  Not slotted: it keeps what it worked out."""
+
+    crossings: Mapping[Pair, Crossing]
+    failures: Sequence[Mapping[Pair, Crossing]] = ()
+    """for each failure to survive, the pairs that go otherwise then"""
+    _sides: dict[tuple[bool, frozenset[Hashable]], _Side] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def links(self) -> tuple[Hashable, ...]:
+        """All links that it may load, failures included."""
+        found = dict.fromkeys(link for crossing in self.crossings.values() for link in crossing)
+        for failure in self.failures:
+            found |= dict.fromkeys(link for crossing in failure.values() for link in crossing)
+        return tuple(found)
+
+    def need(self, hose: Hose) -> dict[Any, Need]:
+        """What the hose needs of each link where it needs something."""
+        entries = self._entries
+        if not len(entries.row) or hose.limit <= 0:
+            return {}
+        by_source = self._charge(hose.sent, senders=True, partners=None)
+        by_source += self._charge(hose.received, senders=False, partners=hose.open_senders)
+        by_destination = self._charge(hose.received, senders=False, partners=None)
+        by_destination += self._charge(hose.sent, senders=True, partners=hose.open_receivers)
+        needed = np.minimum(np.minimum(by_source, by_destination) + hose.pool * self._largest, hose.limit)
+        reserved = np.zeros(len(self.links))
+        np.maximum.at(reserved, self._link_of_row, needed)
+        working = np.zeros(len(self.links))
+        working[self._link_of_row[:self._n_working]] = needed[:self._n_working]
+        return {self.links[i]: Need(float(working[i]), float(reserved[i])) for i in np.flatnonzero(reserved)}
+
+    def largest(self) -> dict[Any, Need]:
+        """The largest fraction of any pair that crosses each link: what a pool of 1 needs."""
+        return self.need(Hose(sent={}, received={}, open_senders=(), open_receivers=(), pool=1.0))
+
+    # -- made ready
+
+    @cached_property
+    def _number(self) -> dict[Hashable, int]:
+        edges = dict.fromkeys(edge for pair in self.crossings for edge in pair)
+        return {edge: i for i, edge in enumerate(edges)}
+
+    @cached_property
+    def _rows(self) -> tuple[list[int], int, _Entries]:
+        """The link of each row, how many of them are as things are, and the fractions."""
+        place = {link: i for i, link in enumerate(self.links)}
+        users: dict[Hashable, dict[Pair, float]] = {}
+        for pair, crossing in self.crossings.items():
+            for link, fraction in crossing.items():
+                users.setdefault(link, {})[pair] = fraction
+        rows = list(users.items())
+        n_working = len(rows)
+        for failure in self.failures:
+            rows += self._rows_under(failure, users)
+        cells = [(i, self._number[s], self._number[d], fraction)
+                 for i, (_, pairs) in enumerate(rows) for (s, d), fraction in pairs.items()]
+        columns = np.array(cells, dtype=np.float64).reshape(-1, 4).T
+        entries = _Entries(*(columns[i].astype(np.int64) for i in range(3)), columns[3])
+        return [place[link] for link, _ in rows], n_working, entries
+
+    def _rows_under(
+        self, failure: Mapping[Pair, Crossing], users: Mapping[Hashable, Mapping[Pair, float]],
+    ) -> list[tuple[Hashable, dict[Pair, float]]]:
+        """Only the links that carry more of some pair than otherwise: less is never what decides."""
+        more = dict.fromkeys(
+            link for pair, crossing in failure.items() for link, fraction in crossing.items()
+            if fraction > self.crossings[pair].get(link, 0.0))
+        rows = []
+        for link in more:
+            pairs = {pair: fraction for pair, fraction in users.get(link, {}).items() if pair not in failure}
+            pairs |= {pair: crossing[link] for pair, crossing in failure.items() if link in crossing}
+            rows.append((link, pairs))
+        return rows
+
+    @cached_property
+    def _link_of_row(self) -> Ints:
+        return np.array(self._rows[0], dtype=np.int64)
+
+    @property
+    def _n_working(self) -> int:
+        return self._rows[1]
+
+    @property
+    def _entries(self) -> _Entries:
+        return self._rows[2]
+
+    @cached_property
+    def _largest(self) -> Floats:
+        largest = np.zeros(len(self._link_of_row))
+        np.maximum.at(largest, self._entries.row, self._entries.fraction)
+        return largest
+
+    def _charge(
+        self, rates: Mapping[Hashable, float], *, senders: bool, partners: Collection[Hashable] | None,
+    ) -> Floats:
+        """By row: what these edges load it with if each sends all it may to whom hurts most, of `partners` (None: all).
+        """
+        known = self._number.keys()
+        partners = known if partners is None else known & set(partners)
+        side = self._side(senders, frozenset(partners))
+        rate = np.zeros(len(known))
+        for edge, kbps in rates.items():
+            if edge in self._number:
+                rate[self._number[edge]] = kbps
+        return np.bincount(side.row, rate[side.edge] * side.fraction, minlength=len(self._link_of_row))
+
+    def _side(self, senders: bool, partners: frozenset[Hashable]) -> _Side:  # noqa: FBT001
+        side = self._sides.get((senders, partners))
+        if side is None:
+            if len(self._sides) > 8:  # whoever is without a guarantee changes seldom
+                self._sides.clear()
+            side = self._sides[senders, partners] = self._reduced(senders, partners)
+        return side
+
+    def _reduced(self, senders: bool, partners: frozenset[Hashable]) -> _Side:  # noqa: FBT001
+        entries = self._entries
+        edge, partner = (entries.src, entries.dst) if senders else (entries.dst, entries.src)
+        allowed = np.zeros(len(self._number), dtype=bool)
+        allowed[[self._number[each] for each in partners]] = True
+        taken = allowed[partner]
+        cell = entries.row[taken] * len(self._number) + edge[taken]
+        fraction = np.zeros(len(self._link_of_row) * len(self._number))
+        np.maximum.at(fraction, cell, entries.fraction[taken])
+        cells = np.unique(cell)
+        return _Side(cells // len(self._number), cells % len(self._number), fraction[cells])

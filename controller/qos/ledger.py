@@ -1,0 +1,120 @@
+"""Who claims how much of what: one account for every link and access port, and whether one more claim fits.
+
+    put(owner, claims)    what the owner claims from now on, in the place of what it claimed before
+    shortfalls            the resources that a change leaves over-claimed, worst first
+    largest               the most that fits, found with the very check that refuses
+
+A value: `put` gives the next ledger and shares with the old one whatever did not change, so that trying costs nothing
+and needs no undoing.  Sums are of integers, kbit/s, so the order of changes leaves no trace.
+
+Owners are names; resources are whatever hashable the caller names them by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from immutables import Map
+
+HEADROOM = 0.05
+"""of every resource, never guaranteed to anybody: so that what has no guarantee does not starve"""
+_ROUNDING = 1e-6
+
+
+class Claim(NamedTuple):
+    """What one owner claims of one resource, kbit/s."""
+
+    working_kbps: int
+    reserved_kbps: int
+    """the same, and what more it needs if a link fails that it is protected against"""
+
+
+NO_CLAIM = Claim(0, 0)
+Claims = Map[Any, Claim]
+"""by resource"""
+
+
+class Excess(NamedTuple):
+    """A resource on which claims do not fit."""
+
+    resource: Any
+    needed_kbps: int
+    """what those want who are to blame"""
+    left_kbps: int
+    """what the others leave"""
+
+
+def claim(working: float, reserved: float) -> Claim:
+    """Rounded so that it is enough."""
+    return Claim(math.ceil(working - _ROUNDING), math.ceil(reserved - _ROUNDING))
+
+
+def budget(capacity_kbps: int) -> int:
+    """How much of a resource can be claimed."""
+    return math.floor(capacity_kbps * (1 - HEADROOM) + _ROUNDING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """All claims."""
+
+    by_owner: Map[str, Claims] = Map()
+    by_resource: Map[Any, Map[str, Claim]] = Map()
+    totals: Map[Any, int] = Map()
+    """resource -> the sum of what is reserved"""
+
+    def put(self, owner: str, claims: Mapping[Any, Claim]) -> tuple[Ledger, set[Any]]:
+        """The ledger with these as the owner's only claims, and the resources on which anything changed."""
+        before = self.by_owner.get(owner, Map())
+        changed = {r for r in before.keys() | claims.keys() if before.get(r) != claims.get(r)}
+        if not changed:
+            return self, changed
+        by_resource, totals = self.by_resource.mutate(), self.totals.mutate()
+        for resource in changed:
+            old, new = before.get(resource, NO_CLAIM), claims.get(resource)
+            here = by_resource.get(resource, Map())
+            here = here.delete(owner) if new is None else here.set(owner, new)
+            total = totals.get(resource, 0) - old.reserved_kbps + (new or NO_CLAIM).reserved_kbps
+            if here:
+                by_resource[resource], totals[resource] = here, total
+            else:
+                del by_resource[resource], totals[resource]
+        by_owner = self.by_owner.set(owner, Map(claims)) if claims else self.by_owner.delete(owner)
+        return replace(self, by_owner=by_owner, by_resource=by_resource.finish(), totals=totals.finish()), changed
+
+    def claimed_by(self, owners: Collection[str], resource: Hashable) -> int:
+        """What these owners have reserved of it."""
+        here = self.by_resource.get(resource, Map())
+        return sum(here[owner].reserved_kbps for owner in owners if owner in here)
+
+
+def shortfalls(
+    before: Ledger, after: Ledger, changed: Collection[Any], owners: Collection[str],
+    capacity_kbps: Callable[[Any], int | None],
+) -> list[Excess]:
+    """Where the step from one to the other asks for more than there is, worst first.
+
+    `owners`: whose claims changed.  Whoever only takes less is never refused, however much the others have.
+    """
+    found = []
+    for resource in changed:
+        total, capacity = after.totals.get(resource, 0), capacity_kbps(resource)
+        if capacity is None or total <= budget(capacity) or total <= before.totals.get(resource, 0):
+            continue
+        needed = after.claimed_by(owners, resource)
+        found.append(Excess(resource, needed, max(0, budget(capacity) - (total - needed))))
+    return sorted(found, key=lambda excess: (excess.left_kbps - excess.needed_kbps, str(excess.resource)))
+
+
+def largest(fits: Callable[[int], bool], at_most: int) -> int:
+    """The largest whole number that fits, up to `at_most`; 0 if none does.  `fits` must not become true again."""
+    low, high = 0, at_most
+    if high > 0 and fits(high):
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low

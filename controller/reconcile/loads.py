@@ -1,0 +1,165 @@
+"""Which share of the traffic between two edges crosses each link: under the labels that are written, and in a failure.
+
+    strands    the ways that frames may take, each an equal share of the connections: the working trees of a plan
+    courses    for every plan that frames may go by now or next (make-before-break), its strands; what counts on each
+               link is the largest share under any of them, so nothing is promised twice while labels move
+    crossing   {link: share}; a strand that meets a dead link goes on as the switches themselves do, by fast failover
+
+Whose paths differ by network (Course): the caller of `crossing` decides; here nothing knows networks or guarantees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from controller.fabric.graph import Fabric
+from controller.fabric.paths.plan import NO_FAILOVER, Plan
+from controller.fabric.ports import EndPoint
+
+Crossing = Mapping[EndPoint, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """The links as they are, or as they would be with some of them cut."""
+
+    fabric: Fabric
+    cut: frozenset[EndPoint] = frozenset()
+
+    def is_dead(self, link: EndPoint) -> bool:
+        known = self.fabric.links.get(link)
+        return known is None or not known.up or link in self.cut
+
+    def fails_over(self, dpid: int) -> bool:
+        """Whether the switch can change to a backup by itself."""
+        switch = self.fabric.switches.get(dpid)
+        return switch is not None and switch.features.max_groups > 0
+
+    def without(self, link: EndPoint) -> Ground:
+        """With this wire cut, both ways."""
+        known = self.fabric.links.get(link)
+        wire = {link} if known is None else {link, known.dst}
+        return Ground(fabric=self.fabric, cut=self.cut | wire)
+
+
+class Strand(Protocol):
+    """One way from edge to edge."""
+
+    def links(self, ground: Ground) -> tuple[tuple[EndPoint, ...], bool]:
+        """The links that a frame crosses, in order, and whether it arrives; else it is lost after the last of them."""
+        ...
+
+
+Course = Sequence[Strand]
+"""Strands that are in use at the same time, each for an equal share of the connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeStrand:
+    """The way of one working tree of a plan."""
+
+    plan: Plan
+    src: int
+    dst: int
+    tree: int
+
+    def links(self, ground: Ground) -> tuple[tuple[EndPoint, ...], bool]:
+        found: list[EndPoint] = []
+        at, backup = self.src, NO_FAILOVER
+        while at != self.dst:
+            hops = self.plan.get(at)
+            if hops is None:
+                return tuple(found), False
+            hop = hops.working[self.tree] if backup == NO_FAILOVER else hops.backup[backup]
+            if backup == NO_FAILOVER and ground.is_dead(EndPoint(at, hop.port_no)):
+                if hops.failover and ground.fails_over(at):
+                    backup = hops.failover[self.tree]
+                if backup == NO_FAILOVER:
+                    return tuple(found), False
+                hop = hops.backup[backup]
+            link = EndPoint(at, hop.port_no)
+            if ground.is_dead(link):
+                return tuple(found), False
+            found.append(link)
+            at = hop.dpid
+        return tuple(found), True
+
+
+def tree_course(plan: Plan, src: int, dst: int, trees: Sequence[int] = ()) -> Course:
+    """The working trees of a plan, or of them only these; none from where there is no path."""
+    if src not in plan or dst not in plan:
+        return ()
+    n_trees = len(plan[src].working)
+    return [TreeStrand(plan, src, dst, tree) for tree in sorted({tree % n_trees for tree in trees} or range(n_trees))]
+
+
+def crossing(courses: Sequence[Course], ground: Ground) -> dict[EndPoint, float]:
+    """The largest share on each link under any of the courses."""
+    largest: dict[EndPoint, float] = {}
+    for course in courses:
+        shares: dict[EndPoint, int] = {}
+        for strand in course:
+            for link in strand.links(ground)[0]:
+                shares[link] = shares.get(link, 0) + 1
+        for link, n_strands in shares.items():
+            largest[link] = max(largest.get(link, 0.0), n_strands / len(course))
+    return largest
+
+
+class Failing(NamedTuple):
+    """What becomes of a pair's traffic while one wire is dead and nobody has told the switches."""
+
+    crossing: Crossing
+    arrives: bool
+    """all of it does"""
+
+
+def failing(courses: Sequence[Course], ground: Ground) -> dict[EndPoint, Failing]:
+    """For each wire that the courses use, by the lesser of its ends."""
+    wires = {}
+    for link in crossing(courses, ground):
+        known = ground.fabric.links.get(link)
+        wires[link if known is None else min(link, known.dst)] = link
+    found = {}
+    for wire, link in wires.items():
+        without = ground.without(link)
+        arrives = all(strand.links(without)[1] for course in courses for strand in course)
+        found[wire] = Failing(crossing(courses, without), arrives)
+    return found
+
+
+Route = tuple[str, int, int]
+"""(network whose path policy decides, or "" for any path; source edge; destination edge)"""
+FindCourses = Callable[[Route], Sequence[Course]]
+
+
+class Loads:
+    """Crossings, each worked out once.  Used by one thread at a time."""
+
+    def __init__(self, courses: FindCourses, ground: Ground) -> None:
+        self._courses = courses
+        self._ground = ground
+        self._crossings: dict[Route, Crossing] = {}
+        self._failing: dict[Route, Mapping[EndPoint, Failing]] = {}
+
+    def crossing(self, route: Route) -> Crossing:
+        if route not in self._crossings:
+            self._crossings[route] = crossing(self._courses(route), self._ground)
+        return self._crossings[route]
+
+    def failing(self, route: Route) -> Mapping[EndPoint, Failing]:
+        if route not in self._failing:
+            self._failing[route] = failing(self._courses(route), self._ground)
+        return self._failing[route]
+
+    def renew(self, fabric: Fabric, edges: set[int], *, everywhere: bool) -> set[Route]:
+        """Labels toward these edges, or links anywhere, are other ones: the routes on which that changes anything."""
+        self._ground = Ground(fabric=fabric)
+        changed = set()
+        for route in [route for route in self._crossings if everywhere or route[2] in edges]:
+            before, was_failing = self._crossings.pop(route), self._failing.pop(route, None)
+            if self.crossing(route) != before or (was_failing is not None and self.failing(route) != was_failing):
+                changed.add(route)
+        return changed
