@@ -11,7 +11,6 @@ A function of the claims as they are: when the link is back, so are the guarante
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from controller.model.bandwidth import OnFailure
 from controller.qos.ledger import Claim
@@ -19,18 +18,13 @@ from controller.qos.ledger import Claim
 _ORDER = OnFailure.KEEP, OnFailure.DEGRADE_FAIR, OnFailure.SHED
 
 
-class Kept(NamedTuple):
-    """What one owner keeps of its claim, kbit/s."""
-
-    working_kbps: int
-    reserved_kbps: int
-
-
-def share_out(claims: Mapping[str, Claim], on_failure: Mapping[str, OnFailure], budget_kbps: int) -> dict[str, Kept]:
+def share_out(claims: Mapping[str, Claim], on_failure: Mapping[str, OnFailure], budget_kbps: int) -> dict[str, Claim]:
     """owner -> what it keeps; their sum is at most the budget, and all of every claim if all fit."""
     if sum(claim.reserved_kbps for claim in claims.values()) <= budget_kbps:
-        return {owner: Kept(*claim) for owner, claim in claims.items()}
-    left, working, spare = budget_kbps, {}, {}
+        return dict(claims)
+    left = budget_kbps
+    working: dict[str, int] = {}
+    spare: dict[str, int] = {}
     for turn in _ORDER:
         asked = {owner: claim.working_kbps for owner, claim in claims.items() if on_failure[owner] is turn}
         working |= (kept := _fairly(asked, left))
@@ -40,7 +34,7 @@ def share_out(claims: Mapping[str, Claim], on_failure: Mapping[str, OnFailure], 
                  if on_failure[owner] is turn}
         spare |= (kept := _fairly(asked, left))
         left -= sum(kept.values())
-    return {owner: Kept(working[owner], working[owner] + spare[owner]) for owner in claims}
+    return {owner: Claim(working[owner], working[owner] + spare[owner]) for owner in claims}
 
 
 def _fairly(asked: Mapping[str, int], budget_kbps: int) -> dict[str, int]:

@@ -6,19 +6,19 @@
 A port with a guarantee has it whoever is at the other end; between two that both have one the smaller counts.  So the
 guaranteed traffic of a link can be charged to either end, and the cheaper way to charge it is still enough:
 
-    by source       sum over s of  out_s * max_d A[l,s,d]   and what comes from ports without a guarantee, by destination
-    by destination  sum over d of  in_d  * max_s A[l,s,d]   and what goes to ports without a guarantee, by source
+    by source       sum over s of  out_s * max_d A[l,s,d]   and from ports without a guarantee by destination
+    by destination  sum over d of  in_d  * max_s A[l,s,d]   and to ports without a guarantee by source
 
 On a tree of ports that all have B this is Oktopus' min(m, N - m) * B.  What a network or tenant has beyond its ports'
 own guarantees is a pool: whichever ports use it, they cannot load a link by more than the pool times the largest A.
 
-Links, edges and failures are whatever hashable the caller names them by.
+Links and edges are whatever hashable the caller names them by.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -26,8 +26,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Pair = tuple[Hashable, Hashable]
-Crossing = Mapping[Hashable, float]
+Edge = Any
+Link = Any
+Pair = tuple[Edge, Edge]
+Crossing = Mapping[Link, float]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 UNBOUNDED = math.inf
@@ -46,12 +48,12 @@ class Need(NamedTuple):
 class Hose:
     """The guarantees of one network, added up by edge.  kbit/s."""
 
-    sent: Mapping[Hashable, float]
+    sent: Mapping[Edge, float]
     """edge -> the sum of what its ports are guaranteed to send"""
-    received: Mapping[Hashable, float]
-    open_senders: Collection[Hashable]
+    received: Mapping[Edge, float]
+    open_senders: Collection[Edge]
     """edges with a port that has no guarantee to send"""
-    open_receivers: Collection[Hashable]
+    open_receivers: Collection[Edge]
     pool: float = 0.0
     """on top of the ports' own, for whichever of them"""
     limit: float = UNBOUNDED
@@ -83,17 +85,17 @@ class Footprint:
     crossings: Mapping[Pair, Crossing]
     failures: Sequence[Mapping[Pair, Crossing]] = ()
     """for each failure to survive, the pairs that go otherwise then"""
-    _sides: dict[tuple[bool, frozenset[Hashable]], _Side] = field(default_factory=dict, compare=False, repr=False)
+    _sides: dict[tuple[bool, frozenset[Edge]], _Side] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
-    def links(self) -> tuple[Hashable, ...]:
+    def links(self) -> tuple[Link, ...]:
         """All links that it may load, failures included."""
         found = dict.fromkeys(link for crossing in self.crossings.values() for link in crossing)
         for failure in self.failures:
             found |= dict.fromkeys(link for crossing in failure.values() for link in crossing)
         return tuple(found)
 
-    def need(self, hose: Hose) -> dict[Any, Need]:
+    def need(self, hose: Hose) -> dict[Link, Need]:
         """What the hose needs of each link where it needs something."""
         entries = self._entries
         if not len(entries.row) or hose.limit <= 0:
@@ -109,14 +111,15 @@ class Footprint:
         working[self._link_of_row[:self._n_working]] = needed[:self._n_working]
         return {self.links[i]: Need(float(working[i]), float(reserved[i])) for i in np.flatnonzero(reserved)}
 
-    def largest(self) -> dict[Any, Need]:
+    @cached_property
+    def largest(self) -> dict[Link, Need]:
         """The largest fraction of any pair that crosses each link: what a pool of 1 needs."""
         return self.need(Hose(sent={}, received={}, open_senders=(), open_receivers=(), pool=1.0))
 
     # -- made ready
 
     @cached_property
-    def _number(self) -> dict[Hashable, int]:
+    def _number(self) -> dict[Edge, int]:
         edges = dict.fromkeys(edge for pair in self.crossings for edge in pair)
         return {edge: i for i, edge in enumerate(edges)}
 
@@ -124,7 +127,7 @@ class Footprint:
     def _rows(self) -> tuple[list[int], int, _Entries]:
         """The link of each row, how many of them are as things are, and the fractions."""
         place = {link: i for i, link in enumerate(self.links)}
-        users: dict[Hashable, dict[Pair, float]] = {}
+        users: dict[Link, dict[Pair, float]] = {}
         for pair, crossing in self.crossings.items():
             for link, fraction in crossing.items():
                 users.setdefault(link, {})[pair] = fraction
@@ -135,12 +138,13 @@ class Footprint:
         cells = [(i, self._number[s], self._number[d], fraction)
                  for i, (_, pairs) in enumerate(rows) for (s, d), fraction in pairs.items()]
         columns = np.array(cells, dtype=np.float64).reshape(-1, 4).T
-        entries = _Entries(*(columns[i].astype(np.int64) for i in range(3)), columns[3])
+        row, src, dst = columns[:3].astype(np.int64)
+        entries = _Entries(row, src, dst, columns[3])
         return [place[link] for link, _ in rows], n_working, entries
 
     def _rows_under(
-        self, failure: Mapping[Pair, Crossing], users: Mapping[Hashable, Mapping[Pair, float]],
-    ) -> list[tuple[Hashable, dict[Pair, float]]]:
+        self, failure: Mapping[Pair, Crossing], users: Mapping[Link, Mapping[Pair, float]],
+    ) -> list[tuple[Link, dict[Pair, float]]]:
         """Only the links that carry more of some pair than otherwise: less is never what decides."""
         more = dict.fromkeys(
             link for pair, crossing in failure.items() for link, fraction in crossing.items()
@@ -171,7 +175,7 @@ class Footprint:
         return largest
 
     def _charge(
-        self, rates: Mapping[Hashable, float], *, senders: bool, partners: Collection[Hashable] | None,
+        self, rates: Mapping[Edge, float], *, senders: bool, partners: Collection[Edge] | None,
     ) -> Floats:
         """By row: what these edges load it with if each sends all it may to whom hurts most, of `partners` (None: all).
         """
@@ -182,9 +186,11 @@ class Footprint:
         for edge, kbps in rates.items():
             if edge in self._number:
                 rate[self._number[edge]] = kbps
-        return np.bincount(side.row, rate[side.edge] * side.fraction, minlength=len(self._link_of_row))
+        # Without any entries bincount counts in integers.
+        charged = np.bincount(side.row, rate[side.edge] * side.fraction, minlength=len(self._link_of_row))
+        return charged.astype(np.float64)
 
-    def _side(self, senders: bool, partners: frozenset[Hashable]) -> _Side:  # noqa: FBT001
+    def _side(self, senders: bool, partners: frozenset[Edge]) -> _Side:
         side = self._sides.get((senders, partners))
         if side is None:
             if len(self._sides) > 8:  # whoever is without a guarantee changes seldom
@@ -192,7 +198,7 @@ class Footprint:
             side = self._sides[senders, partners] = self._reduced(senders, partners)
         return side
 
-    def _reduced(self, senders: bool, partners: frozenset[Hashable]) -> _Side:  # noqa: FBT001
+    def _reduced(self, senders: bool, partners: frozenset[Edge]) -> _Side:
         entries = self._entries
         edge, partner = (entries.src, entries.dst) if senders else (entries.dst, entries.src)
         allowed = np.zeros(len(self._number), dtype=bool)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from immutables import Map
 
+from controller.fabric.graph import Fabric
 from controller.fabric.ports import EndPoint
 from controller.model.queues import Grant
+from controller.reconcile.book import NO_BOOK, Book, Ingress, Resource
 
 Grants = Map[EndPoint, Map[str, Grant]]
 """switch port -> {owner: what it is guaranteed of what leaves there}; nothing where nobody is guaranteed anything"""
+MAX_NAMED = 3
+"""links in one message"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,3 +27,53 @@ class Degraded:
     links: tuple[EndPoint, ...]
     """where it keeps less than all, worst first"""
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """All of it at one moment."""
+
+    grants: Grants = Map()
+    degraded: Map[str, Degraded] = Map()
+    """owner (a tenant, pipe, or port) -> how much of its guarantee is left, and where"""
+    bare: Map[str, tuple[EndPoint, ...]] = Map()
+    """protected owner -> where there is no room for what it would need if another link failed"""
+    book: Book = NO_BOOK
+    """what is promised, with the most of any window of each schedule: what admission measures against"""
+
+
+NOT_GRANTED = Granted()
+
+
+def capacity_kbps(fabric: Fabric, resource: Resource) -> int | None:
+    """What a link or access port carries; None if nobody knows."""
+    if isinstance(resource, Ingress):
+        at = resource.at
+    elif (link := fabric.links.get(at := resource)) is not None:
+        return link.capacity_kbps
+    port = fabric.port(at)
+    return port.speed_kbps or None if port is not None else None
+
+
+def place_of(resource: Resource) -> EndPoint:
+    """The switch port that it is about."""
+    return resource.at if isinstance(resource, Ingress) else resource
+
+
+def named(fabric: Fabric, resource: Resource) -> str:
+    """A link or access port as messages write it."""
+    if isinstance(resource, Ingress):
+        return f"access port {resource}"
+    link = fabric.links.get(resource)
+    return f"access port {resource}" if link is None else f"link {link}"
+
+
+def list_named(fabric: Fabric, resources: Collection[Resource]) -> str:
+    """Some of them, and how many more there are."""
+    shown = ", ".join(named(fabric, resource) for resource in list(resources)[:MAX_NAMED])
+    return shown + (f" and {len(resources) - MAX_NAMED} more" if len(resources) > MAX_NAMED else "")
+
+
+def mbps(kbps: float) -> str:
+    """40000 -> '40 Mbit/s', 1500 -> '1.5 Mbit/s', 640 -> '640 kbit/s'."""
+    return f"{kbps / 1_000:g} Mbit/s" if kbps >= 1_000 else f"{kbps:g} kbit/s"

@@ -68,6 +68,7 @@ class Labelling:
         """edge -> {version that nobody writes any more: age at which that was known}"""
         self._age = 0
         self._restored = set(self.versions)
+        self._moved: set[int] = set(self.versions)
         self._changed: set[int] = set()
         self._unmapped: set[int] = set(self.versions)
 
@@ -113,6 +114,7 @@ class Labelling:
             del flips[edge]
             chosen = self._choices.get(edge, {}).get(dpid)
             self._may_write.setdefault(edge, {})[dpid] = frozenset() if chosen is None else frozenset((chosen.version,))
+        self._moved.update(flipped)
         for edge in sorted({*flipped, *(edge for edge, _ in held)}):
             self._prune(edge)
 
@@ -144,12 +146,28 @@ class Labelling:
         self._flips.pop(dpid, None)
         for edge, writers in self._may_write.items():
             if writers.pop(dpid, None):
+                self._moved.add(edge)
                 self._prune(edge)
 
     def take_rejoined(self) -> set[Pair]:
         """(edge, other edge) between which a path came or went since the last call."""
         rejoined, self._rejoined = self._rejoined, set()
         return rejoined
+
+    def take_moved(self) -> set[int]:
+        """The edges toward which frames may go otherwise since the last call: see `going`."""
+        moved, self._moved = self._moved, set()
+        return moved
+
+    def going(self, dpid: int, edge: int) -> list[Plan]:
+        """The plans that frames from one edge toward another may go by: now, while a flip is not confirmed, and next.
+        """
+        versions, chosen = self.versions.get(edge, ()), self._choices.get(edge, {}).get(dpid)
+        written = self._may_write.get(edge, {}).get(dpid, frozenset()) | ({chosen.version} if chosen else set())
+        plans = [v.hops for v in versions if v.version in written or v is versions[-1]]
+        if edge in self.plans and len(versions) in (0, N_VERSIONS):  # then the plan may have to wait for a number
+            plans.append(self.plans[edge])
+        return plans
 
     def mark_all_changed(self) -> None:
         """Whoever keeps labels may not have kept the last changes."""
@@ -169,6 +187,7 @@ class Labelling:
         labels: dict[Pair, Map[int, LabelHop]] = {}
         chosen: dict[Pair, Choice | None] = {}
         unmapped, self._unmapped = self._unmapped, set()
+        self._moved |= unmapped
         for edge in sorted(unmapped):
             versions = self.versions.get(edge, ())
             none: Map[int, LabelHop] = Map()

@@ -1,0 +1,308 @@
+"""From what is asked and where it goes to what each owner claims of each link: one book to the next.
+
+    tallies (guarantees by network and edge switch) ──┐
+    loads (share of each pair of edges on each link) ──┴─► footprint of each network ─► claims of its tenant ─► ledger
+
+The cost follows the change: only tenants, pipes and ports that changed, or whose paths did, are worked out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from immutables import Map
+
+from controller.fabric.bindings import locate
+from controller.fabric.graph import Fabric
+from controller.fabric.ports import EndPoint
+from controller.intent.snapshot import NO_NAMES, Snapshot
+from controller.model.bandwidth import BandwidthPolicy, OnFailure, Rates, TrafficClass
+from controller.model.ids import network_of, tenant_of
+from controller.model.network import ANY_PATH, Pipe
+from controller.qos.hose import UNBOUNDED, Footprint, Hose, Need
+from controller.qos.ledger import Claim, claim
+from controller.reconcile.book import Book, Ingress, Resource, Terms
+from controller.reconcile.loads import Loads, Route
+from controller.reconcile.tallies import Tallying
+
+_CLASSES, _FIRMNESS = tuple(TrafficClass), (OnFailure.KEEP, OnFailure.DEGRADE_FAIR, OnFailure.SHED)
+_NOTHING = Need(0.0, 0.0)
+
+
+class BookEdit:
+    """A book on its way to the next: `update`, then `result`."""
+
+    def __init__(self, book: Book, loads: Loads, fabric: Fabric) -> None:
+        self._loads = loads
+        self._fabric = fabric
+        self._before = self._asked = book.asked
+        self._footprints, self._exposed = book.footprints, book.exposed
+        self._terms, self._ledger = book.terms, book.ledger
+        self.resources: set[Resource] = set()
+        """on which claims, or the terms of who has them, are other ones"""
+        self.owners: set[str] = set()
+        """whose claims are other ones"""
+
+    def update(
+        self, intent: Snapshot, rates: Map[str, Rates], names: Iterable[str], routes: Collection[Route] = (),
+    ) -> BookEdit:
+        """To this intent and these rates.  `names`: objects that differ in either, or that may be elsewhere now;
+        `routes`: on which the loads are other ones.
+        """
+        names = {name for name in names if "/subnets/" not in name}
+        tallying = Tallying(self._asked, intent, rates, names)
+        self._before, self._asked = self._asked, tallying.asked
+        moved = tallying.moved | self._rerouted(routes) | {name for name in names if self._is_resteered(name)}
+        for network in moved:
+            self._footprints = _without(self._footprints, network)
+            self._expose(network, ())
+        for tenant in tallying.tenants | {tenant_of(network) for network in moved}:
+            self._claim_for_tenant(tenant)
+        for name in names:
+            if "/ports/" in name:
+                self._claim_for_port(name)
+        for pipe in self._pipes(names, routes):
+            self._claim_for_pipe(pipe)
+        return self
+
+    def result(self) -> Book:
+        return Book(asked=self._asked, footprints=self._footprints, exposed=self._exposed, terms=self._terms,
+                    ledger=self._ledger)
+
+    # -- where the traffic of a network goes
+
+    def _rerouted(self, routes: Collection[Route]) -> set[str]:
+        """The networks some of whose traffic takes these routes."""
+        if not routes:
+            return set()
+        return {network for network, footprint in self._footprints.items()
+                if any((self._policy(network), *pair) in routes for pair in footprint.crossings)}
+
+    def _is_resteered(self, name: str) -> bool:
+        """Whether it is a network with another path policy than before."""
+        old, new = self._before.intent.networks.get(name), self._asked.intent.networks.get(name)
+        return old is not None and new is not None and old.path_policy != new.path_policy
+
+    def _policy(self, network: str) -> str:
+        """The network itself if it has a say in its paths, as a Route wants it."""
+        found = self._asked.intent.networks.get(network)
+        return network if found is not None and found.path_policy != ANY_PATH else ""
+
+    def _footprint(self, network: str, terms: Terms) -> Footprint:
+        found = self._footprints.get(network)
+        if found is None:
+            found = self._make_footprint(network, terms)
+            self._footprints = self._footprints.set(network, found)
+        return found
+
+    def _make_footprint(self, network: str, terms: Terms) -> Footprint:
+        policy, edges = self._policy(network), sorted(self._asked.tallies[network])
+        routes = {(s, d): (policy, s, d) for s in edges for d in edges if s != d}
+        crossings = {pair: self._loads.crossing(route) for pair, route in routes.items()}
+        failures: dict[EndPoint, dict[tuple[int, int], Mapping[EndPoint, float]]] = {}
+        exposed = []
+        for pair, route in routes.items() if terms.is_protected else ():
+            for wire, failing in self._loads.failing(route).items():
+                failures.setdefault(wire, {})[pair] = failing.crossing
+                exposed += [] if failing.arrives else [wire]
+        self._expose(network, exposed)
+        return Footprint(crossings, tuple(failures.values()))
+
+    def _expose(self, name: str, links: Iterable[EndPoint]) -> None:
+        if exposed := tuple(sorted(set(links))):
+            self._exposed = self._exposed.set(name, exposed)
+        else:
+            self._exposed = _without(self._exposed, name)
+
+    # -- what tenants claim
+
+    def _claim_for_tenant(self, tenant: str) -> None:
+        terms, before = self._terms_of(tenant), self._terms.get(tenant)
+        networks = [network for network in self._asked.intent.networks_by_tenant.get(tenant, NO_NAMES)
+                    if network in self._asked.tallies]
+        if before is None or terms is None or before.is_protected != terms.is_protected:
+            for network in networks:
+                self._footprints = _without(self._footprints, network)
+                self._expose(network, ())
+        self._set_terms(tenant, terms)
+        self._put(tenant, {} if terms is None else self._needs(tenant, sorted(networks), terms))
+
+    def _needs(self, tenant: str, networks: Iterable[str], terms: Terms) -> dict[Resource, Claim]:
+        """By link: its networks' needs and its pool, and never more than the tenant as a whole."""
+        own, sent, received = self._asked.rates_of(tenant), 0.0, 0.0
+        total: dict[EndPoint, Need] = {}
+        largest: dict[EndPoint, Need] = {}
+        for network in networks:
+            hose, rates = self._hose(network), self._asked.rates_of(network)
+            sent += float(rates.guarantee_out_kbps) or sum(hose.sent.values())
+            received += float(rates.guarantee_in_kbps) or sum(hose.received.values())
+            if hose.sent or hose.received or hose.pool or own.has_guarantee:
+                footprint = self._footprint(network, terms)
+                for link, need in footprint.need(hose).items():
+                    total[link] = _plus(total.get(link, _NOTHING), need, 1.0)
+                for link, share in footprint.largest.items() if own.has_guarantee else ():
+                    most = largest.get(link, share)
+                    largest[link] = Need(max(most.working, share.working), max(most.reserved, share.reserved))
+        if pool := _pool(own, sent, received):
+            for link, share in largest.items():
+                total[link] = _plus(total.get(link, _NOTHING), share, pool)
+        limit = _limit(own)
+        return {link: claim(min(need.working, limit), min(need.reserved, limit)) for link, need in total.items()}
+
+    def _hose(self, network: str) -> Hose:
+        tallies, rates = self._asked.tallies[network], self._asked.rates_of(network)
+        sent = {dpid: float(tally.sent) for dpid, tally in tallies.items() if tally.sent}
+        received = {dpid: float(tally.received) for dpid, tally in tallies.items() if tally.received}
+        return Hose(
+            sent=sent, received=received,
+            open_senders=[dpid for dpid, tally in tallies.items() if tally.n_sending < tally.n_ports],
+            open_receivers=[dpid for dpid, tally in tallies.items() if tally.n_receiving < tally.n_ports],
+            pool=_pool(rates, sum(sent.values()), sum(received.values())), limit=_limit(rates))
+
+    def _terms_of(self, tenant: str) -> Terms | None:
+        """The tenant's own policy decides if it guarantees something, else the best of those below it."""
+        asked = self._asked
+        how, policy = asked.promises.get(tenant), asked.policy_of(tenant)
+        if how is None:
+            return None
+        terms = _terms(policy, asked.rates_of(tenant))
+        if policy.may_guarantee:
+            return terms
+        networks = asked.intent.networks_by_tenant.get(tenant, NO_NAMES)
+        weight = sum(max(tally.sent, tally.received) for network in networks
+                     for tally in asked.tallies.get(network, Map()).values())
+        return Terms(
+            traffic_class=min((each for each, _ in how), key=_CLASSES.index),
+            on_failure=min((each for _, each in how), key=_FIRMNESS.index),
+            weight=policy.weight or weight or 1, ceiling_kbps=terms.ceiling_kbps)
+
+    # -- what ports and pipes claim
+
+    def _claim_for_port(self, name: str) -> None:
+        """A port's guarantees, of the access port where it is attached."""
+        port, claims, terms = self._asked.intent.ports.get(name), dict[Resource, Claim](), None
+        if port is not None and port.bandwidth.may_guarantee and (at := self._place(name)) is not None:
+            rates = self._asked.rates_of(name)
+            terms = _terms(port.bandwidth, rates)
+            claims = {at: _flat(rates.guarantee_in_kbps), Ingress(at): _flat(rates.guarantee_out_kbps)}
+        self._set_terms(name, terms)
+        self._put(name, claims)
+
+    def _place(self, port: str) -> EndPoint | None:
+        """The switch port that a port is attached to, if it is known."""
+        found = self._asked.intent.ports.get(port)
+        place = locate(self._fabric, found.attachment) if found is not None and found.attachment else None
+        return place if isinstance(place, EndPoint) else None
+
+    def _pipes(self, names: Iterable[str], routes: Collection[Route]) -> set[str]:
+        """The pipes that these changes concern."""
+        intent, found = self._asked.intent, set[str]()
+        for name in names:
+            if "/pipes/" in name:
+                found.add(name)
+            else:
+                index = intent.pipes_by_port if "/ports/" in name else intent.pipes_by_tenant
+                found.update(index.get(name if "/ports/" in name else tenant_of(name), NO_NAMES))
+        if routes:
+            found.update(name for name in self._terms if "/pipes/" in name)
+        return found
+
+    def _claim_for_pipe(self, name: str) -> None:
+        pipe, claims, exposed = self._asked.intent.pipes.get(name), dict[Resource, Claim](), list[EndPoint]()
+        terms = None
+        if pipe is not None and pipe.bandwidth.may_guarantee:
+            terms = _terms(pipe.bandwidth, self._asked.rates_of(name))
+            rates = self._asked.rates_of(name)
+            for src, dst, kbps in ((pipe.a, pipe.b, rates.guarantee_out_kbps),
+                                   (pipe.b, pipe.a, rates.guarantee_in_kbps)):
+                usable = self._within_ceilings(pipe, src, dst, kbps)
+                needs = self._pipe_needs(src, dst, usable, terms, exposed) if usable else {}
+                for resource, need in needs.items():
+                    claims[resource] = _sum(claims.get(resource, _flat(0)), claim(*need))
+        self._set_terms(name, terms)
+        self._expose(name, exposed)
+        self._put(name, claims)
+
+    def _pipe_needs(
+        self, src: str, dst: str, kbps: int, terms: Terms, exposed: list[EndPoint],
+    ) -> dict[Resource, Need]:
+        """Of one direction, access ports included."""
+        needs: dict[Resource, Need] = {}
+        if (leaves := self._place(src)) is not None:
+            needs[Ingress(leaves)] = Need(kbps, kbps)
+        if (arrives := self._place(dst)) is not None:
+            needs[arrives] = Need(kbps, kbps)
+        ends = [port.attachment.dpid for port in map(self._asked.intent.ports.get, (src, dst))
+                if port is not None and port.attachment is not None]
+        if len(ends) < 2 or ends[0] == ends[1]:
+            return needs
+        route = (self._policy(network_of(src)), ends[0], ends[1])
+        for link, share in self._loads.crossing(route).items():
+            needs[link] = Need(share * kbps, share * kbps)
+        for wire, failing in self._loads.failing(route).items() if terms.is_protected else ():
+            exposed += [] if failing.arrives else [wire]
+            for link, share in failing.crossing.items():
+                need = needs.get(link, _NOTHING)
+                needs[link] = Need(need.working, max(need.reserved, share * kbps))
+        return needs
+
+    def _within_ceilings(self, pipe: Pipe, src: str, dst: str, kbps: int) -> int:
+        """A guarantee is no use beyond the ceilings on the way."""
+        rates_of = self._asked.rates_of
+        ceilings = [rates_of(src).ceiling_out_kbps, rates_of(dst).ceiling_in_kbps]
+        for whole in (rates_of(network_of(src)), rates_of(pipe.tenant)):
+            ceilings += [whole.ceiling_out_kbps, whole.ceiling_in_kbps]
+        return min([kbps, *(ceiling for ceiling in ceilings if ceiling)])
+
+    # -- entered
+
+    def _set_terms(self, owner: str, terms: Terms | None) -> None:
+        if self._terms.get(owner) != terms:
+            self.resources.update(self._ledger.by_owner.get(owner, Map()))
+            self._terms = _without(self._terms, owner) if terms is None else self._terms.set(owner, terms)
+
+    def _put(self, owner: str, claims: Mapping[Resource, Claim]) -> None:
+        wanted = {resource: each for resource, each in claims.items() if each.reserved_kbps}
+        self._ledger, changed = self._ledger.put(owner, wanted)
+        if changed:
+            self.resources |= changed
+            self.owners.add(owner)
+
+
+def _terms(policy: BandwidthPolicy, rates: Rates) -> Terms:
+    ceilings = [ceiling for ceiling in (rates.ceiling_in_kbps, rates.ceiling_out_kbps) if ceiling]
+    return Terms(
+        on_failure=policy.on_failure, traffic_class=policy.traffic_class, ceiling_kbps=min(ceilings, default=0),
+        weight=policy.weight or max(rates.guarantee_in_kbps, rates.guarantee_out_kbps) or 1)
+
+
+def _pool(rates: Rates, sent: float, received: float) -> float:
+    """What a tenant or network has beyond what its children have: in both directions, if it has both."""
+    left = []
+    if rates.guarantee_out_kbps:
+        left.append(max(0.0, rates.guarantee_out_kbps - sent))
+    if rates.guarantee_in_kbps:
+        left.append(max(0.0, rates.guarantee_in_kbps - received))
+    return min(left, default=0.0)
+
+
+def _limit(rates: Rates) -> float:
+    """All its guaranteed traffic together never comes to more."""
+    bounds = (rates.guarantee_in_kbps, rates.guarantee_out_kbps, rates.ceiling_in_kbps, rates.ceiling_out_kbps)
+    return min((float(bound) for bound in bounds if bound), default=UNBOUNDED)
+
+
+def _flat(kbps: int) -> Claim:
+    return Claim(kbps, kbps)
+
+
+def _plus(need: Need, more: Need, times: float) -> Need:
+    return Need(need.working + times * more.working, need.reserved + times * more.reserved)
+
+
+def _sum(one: Claim, other: Claim) -> Claim:
+    return Claim(one.working_kbps + other.working_kbps, one.reserved_kbps + other.reserved_kbps)
+
+
+def _without(names: Map, name: str) -> Map:  # type: ignore[type-arg]
+    return names.delete(name) if name in names else names

@@ -1,0 +1,214 @@
+"""Keeps the book, and what it comes to on the links as they are: what each owner is granted, and who gets less.
+
+    note      objects, links or labels changed; cheap
+    work      what that changes: loads -> claims -> grants, only where something did
+
+    now       the book with the rates in force at this moment: grants follow from it
+    peak      the book with the most of any window of each schedule: what is admitted is measured against it
+
+Pure: the same world gives the same grants, whatever the order of events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from immutables import Map
+
+from controller.fabric.graph import Fabric
+from controller.fabric.observed import NO_CHANGE, Alarm, Change
+from controller.fabric.ports import EndPoint
+from controller.model.bandwidth import BandwidthPolicy, Rates
+from controller.model.queues import Grant
+from controller.pipeline.world import World
+from controller.qos.degrade import share_out
+from controller.qos.ledger import Claim, budget
+from controller.reconcile.book import NO_BOOK, Book, Ingress, Resource, Terms
+from controller.reconcile.claims import BookEdit
+from controller.reconcile.courses import Installed
+from controller.reconcile.grants import (
+    NOT_GRANTED,
+    Degraded,
+    Granted,
+    Grants,
+    capacity_kbps,
+    list_named,
+    place_of,
+)
+from controller.reconcile.labelling import Labelling
+from controller.reconcile.loads import Ground, Loads
+
+
+@dataclass(slots=True)
+class Regrant:
+    """What one `work` changed."""
+
+    names: set[str] = field(default_factory=set)
+    """objects whose conditions may be other ones"""
+    alarms: list[Alarm] = field(default_factory=list)
+
+
+class Granting:
+    """Owned by the reconcile thread; `granted` is a value that any thread may read."""
+
+    def __init__(self, labelling: Labelling) -> None:
+        self._labelling = labelling
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Forget everything; whoever calls notes all objects next."""
+        self.granted: Granted = NOT_GRANTED
+        self._now: Book = NO_BOOK
+        self._peaks: Map[str, Rates] = Map()
+        self._loads = Loads(Installed(self._labelling), Ground(fabric=Fabric()))
+        self._losses: dict[Resource, dict[str, Claim]] = {}
+        """where claims do not fit: what those keep who do not keep all"""
+        self._names: set[str] = set()
+        self._change = Change(topology=True)
+
+    def note(self, names: Iterable[str], change: Change) -> None:
+        """These objects may be other ones, with other rates or elsewhere; that changed in the fabric."""
+        self._names.update(names)
+        self._change |= change
+
+    def work(self, world: World) -> Regrant:
+        """Bring `granted` up to the world."""
+        moved, names, change = self._labelling.take_moved(), self._names, self._change
+        self._names, self._change = set(), NO_CHANGE
+        routes = self._loads.renew(world.fabric, moved, everywhere=change.topology)
+        before = self.granted
+        edit = BookEdit(self._now, self._loads, world.fabric).update(world.intent, world.rates, names, routes)
+        self._now = peak = edit.result()
+        self._note_peaks(world, names)
+        if self._peaks or world.rates:
+            other = BookEdit(before.book, self._loads, world.fabric)
+            peak = other.update(world.intent, self._peaks, names, routes).result()
+        resources = edit.resources | self._measured(change)
+        owners = edit.owners | self._owners_of(resources)
+        grants = self._grant(world.fabric, resources)
+        self.granted = Granted(
+            grants=grants, book=peak, degraded=self._degraded(before.degraded, world.fabric, owners),
+            bare=self._bare(before.bare, owners))
+        return self._regrant(before, owners)
+
+    def _note_peaks(self, world: World, names: Iterable[str]) -> None:
+        for name in names:
+            policy = self._now.asked.policy_of(name)
+            if policy.schedule:
+                self._peaks = self._peaks.set(name, peak_rates(policy))
+            elif name in self._peaks:
+                self._peaks = self._peaks.delete(name)
+
+    def _measured(self, change: Change) -> set[Resource]:
+        """What is claimed and may have another capacity."""
+        candidates: set[Resource] = {*change.links, *change.ports, *(Ingress(at) for at in change.ports)}
+        return {resource for resource in candidates if resource in self._now.ledger.by_resource}
+
+    def _owners_of(self, resources: Iterable[Resource]) -> set[str]:
+        claims = self._now.ledger.by_resource
+        return {owner for resource in resources for owner in claims.get(resource, Map())}
+
+    # -- who keeps how much
+
+    def _grant(self, fabric: Fabric, resources: Iterable[Resource]) -> Grants:
+        grants = self.granted.grants.mutate()
+        for resource in resources:
+            here = self._share_out(fabric, resource)
+            if isinstance(resource, Ingress):
+                continue
+            if here:
+                grants[resource] = here
+            else:
+                grants.pop(resource, None)
+        return grants.finish()
+
+    def _share_out(self, fabric: Fabric, resource: Resource) -> Map[str, Grant]:
+        """What owners are granted there; `_losses` says who is not granted all."""
+        claims, terms = self._now.ledger.by_resource.get(resource, Map()), self._now.terms
+        capacity = capacity_kbps(fabric, resource)
+        on_failure = {owner: terms[owner].on_failure for owner in claims}
+        kept = dict(claims) if capacity is None else share_out(claims, on_failure, budget(capacity))
+        losses = {owner: here for owner, here in kept.items() if here != claims[owner]}
+        if losses:
+            self._losses[resource] = losses
+        else:
+            self._losses.pop(resource, None)
+        return Map({owner: _grant(terms[owner], here.reserved_kbps) for owner, here in sorted(kept.items())
+                    if here.reserved_kbps and not _is_port(owner)})
+
+    def _degraded(
+        self, before: Map[str, Degraded], fabric: Fabric, owners: Iterable[str],
+    ) -> Map[str, Degraded]:
+        degraded = before
+        for owner in owners:
+            claims = self._now.ledger.by_owner.get(owner, Map())
+            shares = {resource: losses[owner].working_kbps / claims[resource].working_kbps
+                      for resource, losses in self._losses.items()
+                      if owner in losses and losses[owner].working_kbps < claims[resource].working_kbps}
+            if shares:
+                worst_first = sorted(shares, key=lambda resource: (shares[resource], str(resource)))
+                why = f"more is guaranteed than {list_named(fabric, worst_first)} can carry now"
+                degraded = degraded.set(owner, Degraded(
+                    share=shares[worst_first[0]], links=tuple(map(place_of, worst_first)), why=why))
+            elif owner in degraded:
+                degraded = degraded.delete(owner)
+        return degraded
+
+    def _bare(
+        self, before: Map[str, tuple[EndPoint, ...]], owners: Iterable[str],
+    ) -> Map[str, tuple[EndPoint, ...]]:
+        bare = before
+        for owner in owners:
+            claims = self._now.ledger.by_owner.get(owner, Map())
+            links = tuple(sorted(
+                place_of(resource) for resource, losses in self._losses.items()
+                if owner in losses and losses[owner].reserved_kbps - losses[owner].working_kbps
+                < claims[resource].reserved_kbps - claims[resource].working_kbps))
+            if links:
+                bare = bare.set(owner, links)
+            elif owner in bare:
+                bare = bare.delete(owner)
+        return bare
+
+    # -- whom that concerns
+
+    def _regrant(self, before: Granted, owners: Iterable[str]) -> Regrant:
+        regrant, now = Regrant(), self.granted
+        for owner in owners:
+            degraded = now.degraded.get(owner)
+            if degraded != before.degraded.get(owner) or now.bare.get(owner) != before.bare.get(owner):
+                regrant.names |= self._concerned(owner)
+            if degraded is not None and owner not in before.degraded:
+                message = f"{owner} keeps {degraded.share:.0%} of its guarantee: {degraded.why}"
+                regrant.alarms.append(Alarm(reason="GUARANTEE_DEGRADED", at=degraded.links[0], message=message))
+        if now.book.exposed is not before.book.exposed:
+            regrant.names |= {
+                name for name in (*now.book.exposed, *before.book.exposed) if now.book.exposed.get(name) != before.book.exposed.get(name)}
+        return regrant
+
+    def _concerned(self, owner: str) -> set[str]:
+        """The owner and all that is below it."""
+        intent, names = self._now.asked.intent, {owner}
+        for network in intent.networks_by_tenant.get(owner, Map()):
+            names.update((network, *intent.ports_by_network.get(network, Map())))
+        return names
+
+
+def peak_rates(policy: BandwidthPolicy) -> Rates:
+    """The most of any moment, each rate by itself.  No ceiling at some moment is no ceiling."""
+    every = [policy.rates, *(window.rates for window in policy.schedule)]
+    out, inward = [each.ceiling_out_kbps for each in every], [each.ceiling_in_kbps for each in every]
+    return Rates(
+        guarantee_out_kbps=max(each.guarantee_out_kbps for each in every),
+        guarantee_in_kbps=max(each.guarantee_in_kbps for each in every),
+        ceiling_out_kbps=max(out) if all(out) else 0, ceiling_in_kbps=max(inward) if all(inward) else 0)
+
+
+def _grant(terms: Terms, kbps: int) -> Grant:
+    return Grant(guarantee_kbps=kbps, ceiling_kbps=terms.ceiling_kbps, weight=terms.weight,
+                 traffic_class=terms.traffic_class)
+
+
+def _is_port(owner: str) -> bool:
+    return "/ports/" in owner

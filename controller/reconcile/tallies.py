@@ -1,0 +1,79 @@
+"""Adds up the guarantees of intent by network and edge switch, at the cost of what changed.
+
+Nothing is kept of a tenant without any guarantee, so whoever has none pays nothing; the first one makes its tenant's
+ports be counted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from immutables import Map
+
+from controller.intent.snapshot import NO_NAMES, Snapshot
+from controller.model.bandwidth import BandwidthPolicy, Rates
+from controller.model.ids import network_of, tenant_of
+from controller.model.network import Port
+from controller.reconcile.book import Asked, Tally
+
+
+class Tallying:
+    """From one Asked to the next, `asked`."""
+
+    def __init__(self, before: Asked, intent: Snapshot, rates: Map[str, Rates], names: Collection[str]) -> None:
+        """`names`: objects that are other ones than before, or with other rates in force."""
+        self._before = before
+        self._now = Asked(intent=intent, rates=rates)
+        self._promises, self._tallies = before.promises, before.tallies
+        self.moved: set[str] = set()
+        """networks that are on other switches now"""
+        self.tenants = {tenant_of(name) for name in names if self._counts(name)}
+        """those with a guarantee, now or before, among whose objects these are"""
+        self._add_up(names)
+        self.asked = Asked(intent=intent, rates=rates, promises=self._promises, tallies=self._tallies)
+
+    def _counts(self, name: str) -> bool:
+        """Enter what the object promises; whether its tenant has, or had, any guarantee."""
+        tenant, old, new = tenant_of(name), self._before.policy_of(name), self._now.policy_of(name)
+        if "/pipes/" not in name:
+            self._promise(tenant, old, -1)
+            self._promise(tenant, new, 1)
+        return tenant in self._promises or tenant in self._before.promises
+
+    def _promise(self, tenant: str, policy: BandwidthPolicy, count: int) -> None:
+        if not policy.may_guarantee:
+            return
+        how, here = (policy.traffic_class, policy.on_failure), self._promises.get(tenant, Map())
+        total = here.get(how, 0) + count
+        here = here.set(how, total) if total else here.delete(how)
+        self._promises = self._promises.set(tenant, here) if here else self._promises.delete(tenant)
+
+    def _add_up(self, names: Iterable[str]) -> None:
+        fresh = {tenant for tenant in self.tenants
+                 if tenant in self._promises and tenant not in self._before.promises}
+        intent = self._now.intent
+        for tenant in fresh:
+            for network in intent.networks_by_tenant.get(tenant, NO_NAMES):
+                for port in intent.ports_by_network.get(network, NO_NAMES):
+                    self._add(intent.ports[port], self._now.rates_of(port), 1)
+        for name in names:
+            if "/ports/" in name and (tenant := tenant_of(name)) in self.tenants and tenant not in fresh:
+                if (old := self._before.intent.ports.get(name)) is not None:
+                    self._add(old, self._before.rates_of(name), -1)
+                if (new := intent.ports.get(name)) is not None:
+                    self._add(new, self._now.rates_of(name), 1)
+        if any(tenant not in self._promises for tenant in self.tenants):
+            for network in [each for each in self._tallies if tenant_of(each) not in self._promises]:
+                self._tallies = self._tallies.delete(network)
+                self.moved.add(network)
+
+    def _add(self, port: Port, rates: Rates, count: int) -> None:
+        if port.attachment is None:
+            return
+        network, dpid = network_of(port.name), port.attachment.dpid
+        here = self._tallies.get(network, Map())
+        tally = here.get(dpid, Tally()).plus(rates, count)
+        if (dpid in here) != bool(tally.n_ports):
+            self.moved.add(network)
+        here = here.set(dpid, tally) if tally.n_ports else here.delete(dpid)
+        self._tallies = self._tallies.set(network, here) if here else self._tallies.delete(network)
