@@ -30,6 +30,7 @@ from controller.pipeline.affected import Changed, affected
 from controller.pipeline.compiler import compile_fragment, fragments_on
 from controller.pipeline.views import policy_of
 from controller.pipeline.world import Fragment, FragmentKey, Placement, Share, World
+from controller.reconcile.granting import Granting
 from controller.reconcile.labelling import Labelling, Pair
 from controller.reconcile.placing import displace, note_guarantee, place
 from controller.reconcile.steering import Kept, Steered, Steering
@@ -79,6 +80,7 @@ class Engine:
         """fragments that cannot be compiled, and why: a defect.  Of each the program holds what it held before"""
         self.labelling = labelling
         self.steering = steering
+        self.granting = Granting(labelling)
         self._compiled = World(intent=Snapshot(), fabric=Fabric())
         self._bindings = Bindings()
         self._names: set[str] = set()
@@ -96,6 +98,7 @@ class Engine:
         self.world = replace(self.world, intent=intent, placement=Placement(), guaranteed=Map())
         self.unbound = Map()
         self._bindings = Bindings()
+        self.granting.start_over()
         self._names.update(obj.name for obj in intent.objects())
         self._fabric_change |= Change(
             switches=frozenset(fabric.switches), links=frozenset(fabric.links), topology=True,
@@ -152,6 +155,7 @@ class Engine:
         rebound = self._bind(names, set(self.world.fabric.bound) if everything else set())
         self._note_guarantees(names)
         change, self._fabric_change = self._fabric_change, NO_CHANGE
+        self.granting.note(names | rebound | rates, change)
         topology, self._retree = self._retree, False
         if topology:
             self.labelling.retree(self.world.fabric, self.world.intent.keys.edges())

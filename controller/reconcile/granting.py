@@ -47,6 +47,8 @@ class Regrant:
     names: set[str] = field(default_factory=set)
     """objects whose conditions may be other ones"""
     alarms: list[Alarm] = field(default_factory=list)
+    failure: Exception | None = None
+    """a defect: nothing changed, and the next time all of it is worked out from nothing"""
 
 
 class Granting:
@@ -78,6 +80,8 @@ class Granting:
         self._names, self._change = set(), NO_CHANGE
         routes = self._loads.renew(world.fabric, moved, everywhere=change.topology)
         before = self.granted
+        if not (names or routes or change.links or change.ports):
+            return Regrant()
         edit = BookEdit(self._now, self._loads, world.fabric).update(world.intent, world.rates, names, routes)
         self._now = peak = edit.result()
         self._note_peaks(world, names)
@@ -182,9 +186,9 @@ class Granting:
             if degraded is not None and owner not in before.degraded:
                 message = f"{owner} keeps {degraded.share:.0%} of its guarantee: {degraded.why}"
                 regrant.alarms.append(Alarm(reason="GUARANTEE_DEGRADED", at=degraded.links[0], message=message))
-        if now.book.exposed is not before.book.exposed:
-            regrant.names |= {
-                name for name in (*now.book.exposed, *before.book.exposed) if now.book.exposed.get(name) != before.book.exposed.get(name)}
+        exposed, were = now.book.exposed, before.book.exposed
+        if exposed is not were:
+            regrant.names |= {name for name in (*exposed, *were) if exposed.get(name) != were.get(name)}
         return regrant
 
     def _concerned(self, owner: str) -> set[str]:

@@ -41,7 +41,6 @@ from controller.fabric.observed import Alarm
 from controller.fabric.ports import EndPoint, PortRole
 from controller.intent.snapshot import Snapshot
 from controller.model.errors import PliantError
-from controller.model.ids import format_dpid
 from controller.model.network import Attachment
 from controller.model.status import Status
 from controller.openflow import actions, messages
@@ -49,9 +48,11 @@ from controller.pipeline.world import Share
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.deadlines import Deadlines, new_waiter, release
 from controller.reconcile.driver import Confirmed, Mailbox, Readings, deliver, drive
+from controller.reconcile.granting import Regrant
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.metrics import APPLY_SECONDS, COMPILE_SECONDS
 from controller.reconcile.reconciler import Commit, Outcome, Reconciler
+from controller.reconcile.reports import report_alarm, report_regrant, report_step
 from controller.reconcile.status import View, Waiter
 
 log = structlog.get_logger()
@@ -246,13 +247,11 @@ class Loop:
             self._next_try = self._clock() + STEP_RETRY_S
             return error
         self._next_try = None
-        for alarm in outcome.alarms:
-            _report(alarm)
-        for key, failure in outcome.failures.items():
-            log.error("compile_failed", switch=format_dpid(key.dpid), fragment=key.kind, subject=key.subject,
-                      exc_info=failure)
+        report_step(outcome)
         self._hand_out(outcome)
-        self._release(outcome)
+        regrant = self._reconciler.regrant()
+        report_regrant(regrant)
+        self._release(outcome, regrant)
         if self.fabric() is not before:
             self._fabric_changed()
         self._view_changed()
@@ -276,13 +275,13 @@ class Loop:
                     drive(connection.datapath, mailbox, self._confirmed, drift_period_s=self._drift_period_s,
                           readings=self._readings), self._io_loop)
 
-    def _release(self, outcome: Outcome) -> None:
+    def _release(self, outcome: Outcome, regrant: Regrant) -> None:
         for record in outcome.closed:
             if (handed_out_s := self._handed_out_s.pop(record.epoch, None)) is not None:
                 APPLY_SECONDS.observe(self._clock() - handed_out_s)
         release(outcome.released)
-        if outcome.names:
-            self._status_changed(outcome.names)
+        if names := outcome.names | regrant.names:
+            self._status_changed(names)
 
     def _tick(self) -> None:
         now = self._clock()
@@ -348,7 +347,7 @@ class Loop:
                 if self._holddown.admits(self._clock(), seen, self._reconciler.fabric):
                     self._observe(seen)
             case Alarm() as alarm:
-                _report(alarm)
+                report_alarm(alarm)
 
     def _on_wires_dead(self, dead: frozenset[EndPoint]) -> None:
         self._dead = dead
@@ -396,7 +395,3 @@ class Loop:
         for each in confirmations:
             if self.datapath(each.dpid) is each.datapath:
                 self._reconciler.confirm(each.dpid, each.epoch, each.refused, clean=each.clean)
-
-
-def _report(alarm: Alarm) -> None:
-    log.warning("fabric_alarm", reason=alarm.reason, at=str(alarm.at), message=alarm.message)

@@ -2,6 +2,7 @@
 
     load, commit, observe, confirm, forget, set_rates, set_shares   note what happened; cheap
     step                                     one engine step -> kept durably -> entered in the ledger -> a new view
+    regrant                                  what the step changes of guarantees: after its targets are handed out
 
 What a step returns may be handed to switches: whatever a restart needs to recognise it is durable by then, unless the
 store is broken.
@@ -27,6 +28,7 @@ from controller.model.ids import format_dpid
 from controller.pipeline.world import Fragment, FragmentKey, Share
 from controller.reconcile.enforcement import concerned
 from controller.reconcile.engine import Engine, Step, object_of
+from controller.reconcile.granting import Regrant
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.labelling import Labelling
 from controller.reconcile.partition import cut_off
@@ -209,6 +211,19 @@ class Reconciler:
             self.ledger.hold(waiter, dpids)
         return self._publish(step, not_kept)
 
+    def regrant(self) -> Regrant:
+        """Bring the view's guarantees up to the last step.  A defect there leaves them as they were."""
+        granting = self.engine.granting
+        try:
+            regrant = granting.work(self.engine.world)
+        except Exception as error:  # noqa: BLE001  # kept for whoever logs it
+            granting.start_over()
+            granting.note((obj.name for obj in self.engine.world.intent.objects()), NO_CHANGE)
+            return Regrant(failure=error)
+        if granting.granted is not self.view.granted:
+            self.view = replace(self.view, granted=granting.granted)
+        return regrant
+
     def _work(self) -> Step:
         try:
             step = self._unkept.then(self.engine.step(self.ledger.epoch + 1))
@@ -248,6 +263,7 @@ class Reconciler:
             policies=self.engine.steering.states,
             confirmed=Map({dpid: ledger.covered(dpid) for dpid in world.fabric.switches}),
             reached=Map({dpid: ledger.reached(dpid) for dpid in world.fabric.switches}),
+            granted=self.view.granted,
         )
         names, self._to_tell = frozenset(self._to_tell), set()
         return Outcome(

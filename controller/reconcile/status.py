@@ -26,11 +26,12 @@ from controller.model.status import Condition, State, Status, SwitchSync
 from controller.model.tenancy import Tenant
 from controller.pipeline.world import World
 from controller.reconcile import enforcement
-from controller.reconcile.grants import Degraded, Grants
+from controller.reconcile.grants import NOT_GRANTED, Degraded, Granted, Grants
 from controller.reconcile.policy_status import policy_conditions
+from controller.reconcile.shortfalls import conditions as shortfalls
 from controller.reconcile.steering import PolicyState
 
-_DEGRADING = frozenset({"NO_PATH", "FLOW_REFUSED", "COMPILE_FAILED", "PATH_POLICY_VIOLATED"})
+_DEGRADING = frozenset({"NO_PATH", "FLOW_REFUSED", "COMPILE_FAILED", "PATH_POLICY_VIOLATED", "GUARANTEE_DEGRADED"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +55,18 @@ class View:
     """object name -> {dpid: why a part of it could not be compiled, so that the switch keeps the old}"""
     reached: Map[int, int] = Map()
     """dpid -> generation confirmed"""
-    grants: Grants = Map()
-    degraded: Map[str, Degraded] = Map()
-    """owner -> how much of its guarantee is left, and where"""
+    granted: Granted = NOT_GRANTED
+    """what owners are guaranteed on links, and what is promised"""
+
+    @property
+    def grants(self) -> Grants:
+        """switch port -> {tenant or pipe: what it is guaranteed of what leaves there}."""
+        return self.granted.grants
+
+    @property
+    def degraded(self) -> Map[str, Degraded]:
+        """Tenant, pipe or port -> how much of its guarantee is left, and where."""
+        return self.granted.degraded
 
     @property
     def floor(self) -> int:
@@ -114,6 +124,7 @@ class View:
         conditions += self._path_policy(obj)
         conditions += _by_switch("FLOW_REFUSED", self.refused.get(name, Map()))
         conditions += _by_switch("COMPILE_FAILED", self.uncompiled.get(name, Map()))
+        conditions += shortfalls(self.granted, self.world.fabric, obj)
         state = State.DEGRADED if any(c.reason in _DEGRADING for c in conditions) else State.ACTIVE
         if lagging:
             state = State.PENDING

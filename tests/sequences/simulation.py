@@ -206,6 +206,7 @@ class Simulation:
     def reconcile(self) -> Outcome:
         before = self.placed
         outcome = self.reconciler.step(self.channels.keys())
+        self.reconciler.regrant()
         self.dirty = False
         self.placed = self.reconciler.view.world.placement.at
         for name, at in before.items():
