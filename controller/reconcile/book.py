@@ -79,6 +79,9 @@ class Asked:
     """tenant -> how many of its guarantees are promised how: the tenant's own, its networks', its ports'"""
     tallies: Map[str, Map[int, Tally]] = Map()
     """network of such a tenant -> {switch: ...}"""
+    piped: Map[str, int] = Map()
+    """network -> what its pipes are guaranteed, both ways together: as much as they take of its pool in each direction
+    """
 
     def policy_of(self, name: str) -> BandwidthPolicy:
         """The policy of a tenant, network, port or pipe; the empty one if there is none of that name."""

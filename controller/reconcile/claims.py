@@ -129,13 +129,14 @@ class BookEdit:
 
     def _needs(self, tenant: str, networks: Iterable[str], terms: Terms) -> dict[Resource, Claim]:
         """By link: its networks' needs and its pool, and never more than the tenant as a whole."""
-        own, sent, received = self._asked.rates_of(tenant), 0.0, 0.0
+        own, sent, received, piped = self._asked.rates_of(tenant), 0.0, 0.0, 0
         total: dict[EndPoint, Need] = {}
         largest: dict[EndPoint, Need] = {}
         for network in networks:
-            hose, rates = self._hose(network), self._asked.rates_of(network)
-            sent += float(rates.guarantee_out_kbps) or sum(hose.sent.values())
-            received += float(rates.guarantee_in_kbps) or sum(hose.received.values())
+            hose, rates, pipes = self._hose(network), self._asked.rates_of(network), self._asked.piped.get(network, 0)
+            sent += float(rates.guarantee_out_kbps) or sum(hose.sent.values()) + pipes
+            received += float(rates.guarantee_in_kbps) or sum(hose.received.values()) + pipes
+            piped += pipes
             if hose.sent or hose.received or hose.pool or own.has_guarantee:
                 footprint = self._footprint(network, terms)
                 for link, need in footprint.need(hose).items():
@@ -146,18 +147,19 @@ class BookEdit:
         if pool := _pool(own, sent, received):
             for link, share in largest.items():
                 total[link] = _plus(total.get(link, _NOTHING), share, pool)
-        limit = _limit(own)
+        limit = _limit(own, piped)
         return {link: claim(min(need.working, limit), min(need.reserved, limit)) for link, need in total.items()}
 
     def _hose(self, network: str) -> Hose:
         tallies, rates = self._asked.tallies[network], self._asked.rates_of(network)
+        piped = self._asked.piped.get(network, 0)
         sent = {dpid: float(tally.sent) for dpid, tally in tallies.items() if tally.sent}
         received = {dpid: float(tally.received) for dpid, tally in tallies.items() if tally.received}
         return Hose(
             sent=sent, received=received,
             open_senders=[dpid for dpid, tally in tallies.items() if tally.n_sending < tally.n_ports],
             open_receivers=[dpid for dpid, tally in tallies.items() if tally.n_receiving < tally.n_ports],
-            pool=_pool(rates, sum(sent.values()), sum(received.values())), limit=_limit(rates))
+            pool=_pool(rates, sum(sent.values()) + piped, sum(received.values()) + piped), limit=_limit(rates, piped))
 
     def _terms_of(self, tenant: str) -> Terms | None:
         """The tenant's own policy decides if it guarantees something, else the best of those below it."""
@@ -286,10 +288,10 @@ def _pool(rates: Rates, sent: float, received: float) -> float:
     return min(left, default=0.0)
 
 
-def _limit(rates: Rates) -> float:
-    """All its guaranteed traffic together never comes to more."""
+def _limit(rates: Rates, piped: int) -> float:
+    """All its guaranteed traffic together never comes to more; its pipes claim their part of it by themselves."""
     bounds = (rates.guarantee_in_kbps, rates.guarantee_out_kbps, rates.ceiling_in_kbps, rates.ceiling_out_kbps)
-    return min((float(bound) for bound in bounds if bound), default=UNBOUNDED)
+    return min((max(0.0, float(bound - piped)) for bound in bounds if bound), default=UNBOUNDED)
 
 
 def _flat(kbps: int) -> Claim:

@@ -24,18 +24,22 @@ class Tallying:
         """`names`: objects that are other ones than before, or with other rates in force."""
         self._before = before
         self._now = Asked(intent=intent, rates=rates)
-        self._promises, self._tallies = before.promises, before.tallies
+        self._promises, self._tallies, self._piped = before.promises, before.tallies, before.piped
         self.moved: set[str] = set()
         """networks that are on other switches now"""
         self.tenants = {tenant_of(name) for name in names if self._counts(name)}
         """those with a guarantee, now or before, among whose objects these are"""
         self._add_up(names)
-        self.asked = Asked(intent=intent, rates=rates, promises=self._promises, tallies=self._tallies)
+        self.asked = Asked(
+            intent=intent, rates=rates, promises=self._promises, tallies=self._tallies, piped=self._piped)
 
     def _counts(self, name: str) -> bool:
         """Enter what the object promises; whether its tenant has, or had, any guarantee."""
         tenant, old, new = tenant_of(name), self._before.policy_of(name), self._now.policy_of(name)
-        if "/pipes/" not in name:
+        if "/pipes/" in name:
+            self._pipe(self._before, name, -1)
+            self._pipe(self._now, name, 1)
+        else:
             self._promise(tenant, old, -1)
             self._promise(tenant, new, 1)
         return tenant in self._promises or tenant in self._before.promises
@@ -47,6 +51,13 @@ class Tallying:
         total = here.get(how, 0) + count
         here = here.set(how, total) if total else here.delete(how)
         self._promises = self._promises.set(tenant, here) if here else self._promises.delete(tenant)
+
+    def _pipe(self, asked: Asked, name: str, count: int) -> None:
+        pipe, rates = asked.intent.pipes.get(name), asked.rates_of(name)
+        if pipe is not None and rates.has_guarantee:
+            network = network_of(pipe.a)
+            total = self._piped.get(network, 0) + count * (rates.guarantee_in_kbps + rates.guarantee_out_kbps)
+            self._piped = self._piped.set(network, total) if total else self._piped.delete(network)
 
     def _add_up(self, names: Iterable[str]) -> None:
         fresh = {tenant for tenant in self.tenants

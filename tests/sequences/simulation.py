@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from controller.fabric.events import Event, LinkLost, LinkSeen, PortObserved, SwitchConnected, SwitchDisconnected
+from controller.fabric.observed import NO_CHANGE
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures, SwitchPort
 from controller.intent import edits
 from controller.intent.snapshot import EMPTY, Resource, Snapshot
@@ -28,7 +29,10 @@ from controller.model.ids import network_of
 from controller.openflow.entries import Flow, is_ours
 from controller.pipeline.compiler import all_fragments, compile_fragment
 from controller.pipeline.world import Fragment, FragmentKey, Placement, Share
+from controller.qos.ledger import budget
 from controller.reconcile.datapath import FrameError, ReadBack
+from controller.reconcile.granting import Granting
+from controller.reconcile.grants import capacity_kbps
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.placing import place
 from controller.reconcile.plan import Mark, Step
@@ -352,6 +356,20 @@ class Simulation:
         held = {key: fragment for program in engine.programs.values() for key, fragment in program.items()}
         assert held.keys() == set(fresh), held.keys() ^ set(fresh)
         assert [key for key in fresh if held[key] != compile_fragment(engine.world, key)] == []
+        self.check_grants()
+
+    def check_grants(self) -> None:
+        """What guarantees come to is what a start from nothing makes of the same world, and no more than links carry.
+        """
+        engine, granting = self.reconciler.engine, Granting(self.reconciler.engine.labelling)
+        granting.note((obj.name for obj in engine.world.intent.objects()), NO_CHANGE)
+        granting.work(engine.world)
+        held, fresh = self.reconciler.view.granted, granting.granted
+        assert (held.grants, held.degraded, held.bare) == (fresh.grants, fresh.degraded, fresh.bare)
+        assert (held.book.ledger, held.book.exposed) == (fresh.book.ledger, fresh.book.exposed)
+        for at, here in held.grants.items():
+            capacity = capacity_kbps(engine.world.fabric, at)
+            assert capacity is None or sum(grant.guarantee_kbps for grant in here.values()) <= budget(capacity)
 
     def check_installed(self, dpids: Iterable[int] | None = None) -> None:
         """Every switch holds what a compile from scratch of this world makes, and nothing else of ours."""

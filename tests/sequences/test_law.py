@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from controller.fabric.declared import LinkSettings, SwitchSettings
 from controller.fabric.events import HostHeard, LinkDeclared, QueuesFound, RoleDeclared, SwitchDeclared
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
-from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
+from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, OnFailure, Rates, TrafficClass
 from controller.model.errors import PliantError
-from controller.model.network import ANY_PATH, Network, PathPolicy, Port, Spread
+from controller.model.network import ANY_PATH, Network, PathPolicy, Pipe, Port, Spread
 from controller.pipeline.world import Share
 from controller.reconcile.reconciler import Outcome
 from tests.sequences.simulation import FEATURES, LEAVES, Simulation
@@ -29,8 +29,12 @@ PATH_POLICIES = (
     ANY_PATH, PathPolicy(avoid_zones=("x",)), PathPolicy(avoid_zones=("x", "y"), max_latency_us=5),
     PathPolicy(trees=(1,)), PathPolicy(spread=Spread.TOGETHER), PathPolicy(trees=(0, 3), avoid_zones=("y",)),
 )
-POLICIES = (NO_POLICY, BandwidthPolicy(ceiling_in_kbps=1_000, ceiling_out_kbps=2_000),
-            BandwidthPolicy(guarantee_out_kbps=500))
+POLICIES = (
+    NO_POLICY, NO_POLICY, NO_POLICY, BandwidthPolicy(ceiling_in_kbps=1_000, ceiling_out_kbps=2_000),
+    # More than a link carries, of two of them together.
+    BandwidthPolicy(guarantee_in_kbps=500_000, guarantee_out_kbps=600_000),
+    BandwidthPolicy(guarantee_out_kbps=300_000, traffic_class=TrafficClass.CRITICAL, on_failure=OnFailure.KEEP),
+)
 
 
 class Course:
@@ -73,7 +77,7 @@ class Course:
 
 
 def put_port(course: Course, a: int, b: int) -> None:
-    course.put(TENANTS[a % 3], PORTS[b % 4], LEAVES[a // 3 % 3], 3 + b // 4 % 3, POLICIES[b % 5 == 0])
+    course.put(TENANTS[a % 3], PORTS[b % 4], LEAVES[a // 3 % 3], 3 + b // 4 % 3, POLICIES[b % 6])
 
 
 def delete_port(course: Course, a: int, b: int) -> None:
@@ -97,7 +101,18 @@ def renew_network(course: Course, a: int, b: int) -> None:
 
 
 def change_tenant(course: Course, a: int, b: int) -> None:
-    course.sim.apply([tenant(TENANTS[a % 3], {}, POLICIES[b % 3])[f"tenants/{TENANTS[a % 3]}"]])
+    course.sim.apply([tenant(TENANTS[a % 3], {}, POLICIES[b % 6])[f"tenants/{TENANTS[a % 3]}"]])
+
+
+def put_pipe(course: Course, a: int, b: int) -> None:
+    """Between any two ports of a tenant, if both are there."""
+    one = TENANTS[a % 3]
+    a_port, b_port = port_name(one, PORTS[b % 4]), port_name(one, PORTS[(b + 1 + b // 4 % 3) % 4])
+    course.sim.apply([Pipe(name=f"tenants/{one}/pipes/p{b % 2}", a=a_port, b=b_port, bandwidth=POLICIES[a % 6])])
+
+
+def delete_pipe(course: Course, a: int, b: int) -> None:
+    course.sim.apply((), [f"tenants/{TENANTS[a % 3]}/pipes/p{b % 2}"])
 
 
 def change_rates(course: Course, a: int, b: int) -> None:
@@ -116,7 +131,7 @@ def change_shares(course: Course, a: int, b: int) -> None:
 
 def change_network(course: Course, a: int, b: int) -> None:
     one = network_name(TENANTS[a % 3])
-    course.sim.apply([replace(tenant(TENANTS[a % 3], {})[one], bandwidth=POLICIES[b % 3])])
+    course.sim.apply([replace(tenant(TENANTS[a % 3], {})[one], bandwidth=POLICIES[b % 6])])
 
 
 def find_queues(course: Course, a: int, b: int) -> None:
@@ -229,7 +244,8 @@ Act = Callable[[Course, int, int], None]
 ACTS: tuple[Act, ...] = (
     put_port, put_port, put_port, delete_port, delete_port, detach_port, delete_tenant, renew_network, change_tenant,
     change_network, change_rates, change_shares, find_queues, change_path_policy, change_path_policy, declare_zone,
-    lose_link, find_link, fail_port, mend_port, hear_host, declare_role, drain_link, drain_switch, disconnect, connect,
+    put_pipe, put_pipe, delete_pipe, lose_link, find_link, fail_port, mend_port, hear_host, declare_role, drain_link,
+    drain_switch, disconnect, connect,
     connect, wipe, forget,
     restart, refuse, accept, turn, turn, turn, turn, run, run, reconcile, reconcile, settle,
 )  # fmt: skip
