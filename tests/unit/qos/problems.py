@@ -121,12 +121,12 @@ def _finite_load(problem: Problem, rate: Exact) -> dict[Hashable, Fraction]:
 
 # -- strategies
 
-_RATES = st.one_of(
+RATES = st.one_of(
     st.sampled_from([0.0, 1.0, 5.0, 64.0, 1_000.0, 1_000_000.0, 400_000_000.0]),
     st.floats(min_value=0.5, max_value=4e8),
     st.integers(1, 100).map(float),
 )
-_LIMITS = st.one_of(st.just(inf), _RATES)
+_LIMITS = st.one_of(st.just(inf), RATES)
 _WEIGHTS = st.one_of(st.sampled_from([1.0, 2.0, 1_000_000_000.0]), st.floats(min_value=0.1, max_value=1e6))
 _FRACTIONS = st.sampled_from([1.0, 1.0, 0.5, 0.25, 1 / 3, 0.0])
 
@@ -135,7 +135,7 @@ _FRACTIONS = st.sampled_from([1.0, 1.0, 0.5, 0.25, 1 / 3, 0.0])
 def aggregates(draw: st.DrawFn) -> Aggregate:
     """One aggregate on any of the resources, or on none."""
     return Aggregate(
-        guarantee_kbps=draw(_RATES), demand_kbps=draw(_LIMITS), ceiling_kbps=draw(_LIMITS), weight=draw(_WEIGHTS),
+        guarantee_kbps=draw(RATES), demand_kbps=draw(_LIMITS), ceiling_kbps=draw(_LIMITS), weight=draw(_WEIGHTS),
         traffic_class=draw(st.sampled_from(TrafficClass)),
         resources=draw(st.dictionaries(st.sampled_from(RESOURCES), _FRACTIONS)),
     )
@@ -147,7 +147,7 @@ def problems(draw: st.DrawFn) -> Problem:
     found = draw(st.lists(aggregates(), min_size=1, max_size=7))
     return Problem(
         aggregates={f"a{number}": each for number, each in enumerate(found)},
-        capacity=draw(st.dictionaries(st.sampled_from(RESOURCES), _RATES)),
+        capacity=draw(st.dictionaries(st.sampled_from(RESOURCES), RATES)),
     )
 
 
