@@ -18,10 +18,11 @@ Knows no switches and no policies; whoever asks decides what is an aggregate, an
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from math import ceil, inf, isfinite
-from operator import attrgetter
+from operator import attrgetter, truediv
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -34,8 +35,11 @@ from controller.qos.waterfill import NOTHING
 K = TypeVar("K", bound=Hashable)
 
 _RANK = {traffic_class: rank for rank, traffic_class in enumerate(TrafficClass)}
+_UNITS = 1 << 20
+"""in which fractions are counted"""
 _SURELY_LOOSE = 1 - 1e-9
 """of its capacity.  To take a resource for tight that is not costs time only; the other way round would cost truth."""
+_NO_ROW = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,16 +83,16 @@ class _Resource:
     name: Hashable
     capacity_kbps: float = inf
     members: set[_Member[Any]] = field(default_factory=set)
-    wanted_bps: int = 0
-    """an integer, so that adding and taking away forever leaves no trace"""
+    wanted: int = 0
+    """in bit/s / _UNITS; an integer, so that adding and taking away for years leaves no trace"""
     tight: bool = False
     """when it was last looked at"""
-    row: int = -1
+    row: int = _NO_ROW
     """in the arrays of the current solve"""
 
     @property
     def is_tight(self) -> bool:
-        return isfinite(self.capacity_kbps) and self.wanted_bps >= self.capacity_kbps * 1_000 * _SURELY_LOOSE
+        return isfinite(self.capacity_kbps) and self.wanted >= self.capacity_kbps * 1_000 * _UNITS * _SURELY_LOOSE
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -96,25 +100,27 @@ class _Member(Generic[K]):
     key: K
     serial: int
     aggregate: Aggregate
-    crossings: tuple[tuple[_Resource, float], ...]
-    wants_bps: tuple[int, ...] = ()
-    """what it adds to `wanted_bps` of each of them"""
+    resources: tuple[_Resource, ...]
+    fractions: tuple[float, ...]
+    """of its rate that cross each of them"""
+    units: tuple[int, ...]
+    """the same as integers, rounded up"""
+    most_bps: int = 0
+    """what its resources count it with: the most that it could use"""
     allotment: Allotment | None = None
 
-    def wish(self) -> None:
-        """Tell its resources what it could use of them at most."""
-        reach = min((r.capacity_kbps / fraction for r, fraction in self.crossings), default=inf)
-        reach = min(reach, self.aggregate.bound_kbps)
-        self.withdraw()
-        if isfinite(reach):  # else all its resources are unlimited
-            self.wants_bps = tuple([ceil(reach * fraction * 1_000) for _, fraction in self.crossings])
-            for (resource, _), wants in zip(self.crossings, self.wants_bps, strict=True):
-                resource.wanted_bps += wants
+    def find_most(self) -> None:
+        """Look again what it could use, and tell its resources."""
+        through = map(truediv, [resource.capacity_kbps for resource in self.resources], self.fractions)
+        most = min(through, default=inf)
+        most = min(most, self.aggregate.bound_kbps)
+        self.count_with(ceil(most * 1_000) if most < inf else 0)  # infinite: then all its resources are unlimited
 
-    def withdraw(self) -> None:
-        for (resource, _), wants in zip(self.crossings, self.wants_bps, strict=False):
-            resource.wanted_bps -= wants
-        self.wants_bps = ()
+    def count_with(self, bps: int) -> None:
+        if more := bps - self.most_bps:
+            self.most_bps = bps
+            for resource, units in zip(self.resources, self.units, strict=True):
+                resource.wanted += more * units
 
 
 class Allocator(Generic[K]):
@@ -155,9 +161,8 @@ class Allocator(Generic[K]):
 
     def solve(self) -> dict[K, Allotment]:
         """The allotments that are not what they were at the last call; those removed since are not among them."""
-        touched = self._reach(self._take_changes())
-        tight, incidence, capacity, requests = _problem(touched)
-        filling = divide(incidence, capacity, requests)
+        touched, tight = self._reach(self._take_changes())
+        filling = divide(*_problem(touched, tight))
         changed: dict[K, Allotment] = {}
         for member, rate, row in zip(touched, filling.rate.tolist(), filling.bottleneck.tolist(), strict=True):
             bottleneck = None if row == NOTHING else tight[row].name
@@ -173,25 +178,24 @@ class Allocator(Generic[K]):
         return allotment
 
     def _add(self, key: K, aggregate: Aggregate, allotment: Allotment | None) -> None:
-        crossings = []
-        for name, fraction in aggregate.resources.items():
-            if fraction:
-                if (resource := self._resources.get(name)) is None:
-                    resource = self._resources[name] = _Resource(name=name)
-                crossings.append((resource, fraction))
+        crossed = {name: fraction for name, fraction in aggregate.resources.items() if fraction}
+        for name in crossed:
+            if name not in self._resources:
+                self._resources[name] = _Resource(name=name)
         self._serial += 1
-        member = _Member(
-            key=key, serial=self._serial, aggregate=aggregate, crossings=tuple(crossings), allotment=allotment
+        member = self._members[key] = _Member(
+            key=key, serial=self._serial, aggregate=aggregate, allotment=allotment,
+            resources=tuple([self._resources[name] for name in crossed]), fractions=tuple(crossed.values()),
+            units=tuple([ceil(fraction * _UNITS) for fraction in crossed.values()]),
         )
-        for resource, _ in crossings:
+        for resource in member.resources:
             resource.members.add(member)
-        self._members[key] = member
         self._changed.add(member)
 
     def _remove(self, member: _Member[K]) -> Allotment | None:
-        member.withdraw()
+        member.count_with(0)
         self._changed.discard(member)
-        for resource, _ in member.crossings:
+        for resource in member.resources:
             resource.members.discard(member)
             self._shaken.add(resource)
             self._forget_unused(resource)
@@ -204,38 +208,44 @@ class Allocator(Generic[K]):
 
     def _take_changes(self) -> set[_Member[K]]:
         """Where to look again: what changed, and everyone on a resource that changed and was or is tight."""
-        rewished = self._changed.union(*(resource.members for resource in self._shaken))
-        shaken = self._shaken.union(resource for member in rewished for resource, _ in member.crossings)
-        for member in rewished:
-            member.wish()
+        recounted = self._changed.union(*(resource.members for resource in self._shaken))
+        for member in recounted:
+            member.find_most()
         seeds = self._changed
-        for resource in shaken:
+        for resource in self._shaken.union(*map(_resources, recounted)):
             was, resource.tight = resource.tight, resource.is_tight
             if was or resource.tight:
                 seeds |= resource.members
         self._changed, self._shaken = set(), set()
         return seeds
 
-    def _reach(self, seeds: set[_Member[K]]) -> list[_Member[K]]:
-        """Everyone whom the seeds reach over tight resources, in an order that does not depend on what is asked."""
+    def _reach(self, seeds: set[_Member[K]]) -> tuple[list[_Member[K]], list[_Resource]]:
+        """Everyone whom the seeds reach over tight resources, in an order of their own, and these resources."""
         reached, seen, ahead = set(seeds), set[_Resource](), seeds
         while ahead:
-            beyond = {r for member in ahead for r, _ in member.crossings if r.tight} - seen
+            beyond = {resource for resource in set().union(*map(_resources, ahead)) - seen if resource.tight}
             seen |= beyond
             ahead = set().union(*(resource.members for resource in beyond)) - reached
             reached |= ahead
-        return sorted(reached, key=attrgetter("serial"))
+        return sorted(reached, key=attrgetter("serial")), list(seen)
 
-def _problem(members: Sequence[_Member[Any]]) -> tuple[list[_Resource], Incidence, Floats, Requests]:
+
+_resources: Callable[[_Member[Any]], tuple[_Resource, ...]] = attrgetter("resources")
+
+
+def _problem(members: Sequence[_Member[Any]], tight: Sequence[_Resource]) -> tuple[Incidence, Floats, Requests]:
     """The members and the tight resources that they cross, as arrays."""
-    tight = list(dict.fromkeys(r for member in members for r, _ in member.crossings if r.tight))
     for row, resource in enumerate(tight):
         resource.row = row
-    crossings = [(at, r.row, part) for at, m in enumerate(members) for r, part in m.crossings if r.tight]
-    at, over, fraction = zip(*crossings, strict=True) if crossings else ((), (), ())
+    over = np.fromiter(map(attrgetter("row"), chain.from_iterable(map(_resources, members))), np.int64)
+    for resource in tight:
+        resource.row = _NO_ROW
+    at = np.repeat(np.arange(len(members)), [len(member.resources) for member in members])
+    fraction = np.fromiter(chain.from_iterable(member.fractions for member in members), np.float64, len(over))
+    crosses = over != _NO_ROW
     incidence = Incidence(
         n_aggregates=len(members), n_resources=len(tight),
-        aggregate=np.array(at, np.int64), resource=np.array(over, np.int64), fraction=np.array(fraction, np.float64),
+        aggregate=at[crosses], resource=over[crosses], fraction=fraction[crosses],
     )
     asked = [member.aggregate for member in members]
     requests = Requests(
@@ -244,4 +254,4 @@ def _problem(members: Sequence[_Member[Any]]) -> tuple[list[_Resource], Incidenc
         weight=np.array([each.weight for each in asked], np.float64),
         rank=np.array([_RANK[each.traffic_class] for each in asked], np.int64),
     )
-    return tight, incidence, np.array([resource.capacity_kbps for resource in tight], np.float64), requests
+    return incidence, np.array([resource.capacity_kbps for resource in tight], np.float64), requests

@@ -60,14 +60,14 @@ def waterfill(incidence: Incidence, capacity: Floats, weight: Floats, bound: Flo
         is_bottleneck = np.zeros(n_resources, bool)
         is_bottleneck[used] = full[used] <= np.minimum.reduceat(reach[at_turned], starts)
 
-        held = np.flatnonzero(is_bottleneck[over])
-        bottleneck[at[held]] = over[held]
-        rate[at[held]] = np.minimum(weight * lowest, bound)[at[held]]
+        at_bottleneck = is_bottleneck[over]
+        held = at[at_bottleneck]
+        bottleneck[held], rate[held] = over[at_bottleneck], weight[held] * lowest[held]
         content = active[satisfied[active] <= lowest[active]]
         bottleneck[content], rate[content] = NOTHING, bound[content]
 
         frozen = np.zeros(n, bool)
-        frozen[at[held]] = frozen[content] = True
+        frozen[held] = frozen[content] = True
         gone, gone_turned = frozen[at], frozen[at_turned]
         taken = np.bincount(over[gone], weights=fraction[gone] * rate[at[gone]], minlength=n_resources)
         left = np.maximum(left - taken, 0.0)

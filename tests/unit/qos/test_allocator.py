@@ -30,7 +30,9 @@ def test_allocator_after_any_changes_is_as_from_scratch(
     """
     allocator: Allocator[str] = Allocator()
     there: dict[str, Aggregate] = {}
-    capacity: dict[Hashable, float] = {}
+    capacity: dict[Hashable, float] = dict.fromkeys(RESOURCES, 10.0)
+    for resource, kbps in capacity.items():
+        allocator.set_capacity(resource, kbps)
     told: dict[str, Allotment] = {}
     for changes in rounds:
         for name, value in changes:
@@ -56,6 +58,7 @@ def test_allocator_after_any_changes_is_as_from_scratch(
             assert is_close(problem, now[key].rate_kbps, fresh.rate_kbps), key
     for key in there:
         allocator.put(key, None)
+    assert all(resource.wanted == 0 for resource in allocator._resources.values()), "nobody is left to want any"
     for resource in capacity:
         allocator.set_capacity(resource, None)
     assert not allocator.solve()
@@ -100,6 +103,24 @@ def test_allocator_says_what_holds_back() -> None:
         "wish": _gets(5), "ceiling": _gets(7), "other": _gets(10),
         "one": _gets(20, "tenant"), "rest": _gets(68, "link"),
     }
+
+
+def test_allocator_tells_of_another_bottleneck() -> None:
+    """Though the rate stays."""
+    allocator, _ = _with({"one": 10, "other": 20}, A=_of("one", "other"))
+    allocator.set_capacity("one", 20)
+    allocator.set_capacity("other", 10)
+    assert allocator.solve() == {"A": _gets(10, "other")}
+
+
+def test_allocator_follows_a_change_as_far_as_it_matters() -> None:
+    """A chain of links, each shared by two: when the first wants less the second gains, the third loses, and so on."""
+    chain = {f"{i}": _of(f"{i}", f"{i + 1}") for i in range(9)}
+    allocator, before = _with({f"{i}": 10 + i for i in range(1, 10)}, **chain)
+    assert [before[key].rate_kbps for key in chain] == [5.5, 5.5, 6.5, 6.5, 7.5, 7.5, 8.5, 8.5, 9.5]
+    allocator.put("0", _of("0", "1", demand=1))
+    after = allocator.solve()
+    assert [after[key].rate_kbps for key in chain] == [1, 6, 6, 7, 7, 8, 8, 9, 9]
 
 
 def test_allocator_keeps_the_same_share_of_each_guarantee_when_they_do_not_fit() -> None:
