@@ -52,6 +52,7 @@ def label_records(edge_dpid: int, labels: EdgeLabels) -> Records:
             "version": v.version,
             "hops": [[dpid, *map(list, hops)] for dpid, hops in sorted(v.hops.items())],
             "pending": sorted(v.pending),
+            "earlier": [[dpid, [list(map(list, hops)) for hops in held]] for dpid, held in sorted(v.earlier.items())],
         }
         for v in labels.versions
     ]
@@ -155,8 +156,12 @@ def _to_link_settings(record: Json) -> Map[int, LinkSettings]:
 
 
 def _to_tree_version(record: Json) -> TreeVersion:
-    hops = {
-        dpid: Hops(tuple(Hop(*hop) for hop in working), tuple(Hop(*hop) for hop in backup), tuple(failover))
-        for dpid, working, backup, failover in record["hops"]
-    }
-    return TreeVersion(version=record["version"], hops=Map(hops), pending=frozenset(record["pending"]))
+    hops = {dpid: _to_hops(parts) for dpid, *parts in record["hops"]}
+    earlier = {dpid: tuple(map(_to_hops, held)) for dpid, held in record.get("earlier", ())}  # 0.1.0 wrote none
+    pending = frozenset(record["pending"])
+    return TreeVersion(version=record["version"], hops=Map(hops), pending=pending, earlier=Map(earlier))
+
+
+def _to_hops(record: Json) -> Hops:
+    working, backup, failover = record
+    return Hops(tuple(Hop(*hop) for hop in working), tuple(Hop(*hop) for hop in backup), tuple(failover))

@@ -1,19 +1,22 @@
 """The versions of one edge's labels: how traffic moves from one plan to the next without a loop and without a gap.
 
-A label is (edge id, version, tree), and the forwarding of one version never changes under it:
+A label is (edge id, version, tree).  A version holds one plan (paths/plan.py): up to four working trees, and a pair of
+backup trees to fail over to.  When the wanted plan becomes another one:
 
-    the wanted plan changes  --advance-->    a new version, pending on every switch; or the same, if only switches join
-    a switch holds it        --confirmed-->  no longer pending there, for good
+    it is that of a version that is there  --advance-->  that version is the best again
+    every mixture of the two is safe       --advance-->  the best version itself becomes it, switch by switch
+    else                                   --advance-->  a new version, pending on every switch
+
+    a switch holds it        --confirmed-->  no longer pending there, for good, and nothing earlier held
     a switch asks            --choice-->     the best version that every switch its frames may come to confirmed
     nobody writes it         --prune-->      gone, and its number is free
 
-A version holds one plan (paths/plan.py): up to four working trees, and a pair of backup trees to fail over to.
-
 Why no frame loops: a frame keeps its version from edge to edge, and its tree, but that it changes once from a working
-to a backup tree where a link is dead.  Why no frame is lost on the way over: a switch writes a version only after all
-hops hold it, and it leaves them only when no switch can still be writing it; one out of reach counts with all it may
-hold, so it keeps what it writes.  A version number that is used again is no danger either: nobody writes it before each
-switch on the way has confirmed its new meaning.
+to a backup tree where a link is dead; and under one label no mixture of hops that switches may hold has a circle
+(paths/mixed.py).  Why no frame is lost on the way over: a switch writes a version only after all hops hold it, and it
+leaves them only when no switch can still be writing it; one out of reach counts with all it may hold, so it keeps what
+it writes.  A version number that is used again is no danger either: nobody writes it before each switch on the way has
+confirmed its new meaning.
 
 Versions stand in order of preference, best last.  Knows no switch, no clock and no program: what a switch confirmed,
 or may be writing, is told.  When the edge's id changes or it is no edge any more, its versions are simply dropped.
@@ -25,10 +28,15 @@ from collections.abc import Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from controller.fabric.paths.plan import NO_FAILOVER, Plan
+from immutables import Map
+
+from controller.fabric.paths.mixed import may_mix
+from controller.fabric.paths.plan import NO_FAILOVER, Hops, Plan
 
 N_VERSIONS = 4
 NUMBER_BITS = 5
+MAX_EARLIER = 4
+"""One out of reach holds what it holds, but may be told so many other things before a new version is simpler."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +47,18 @@ class TreeVersion:
     hops: Plan
     """closed and without loops; may still hold switches that have lost their way to the edge since"""
     pending: frozenset[int]
-    """switches that have not confirmed to hold this version's flows with exactly these hops"""
+    """switches that have not confirmed to hold this version's flows"""
+    earlier: Map[int, tuple[Hops, ...]] = Map()
+    """dpid -> hops that the switch may still hold instead, for it has not confirmed those it shall have"""
+
+    @property
+    def owed(self) -> frozenset[int]:
+        """The switches whose confirmation is still to come."""
+        return self.pending.union(self.earlier)
+
+    def held(self, dpid: int) -> tuple[Hops, ...]:
+        """All that the switch may do with frames of this version, if it holds them: what it shall do is the first."""
+        return (self.hops[dpid], *self.earlier.get(dpid, ()))
 
 
 Versions = tuple[TreeVersion, ...]
@@ -117,8 +136,9 @@ def advance(versions: Versions, wanted: Plan) -> Versions:
 
     A version fits if it differs from the wanted plan only in switches that the plan has not; the plan's further
     switches are added to it as pending.  So a switch that joins or drops out renumbers nothing, and a link that flaps
-    goes back and forth between two versions that are both installed.  Without a fitting one a new version is made;
-    if all numbers are taken, nothing happens until prune has freed one: call again then.
+    goes back and forth between two versions that are both installed.  Without a fitting one the best one is changed
+    where it stands, if it may be, or else a new version is made; if all numbers are taken, nothing happens until prune
+    has freed one: call again then.
     """
     if not wanted:
         return ()
@@ -130,6 +150,8 @@ def advance(versions: Versions, wanted: Plan) -> Versions:
             return versions
         extended = replace(best, hops=best.hops.update(wanted), pending=best.pending.union(added))
         return (*(v for v in versions if v is not best), extended)
+    if versions and (moved := _moved(versions[-1], wanted)) is not None:
+        return (*versions[:-1], moved)
     number = _free_number(versions)
     if number is None:
         return versions
@@ -138,9 +160,7 @@ def advance(versions: Versions, wanted: Plan) -> Versions:
 
 def confirmed(versions: Versions, dpid: int, version: int) -> Versions:
     """The switch holds that version's flow, with its hop.  Sticky: a switch that loses the flow will get it again."""
-    return tuple(
-        replace(v, pending=v.pending - {dpid}) if v.version == version and dpid in v.pending else v for v in versions
-    )
+    return tuple(_settled(v, dpid) if v.version == version and dpid in v.owed else v for v in versions)
 
 
 def choices(versions: Versions) -> dict[int, int]:
@@ -157,7 +177,7 @@ def choice(versions: Versions, dpid: int) -> int | None:
 
 
 def prune(versions: Versions, in_use: Set[int]) -> Versions:
-    """Drop what nobody writes and nobody waits for; call whenever a switch confirmed something.
+    """Drop what nobody writes and nobody waits for; call whenever a switch confirmed something, and after advance.
 
     `in_use`: every version that some switch may be writing (confirmed, or sent and not yet confirmed, or held by a
     switch out of reach) or is going to be told to write.  Versions better than some switch's choice may become its
@@ -173,14 +193,39 @@ def prune(versions: Versions, in_use: Set[int]) -> Versions:
     return versions if len(kept) == len(versions) else kept
 
 
+def _moved(version: TreeVersion, wanted: Plan) -> TreeVersion | None:
+    """The version with the hops of the wanted plan; None if switches may not go over to them one by one."""
+    earlier, joining = version.earlier, []
+    for dpid, hops in wanted.items():
+        if dpid not in version.hops:
+            joining.append(dpid)
+        elif hops != version.hops[dpid]:
+            earlier = earlier.set(dpid, tuple(held for held in version.held(dpid) if held != hops))
+    if any(len(held) > MAX_EARLIER for held in earlier.values()):
+        return None
+    moved = replace(
+        version, hops=version.hops.update(wanted), pending=version.pending.union(joining), earlier=earlier
+    )  # fmt: skip
+    if not may_mix({dpid: moved.held(dpid) for dpid in moved.hops}):
+        return None
+    if moved.pending and not _complete(version) <= _complete(moved):
+        return None  # frames would come to a switch that may not hold this version yet
+    return moved
+
+
+def _settled(version: TreeVersion, dpid: int) -> TreeVersion:
+    earlier = version.earlier.delete(dpid) if dpid in version.earlier else version.earlier
+    return replace(version, pending=version.pending - {dpid}, earlier=earlier)
+
+
 def _complete(version: TreeVersion) -> set[int]:
     """The switches whose frames under this version, on whatever tree, come only to switches that confirmed it."""
     complete, todo = set(version.hops), list(version.pending)
     if not todo:
         return complete
     before: dict[int, list[int]] = {}
-    for dpid, hops in version.hops.items():
-        for onward in hops.onward:
+    for dpid in version.hops:
+        for onward in set().union(*(hops.onward for hops in version.held(dpid))):
             before.setdefault(onward, []).append(dpid)
     while todo:
         at = todo.pop()

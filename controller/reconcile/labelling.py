@@ -55,7 +55,7 @@ class Labelling:
         self._rejoined: set[Pair] = set()
         self._edges: frozenset[int] = frozenset()
         self._due: dict[int, dict[Pair, int]] = {}
-        """dpid -> {(edge, version): epoch that put this label into its target}, for hops not yet confirmed"""
+        """dpid -> {(edge, version): epoch that put these hops into its target}, for those not yet confirmed"""
         self._flips: dict[int, dict[int, int]] = {}
         """dpid -> {edge: epoch that last changed its choice}, until it is confirmed"""
         self._may_write: dict[int, dict[int, frozenset[int]]] = {}
@@ -94,6 +94,8 @@ class Labelling:
                     self._may_write.setdefault(edge, {})[dpid] = frozenset(
                         v.version for v in self.versions.get(edge, ()) if dpid in v.hops and dpid not in v.pending)
                     self._flips.setdefault(dpid, {}).setdefault(edge, 0)
+            if len(self.versions.get(edge, ())) > 1:
+                self._prune(edge)
         self._restored.clear()
         # A new edge has a choice to make toward every other.
         self._unmapped |= self._edges
@@ -191,6 +193,13 @@ class Labelling:
         for edge in sorted(unmapped):
             versions = self.versions.get(edge, ())
             none: Map[int, LabelHop] = Map()
+            mapped = dict(self._mapped.get(edge, ()))
+            for tree in versions:
+                before = mapped.get(tree.version, tree.hops)
+                for dpid in tree.owed:
+                    due, pair = self._due.setdefault(dpid, {}), (edge, tree.version)
+                    if pair not in due or before.get(dpid) != tree.hops[dpid]:
+                        due[pair] = epoch
             if (plans := [(v.version, v.hops) for v in versions]) != self._mapped.get(edge, []):
                 self._mapped[edge] = plans
                 hops = {dpid: Map(by_number) for dpid, by_number in label_hops(versions).items()}
@@ -202,9 +211,6 @@ class Labelling:
                     writers = self._may_write.setdefault(edge, {})
                     writers[dpid] = writers.get(dpid, frozenset()) | {best.version}
                 self._flips.setdefault(dpid, {})[edge] = epoch
-            for tree in versions:
-                for dpid in tree.pending:
-                    self._due.setdefault(dpid, {}).setdefault((edge, tree.version), epoch)
         return labels, chosen
 
     def _chosen(self, edge: int) -> dict[int, Choice]:

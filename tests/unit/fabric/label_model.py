@@ -85,6 +85,7 @@ class Model:
     def settle(self) -> None:
         """Versions that nobody needs go; a tree that waited for a number gets one."""
         self.versions = advance(prune(self.versions, self.in_use()), self.wanted)
+        self.versions = prune(self.versions, self.in_use())
 
     # -- what can happen
 
@@ -96,7 +97,7 @@ class Model:
                 if not parts:
                     yield "confirm", dpid, 0
             elif switch.connected:
-                waiting = any(dpid in v.pending for v in self.versions)
+                waiting = any(dpid in v.owed for v in self.versions)
                 if waiting or self.target(dpid) != self.known[dpid]:
                     yield "send", dpid, 0
             if not switch.connected:

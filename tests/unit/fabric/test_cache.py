@@ -14,7 +14,7 @@ from controller.fabric.cache import Json, everything, fabric_records, label_reco
 from controller.fabric.graph import EndPoint, Event, Fabric, HostHeard, PortRole, SwitchForgotten
 from controller.fabric.labels import EdgeLabels, advance, confirmed
 from controller.fabric.paths.arrays import Topology
-from controller.fabric.paths.plan import Planner
+from controller.fabric.paths.plan import NO_FAILOVER, Planner
 from tests.unit.fabric.fabrics import after, leaf_spine
 from tests.unit.fabric.test_graph import EVENTS
 
@@ -69,11 +69,20 @@ def test_label_versions_come_back() -> None:
     fabric = leaf_spine(2, 3)
     plan = Planner(Topology.of(fabric)).toward(101)
     versions = confirmed(advance((), plan), 102, 0)
-    moved = plan.set(102, plan[102]._replace(failover=()))
-    versions = advance(versions, moved)
+    versions = advance(versions, plan.set(102, plan[102]._replace(failover=(NO_FAILOVER, NO_FAILOVER))))
+    versions = advance(versions, Map({dpid: hops._replace(working=hops.working[:1]) for dpid, hops in plan.items()}))
+    assert [bool(v.earlier) for v in versions] == [True, False]
     records = stored(label_records(101, EdgeLabels(edge_id=7, versions=versions)))
     assert restore(records, PortRole.AUTO)[1] == {101: EdgeLabels(edge_id=7, versions=versions)}
     assert label_records(101, EdgeLabels(edge_id=7, versions=())) == {f"labels/{101:016x}": None}
+
+
+def test_label_version_of_before_reads_back() -> None:
+    """Whoever wrote it knew of no hops that a switch may hold instead."""
+    versions = advance((), Planner(Topology.of(leaf_spine(2, 3))).toward(101))
+    records = stored(label_records(101, EdgeLabels(edge_id=7, versions=versions)))
+    del records[f"labels/{101:016x}"]["trees"][0]["earlier"]
+    assert restore(records, PortRole.AUTO)[1][101].versions == versions
 
 
 def test_default_role_is_configuration_and_not_remembered() -> None:

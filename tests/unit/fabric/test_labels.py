@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from immutables import Map
 
 from controller.fabric.labels import (
+    MAX_EARLIER,
     N_VERSIONS,
     Versions,
     advance,
@@ -28,6 +29,7 @@ from tests.unit.fabric.label_model import EDGE, Model, plan, tree
 DIRECT = tree(s1=0, s2=0)
 VIA_2 = tree(s1=2, s2=0)
 VIA_1 = tree(s1=0, s2=1)
+"""DIRECT and either of the others may be mixed; VIA_1 and VIA_2 may not"""
 
 
 def held(versions: Versions, version: int, *dpids: int) -> Versions:
@@ -94,9 +96,49 @@ def test_leaving_switch_renumbers_nothing() -> None:
     assert advance(versions, tree(s1=0)) is versions
 
 
-def test_changed_hop_makes_a_new_version_and_flips_each_switch_alone() -> None:
+def test_plan_that_mixes_with_the_old_one_changes_the_version_where_it_stands() -> None:
+    """No new number, nobody writes another label; a switch may hold either hop until it confirms the new one."""
+    versions = held(advance((), DIRECT), 0, 0, 1, 2)
+    versions = advance(versions, VIA_2)
+    assert numbers(versions) == [0]
+    assert versions[0].hops == VIA_2
+    assert versions[0].pending == set()
+    assert versions[0].held(1) == (VIA_2[1], DIRECT[1])
+    assert versions[0].owed == {1}
+    assert [choice(versions, dpid) for dpid in (1, 2)] == [0, 0]
+    assert held(versions, 0, 1)[0].owed == set()
+    assert advance(versions, VIA_2) is versions
+
+
+def test_what_a_switch_may_still_hold_counts_in_the_next_change() -> None:
+    """Switch 1 may still send to 2, so 2 must not be told to send to 1 under the same labels."""
+    versions = held(advance((), VIA_2), 0, 0, 1, 2)
+    versions = advance(versions, DIRECT)
+    assert numbers(advance(versions, VIA_1)) == [0, 1]
+    assert numbers(advance(held(versions, 0, 1), VIA_1)) == [0]
+
+
+def test_version_is_not_changed_toward_a_switch_that_may_not_hold_it() -> None:
+    """Who writes it keeps writing it, so its frames must not come to one that has only been asked to hold it."""
+    versions = held(advance((), tree(s1=0)), 0, 0, 1)
+    assert numbers(advance(versions, VIA_2)) == [0, 1]
+    assert numbers(advance(held(advance(versions, DIRECT), 0, 2), VIA_2)) == [0]
+
+
+def test_version_is_not_changed_for_ever_under_a_switch_out_of_reach() -> None:
+    """What it may hold does not grow without bound: at some point there is a new version."""
+    versions = held(advance((), plan({1: Hop(1, EDGE)})), 0, 0, 1)
+    for port_no in range(2, MAX_EARLIER + 2):
+        versions = advance(versions, plan({1: Hop(port_no, EDGE)}))
+        assert numbers(versions) == [0]
+    versions = advance(versions, plan({1: Hop(99, EDGE)}))
+    assert numbers(versions) == [0, 1]
+    assert choice(versions, 1) == 0
+
+
+def test_hop_that_does_not_mix_makes_a_new_version_and_flips_each_switch_alone() -> None:
     """Switches whose new way is confirmed flip at once; those behind one that is out of reach keep the old label."""
-    versions = advance(held(advance((), DIRECT), 0, 0, 1, 2), VIA_2)
+    versions = advance(held(advance((), VIA_1), 0, 0, 1, 2), VIA_2)
     assert numbers(versions) == [0, 1]
     versions = held(versions, 1, 0, 1)
     assert choice(versions, 1) == 0
@@ -105,11 +147,11 @@ def test_changed_hop_makes_a_new_version_and_flips_each_switch_alone() -> None:
 
 def test_flapping_link_goes_back_to_a_version_that_is_still_installed() -> None:
     """While the previous version stands, wanting it again is a new preference, not a new number."""
-    versions = held(advance((), DIRECT), 0, 0, 1, 2)
+    versions = held(advance((), VIA_1), 0, 0, 1, 2)
     for _ in range(50):
         versions = held(advance(versions, VIA_2), 1, 0, 1, 2)
         assert choice(versions, 1) == 1
-        versions = advance(versions, DIRECT)
+        versions = advance(versions, VIA_1)
         assert choice(versions, 1) == 0
     assert sorted(numbers(versions)) == [0, 1]
 
@@ -123,7 +165,7 @@ def test_confirmation_is_sticky_and_names_its_version() -> None:
 
 def test_old_version_stays_until_nobody_writes_it() -> None:
     """Confirmed everywhere is not enough: a switch that may still write the old label keeps it everywhere."""
-    versions = advance(held(advance((), DIRECT), 0, 0, 1, 2), VIA_2)
+    versions = advance(held(advance((), VIA_1), 0, 0, 1, 2), VIA_2)
     assert prune(versions, set()) == versions
     versions = held(versions, 1, 0, 1, 2)
     assert prune(versions, {0, 1}) is versions
@@ -133,8 +175,9 @@ def test_old_version_stays_until_nobody_writes_it() -> None:
 
 def test_version_in_between_stays_while_somebody_waits_for_it() -> None:
     """What is better than a switch's choice may become its choice, so it is not dropped under way."""
-    versions = held(advance((), DIRECT), 0, 0, 1, 2)
-    versions = advance(advance(versions, VIA_2), VIA_1)
+    first, second, third = plans(3)
+    versions = held(advance((), first), 0, 0, 1, 2)
+    versions = advance(advance(versions, second), third)
     assert numbers(prune(versions, {0})) == [0, 1, 2]
     assert numbers(prune(held(versions, 2, 0, 1, 2), {0, 2})) == [0, 2]
 
@@ -144,23 +187,24 @@ def test_numbers_wrap_and_are_reused_last() -> None:
     versions: Versions = ()
     seen = []
     for i in range(20):
-        versions = advance(versions, [DIRECT, VIA_2, VIA_1][i % 3])
+        versions = advance(versions, [VIA_1, VIA_2][i % 2])
         seen.append(versions[-1].version)
         versions = prune(held(versions, seen[-1], 0, 1, 2), {seen[-1]})
     assert seen == [i % N_VERSIONS for i in range(20)]
 
 
-def trees_via(n: int) -> list[Plan]:
-    """n trees that differ in switch 1's port."""
-    return [plan({1: Hop(port_no, EDGE), 2: Hop(1, 1)}) for port_no in range(1, n + 1)]
+def plans(n: int) -> list[Plan]:
+    """n plans of which none may be mixed with another, for they have other labels: one tree, two, three, ..."""
+    one = plan({1: Hop(1, EDGE), 2: Hop(1, 1)})
+    return [Map({dpid: Hops(hops.working * count) for dpid, hops in one.items()}) for count in range(1, n + 1)]
 
 
 def test_when_all_numbers_are_taken_the_newest_tree_waits() -> None:
     """With a version in use under each number nothing is renumbered; when one frees up, asking again gets it."""
     versions: Versions = ()
-    for wanted in trees_via(N_VERSIONS):
+    for wanted in plans(N_VERSIONS):
         versions = advance(versions, wanted)
-    last = trees_via(N_VERSIONS + 1)[-1]
+    last = plans(N_VERSIONS + 1)[-1]
     assert advance(versions, last) is versions
     assert prune(versions, set(range(N_VERSIONS))) is versions
     versions = advance(prune(versions, set(range(N_VERSIONS)) - {1}), last)
@@ -170,8 +214,8 @@ def test_when_all_numbers_are_taken_the_newest_tree_waits() -> None:
 
 def test_switch_out_of_reach_does_not_use_up_the_numbers() -> None:
     """However often the tree changes while switch 2 is away, its label stays and the newest tree gets a number."""
-    versions = held(advance((), tree(s1=0, s2=1)), 0, 0, 1, 2)
-    for wanted in trees_via(30)[1:]:
+    versions = held(advance((), plans(1)[0]), 0, 0, 1, 2)
+    for wanted in plans(30)[1:]:
         versions = advance(prune(versions, {0}), wanted)
         versions = held(versions, versions[-1].version, 0, 1)
         assert versions[-1].hops == wanted
@@ -186,8 +230,12 @@ def test_edge_that_is_no_edge_any_more_has_no_versions() -> None:
 
 
 @pytest.mark.parametrize("trees", list(itertools.permutations([DIRECT, VIA_2, VIA_1])), ids=range(6))
-def test_every_interleaving_of_two_moves_carries_every_frame(trees: tuple[Plan, ...]) -> None:
-    """All orders of sending, applying, confirming and a second move that overtakes the first, on three switches."""
+def test_every_interleaving_of_three_moves_carries_every_frame(trees: tuple[Plan, ...]) -> None:
+    """All orders of sending, applying, confirming and moves that overtake each other, on three switches.
+
+    Some moves are made where the version stands, some need a new one, and the last goes back to where all began.
+    """
+    trees = (*trees, trees[0])
     start = Model([0, 1, 2], bundles=True)
     start.act(("tree", 0, 0), list(trees))
     drain(start, list(trees))
@@ -206,7 +254,7 @@ def test_every_interleaving_of_two_moves_carries_every_frame(trees: tuple[Plan, 
             if key not in states:
                 states.add(key)
                 todo.append(after)
-    assert len(states) > 500
+    assert len(states) > 1_500
 
 
 def drain(model: Model, trees: list[Plan]) -> None:

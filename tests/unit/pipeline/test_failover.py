@@ -17,7 +17,7 @@ from mininet.topo import Topo
 
 from controller.fabric.declared import SwitchSettings
 from controller.fabric.graph import EndPoint, LinkLost, PortRole, SwitchDeclared
-from controller.fabric.labels import Choice, LabelHop, Versions, advance, choice, confirmed, label_hops, version_of
+from controller.fabric.labels import Choice, LabelHop, Versions, advance, choice, confirmed, label_hops
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Planner
 from controller.model.network import ANY_PATH, PathPolicy, Port
@@ -236,7 +236,7 @@ def moves(world: World, wire: Wire, rng: random.Random, *, returns: bool) -> Ite
             versions = advance(first, new.toward(edge))
             for dpid in sure:
                 versions = confirmed(versions, dpid, versions[-1].version)
-            labels |= _held(versions, edge, held)
+            labels |= _held(first, versions, edge, held)
             for dpid in edges:
                 version = choice(versions, dpid)
                 if dpid != edge and version is not None:
@@ -245,15 +245,12 @@ def moves(world: World, wire: Wire, rng: random.Random, *, returns: bool) -> Ite
         yield replace(world, fabric=fabric, labels=Map(labels), choices=Map(choices))
 
 
-def _held(versions: Versions, edge: int, held: Collection[int]) -> dict[tuple[int, int], Map[int, LabelHop]]:
-    """The labels of the old version everywhere, those of the new one on the switches that hold it."""
-    newest = versions[-1].version
-    return {
-        (dpid, edge): Map({
-            number: hop for number, hop in hops.items() if dpid in held or version_of(number) != newest
-            or len(versions) == 1})
-        for dpid, hops in label_hops(versions).items()
-    }
+def _held(
+    first: Versions, versions: Versions, edge: int, held: Collection[int]
+) -> dict[tuple[int, int], Map[int, LabelHop]]:
+    """What the switches in `held` shall hold, and the others still as it was: of what there was before."""
+    before, after = label_hops(first), label_hops(versions)
+    return {(dpid, edge): Map(hops if dpid in held else before.get(dpid, {})) for dpid, hops in after.items()}
 
 
 def network_of(world: World, stage: Stage) -> FakeNetwork:
