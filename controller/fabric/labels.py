@@ -131,7 +131,7 @@ def number_in(label: int) -> int:
     return label & (1 << NUMBER_BITS) - 1
 
 
-def advance(versions: Versions, wanted: Plan) -> Versions:
+def advance(versions: Versions, wanted: Plan, *, in_place: bool = True) -> Versions:
     """Make a version of the wanted plan the best one; the same object if it is already.
 
     A version fits if it differs from the wanted plan only in switches that the plan has not; the plan's further
@@ -139,10 +139,12 @@ def advance(versions: Versions, wanted: Plan) -> Versions:
     goes back and forth between two versions that are both installed.  Without a fitting one the best one is changed
     where it stands, if it may be, or else a new version is made; if all numbers are taken, nothing happens until prune
     has freed one: call again then.
+
+    Not `in_place`: somebody relies on where the trees of a version lead, so the best one is one that leads nowhere else.
     """
     if not wanted:
         return ()
-    fitting = [v for v in reversed(versions) if all(v.hops.get(dpid, hop) == hop for dpid, hop in wanted.items())]
+    fitting = [v for v in reversed(versions) if (in_place or not v.earlier) and _fits(v, wanted)]
     if fitting:
         best = min(fitting, key=lambda v: sum(dpid not in v.hops for dpid in wanted))
         added = [dpid for dpid in wanted if dpid not in best.hops]
@@ -150,7 +152,7 @@ def advance(versions: Versions, wanted: Plan) -> Versions:
             return versions
         extended = replace(best, hops=best.hops.update(wanted), pending=best.pending.union(added))
         return (*(v for v in versions if v is not best), extended)
-    if versions and (moved := _moved(versions[-1], wanted)) is not None:
+    if in_place and versions and (moved := _moved(versions[-1], wanted)) is not None:
         return (*versions[:-1], moved)
     number = _free_number(versions)
     if number is None:
@@ -191,6 +193,10 @@ def prune(versions: Versions, in_use: Set[int]) -> Versions:
         waited_for = N_VERSIONS
     kept = tuple(v for i, v in enumerate(versions) if i >= waited_for or v in best or v.version in in_use)
     return versions if len(kept) == len(versions) else kept
+
+
+def _fits(version: TreeVersion, wanted: Plan) -> bool:
+    return all(version.hops.get(dpid, hops) == hops for dpid, hops in wanted.items())
 
 
 def _moved(version: TreeVersion, wanted: Plan) -> TreeVersion | None:

@@ -10,7 +10,7 @@ a compile from scratch makes of the same world (tests/sequences proves it over o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -158,7 +158,8 @@ class Engine:
         self.granting.note(names | rebound | rates, change)
         topology, self._retree = self._retree, False
         if topology:
-            self.labelling.retree(self.world.fabric, self.world.intent.keys.edges())
+            promised = self.steering.promised(self.world, _networks_of(names | rebound))
+            self.labelling.retree(self.world.fabric, self.world.intent.keys.edges(), promised)
         labels, choices, joined = self._map_labels(epoch)
         names |= self._between(joined | self.labelling.take_rejoined())
         steered = self._steer(epoch, names | rebound, choices, topology=topology)
@@ -259,9 +260,8 @@ class Engine:
 
     def _steer(self, epoch: int, names: set[str], choices: frozenset[Pair], *, topology: bool) -> Steered:
         """Bring what networks take instead of all trees up to date."""
-        networks = {network_of(name) for name in names if _is_of_network(name)}
         steered = self.steering.update(
-            self.world, epoch, self.labelling, networks=networks, choices=choices, topology=topology)
+            self.world, epoch, self.labelling, networks=_networks_of(names), choices=choices, topology=topology)
         self.world = replace(self.world, explicit=self.steering.explicit, steers=self.steering.steers)
         return steered
 
@@ -309,6 +309,10 @@ def _updated(held: Map[K, V], changed: Mapping[K, V | None]) -> Map[K, V]:
 def object_of(key: FragmentKey) -> str | None:
     """The object of intent that a fragment is about, if it is about one."""
     return str(key.subject[0]) if key.kind in _OF_INTENT else None
+
+
+def _networks_of(names: Set[str]) -> set[str]:
+    return {network_of(name) for name in names if _is_of_network(name)}
 
 
 def _touch(step: Step, key: FragmentKey) -> None:

@@ -13,7 +13,7 @@ all it may have held.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import TypeVar
 
 from immutables import Map
@@ -72,8 +72,11 @@ class Labelling:
         self._changed: set[int] = set()
         self._unmapped: set[int] = set(self.versions)
 
-    def retree(self, fabric: Fabric, edge_ids: Mapping[int, int]) -> None:
-        """The topology or the set of edges (dpid -> edge id) changed: bring every edge's versions up to it."""
+    def retree(self, fabric: Fabric, edge_ids: Mapping[int, int], promised: Set[int] = frozenset()) -> None:
+        """The topology or the set of edges (dpid -> edge id) changed: bring every edge's versions up to it.
+
+        `promised`: edges toward which some frames must not touch parts of the fabric, by trees that were chosen for it.
+        """
         self._edges = frozenset(edge for edge in edge_ids if edge in fabric.switches)
         for edge in list(self.versions):
             if edge not in self._edges or self._edge_ids[edge] != edge_ids[edge]:
@@ -86,7 +89,7 @@ class Labelling:
             before, plan = self.plans.get(edge, Map()), planner.toward(edge)
             self._rejoined |= {(dpid, edge) for dpid in self._edges if (dpid in before) != (dpid in plan)}
             self.plans = self.plans.set(edge, plan)
-            self._set(edge, advance(self.versions.get(edge, ()), plan))
+            self._set(edge, advance(self.versions.get(edge, ()), plan, in_place=edge not in promised))
             if edge in self._restored:
                 # What a switch writes is not known until it is read, but it is nothing that it had not confirmed.  Were
                 # it any version, one that is gone for good would hold, with some restarts, all numbers.
@@ -262,7 +265,7 @@ class Labelling:
         if dropped:
             self._set(edge, tuple(v for v in versions if v not in dropped))
             if edge in self.plans:
-                self._set(edge, advance(self.versions.get(edge, ()), self.plans[edge]))
+                self._set(edge, advance(self.versions.get(edge, ()), self.plans[edge], in_place=False))
 
     def _has_drained(self, edge: int, version: int) -> bool:
         since = self._draining.get(edge, {}).get(version)

@@ -148,6 +148,11 @@ class Steering:
 
     # -- what follows
 
+    def promised(self, world: World, changed: Set[str]) -> frozenset[int]:
+        """The edges of networks whose frames must not touch some zones; these networks are other ones than before."""
+        bound = {name for name in self._bound | changed if policy_of(world, name).avoid_zones}
+        return frozenset(edge for name in bound for edge in world.placement.presence.get(name, ()))
+
     def update(
         self, world: World, epoch: int, labelling: Labelling, *, networks: Set[str], choices: Set[Pair], topology: bool
     ) -> Steered:

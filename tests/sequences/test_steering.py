@@ -235,6 +235,20 @@ def test_killed_while_networks_move_no_frame_is_lost_and_no_zone_is_touched(seed
         assert conditions(sim, RED) == []
 
 
+def test_trees_that_were_taken_for_their_zones_lead_nowhere_else_under_the_same_labels() -> None:
+    """Else a frame on its way would follow its tree into the zone.  Toward all others labels stay, and hops change."""
+    def moved_in_place(sim: Simulation) -> int:
+        sim.link_lost(next(wire for wire in sim.wires if {wire[0].dpid, wire[1].dpid} == {2, LEAVES[0]}))
+        sim.reconcile()
+        return sum(bool(v.earlier) for each in sim.reconciler.engine.labelling.versions.values() for v in each)
+
+    assert moved_in_place(fabric("red")) > 0
+    sim = fabric("red", "blue")
+    set_policy(sim, BLUE, AVOID_A)
+    sim.settle()
+    assert moved_in_place(sim) == 0
+
+
 def test_edge_out_of_reach_keeps_the_path_that_it_writes() -> None:
     """Its old path stands until it is back and has confirmed the new one, whatever restarts in between."""
     sim = fabric("red")
