@@ -140,7 +140,7 @@ def advance(versions: Versions, wanted: Plan, *, in_place: bool = True) -> Versi
     where it stands, if it may be, or else a new version is made; if all numbers are taken, nothing happens until prune
     has freed one: call again then.
 
-    Not `in_place`: somebody relies on where the trees of a version lead, so the best one is one that leads nowhere else.
+    Not `in_place`: somebody relies on where the trees of a version lead, so the best is one that leads nowhere else.
     """
     if not wanted:
         return ()
