@@ -145,8 +145,10 @@ class BandwidthPolicy(_message.Message):
 
     A guarantee is at most the ceiling.  Where a tenant or a network has a guarantee, those of its networks, ports and
     pipes together are at most that, at every time; and where it has a ceiling, at most that ceiling.  A network that has
-    a guarantee of its own stands for all that is in it.  A pipe counts in both directions, since what its one end sends
-    its other end receives; and what a port and its pipes are guaranteed is together at most the port's ceiling.
+    a guarantee of its own stands for all that is in it, and where it has one at some times only, nothing in it has one at
+    others.  A pipe counts in both directions, since what its one end sends its other end receives; and what a port and its
+    pipes are guaranteed is together at most the port's ceiling.  Guarantees whose schedules have the same windows are
+    added window by window, others at their highest.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

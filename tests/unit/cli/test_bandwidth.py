@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from click.testing import CliRunner, Result
@@ -21,6 +26,7 @@ from tests.unit.cli.conftest import Pliant
 NET = "tenants/red/networks/net1"
 WEB = f"{NET}/ports/web-1"
 IN_NET = "-t red -n net1"
+TIMEOUT_S = 30
 NIGHT = "0 20 * * 1-5 for 8h in Europe/Rome: guarantee-out=80Mbps"
 
 
@@ -234,6 +240,34 @@ def test_top_goes_on_look_by_look(red: Pliant) -> None:
             assert json.loads(process.stdout.readline())[0]["outward"]["rate_kbps"] == "2000"
         finally:
             process.terminate()
+
+
+def test_top_redraws_on_a_terminal(red: Pliant) -> None:
+    """In place, each look; Ctrl-C ends it as it ends everything."""
+    red.api.bandwidth.look("tenant", carried("tenants/red", 1_000))
+    ours, theirs = pty.openpty()
+    argv = [sys.executable, "-m", "apps.cli", "--server", f"unix:{red.api.unix}", "top", "tenants"]
+    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True) as process:
+        os.close(theirs)
+        try:
+            assert b"1 Mbit/s" in read_until(ours, b"1 Mbit/s")
+            red.api.bandwidth.look("tenant", carried("tenants/red", 7_000))
+            assert b"\x1b[" in read_until(ours, b"7 Mbit/s")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(TIMEOUT_S) == 130
+        finally:
+            process.kill()
+            os.close(ours)
+
+
+def read_until(terminal: int, wanted: bytes) -> bytes:
+    """What a terminal shows until then."""
+    shown, deadline_s = b"", time.monotonic() + TIMEOUT_S
+    while wanted not in shown:
+        ready, _, _ = select.select([terminal], [], [], max(deadline_s - time.monotonic(), 0))
+        assert ready, shown
+        shown += os.read(terminal, 65_536)
+    return shown
 
 
 def test_top_knows_what_carries_something(red: Pliant) -> None:

@@ -7,7 +7,7 @@ import pytest
 from controller.fabric.events import RoleDeclared
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
 from controller.model.bandwidth import BandwidthPolicy
-from controller.model.network import Attachment, Port
+from controller.model.network import Attachment, Pipe, Port
 from controller.model.status import Condition, State, Status
 from tests.sequences.simulation import Simulation
 from tests.sequences.states import network_name, port, port_name, tenant
@@ -55,6 +55,19 @@ def test_unbound_port_is_pending_with_its_reason(attachment: Attachment | None, 
     found = status(sim, B)
     assert (found.state, [c.reason for c in found.conditions]) == (State.PENDING, [reason])
     assert found.conditions[0].message
+
+
+def test_pipe_is_as_its_ends_are() -> None:
+    """PENDING with the reason of the end that is on no switch; ACTIVE when both are."""
+    sim = make({"a": (11, 3), "b": (12, 3)})
+    sim.apply([port("red", "c", None), Pipe(name="tenants/red/pipes/ab", a=A, b=B),
+               Pipe(name="tenants/red/pipes/ac", a=A, b=C)])
+    sim.settle()
+    assert status(sim, "tenants/red/pipes/ab") == Status(state=State.ACTIVE)
+    assert sim.reconciler.view.needs("tenants/red/pipes/ab") == (11, 12)
+    found = status(sim, "tenants/red/pipes/ac")
+    assert (found.state, [c.reason for c in found.conditions]) == (State.PENDING, ["UNATTACHED"])
+    assert C in found.conditions[0].message
 
 
 def test_port_is_pending_until_its_switch_appears() -> None:
