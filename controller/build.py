@@ -92,7 +92,8 @@ def build(config: Config) -> Controller:
         discovery=Discovery(os.urandom(KEY_BYTES), lambda: os.urandom(NONCE_BYTES),
                             period_s=config.fabric.probe_period_s, lost_after=config.fabric.lost_after_probes),
         holddown=HoldDown(config.fabric.hold_down_s),
-        io_loop=runtime.loop, clock=time.monotonic, drift_period_s=config.reconcile.drift_period_s,
+        io_loop=runtime.loop, clock=time.monotonic, wall_clock=time.time,
+        drift_period_s=config.reconcile.drift_period_s,
     )
     engine = Engine(
         store, clock=time.time, fabric=loop, status=loop, on_commit=loop.committed, new_uid=lambda: uuid.uuid4().hex,

@@ -75,13 +75,15 @@ class Loop:
 
     def __init__(
         self, fabric: Fabric, labels: Mapping[int, EdgeLabels], keeper: Keeper, *, discovery: Discovery,
-        holddown: HoldDown, io_loop: asyncio.AbstractEventLoop, clock: Callable[[], float], drift_period_s: float,
+        holddown: HoldDown, io_loop: asyncio.AbstractEventLoop, clock: Callable[[], float],
+        wall_clock: Callable[[], float], drift_period_s: float,
     ) -> None:
         self._reconciler = Reconciler(fabric, labels, keeper)
         self._discovery = discovery
         self._holddown = holddown
         self._io_loop = io_loop
         self._clock = clock
+        self._wall_clock = wall_clock
         self._drift_period_s = drift_period_s
         self._readings = Readings()
         self._status_changed: Callable[[frozenset[str]], None] = lambda names: None
@@ -106,7 +108,7 @@ class Loop:
              view_changed: Callable[[], None] = lambda: None) -> None:
         """Compile what was stored.  Once, before `start`; `status_changed` is called with names.  None may block."""
         self._status_changed, self._fabric_changed, self._view_changed = status_changed, fabric_changed, view_changed
-        self._reconciler.load(intent)
+        self._reconciler.load(intent, self._wall_clock())
         self._step()
 
     # -- any thread
@@ -287,6 +289,7 @@ class Loop:
         now = self._clock()
         self._next_tick = now + TICK_S
         self._deadlines.pass_time(now)
+        self._reconciler.pass_time(self._wall_clock())
         fabric = self._reconciler.fabric
         for at, frame in self._discovery.due(now, fabric):
             if (datapath := self.datapath(at.dpid)) is not None:

@@ -1,6 +1,6 @@
 """All that the reconcile thread decides, without the thread: no clock, no switch, no log.
 
-    load, commit, observe, confirm, forget, set_rates, set_shares   note what happened; cheap
+    load, commit, observe, confirm, forget, pass_time, set_shares   note what happened; cheap
     step                                     one engine step -> kept durably -> entered in the ledger -> a new view
     regrant                                  what the step changes of guarantees: after its targets are handed out
 
@@ -25,7 +25,9 @@ from controller.intent.snapshot import Snapshot
 from controller.model.bandwidth import Rates
 from controller.model.errors import FailedPrecondition, NotFound
 from controller.model.ids import format_dpid
+from controller.pipeline.views import policy_of
 from controller.pipeline.world import Fragment, FragmentKey, Share
+from controller.reconcile.agenda import Agenda
 from controller.reconcile.enforcement import concerned
 from controller.reconcile.engine import Engine, Step, object_of
 from controller.reconcile.granting import Regrant
@@ -79,6 +81,7 @@ class Reconciler:
         self.ledger = Ledger(0)
         self.view = View(world=self.engine.world)
         self._keeper = keeper
+        self._agenda = Agenda()
         self._unkept = Step()
         self._changed: Map[str, int] = Map()
         self._refused: dict[int, dict[str, str]] = {}
@@ -99,14 +102,33 @@ class Reconciler:
 
     # -- what happened
 
-    def load(self, intent: Snapshot) -> None:
-        """What was stored.  Once, at the start."""
+    def load(self, intent: Snapshot, now_s: float) -> None:
+        """What was stored, and what time it is.  Once, at the start."""
         self.is_due = True
         self.engine.start_over(intent)
+        self._agenda.advance(now_s)
+        self._plan(obj.name for obj in intent.objects())
 
     def commit(self, intent: Snapshot, names: Iterable[str]) -> None:
+        names = tuple(names)
         self.engine.commit(intent, names)
+        self._plan(names)
         self.is_due = True
+
+    def pass_time(self, now_s: float) -> None:
+        """It is `now_s`, seconds since 1970: windows of schedules may have opened or closed, if the clock jumped any.
+        """
+        self._set_rates(self._agenda.advance(now_s))
+
+    def _plan(self, names: Iterable[str]) -> None:
+        """These objects came, changed or went, and with them their schedules."""
+        intent = self.engine.world.intent
+        self._set_rates(self._agenda.put({name: policy_of(intent, name) for name in names}))
+
+    def _set_rates(self, changed: Mapping[str, Rates | None]) -> None:
+        if changed:
+            self.engine.set_rates(changed)
+            self.is_due = True
 
     def observe(self, event: Event) -> Change:
         before = self.fabric
@@ -135,17 +157,15 @@ class Reconciler:
         """Frames can take other ways now, or leave old ones for good."""
         return self.engine.labelling.can_map or self.engine.steering.is_due
 
-    def set_rates(self, changed: Mapping[str, Rates | None]) -> None:
-        """Other rates are in force for these objects; None: those of the policy."""
-        self.engine.set_rates(changed)
-        self.is_due = True
-
     def set_shares(self, changed: Mapping[tuple[int, str], Share | None], waiter: Waiter) -> None:
         """Other parts of the ceilings of (dpid, tenant or network); None: the whole.
 
         `waiter` is released when the switches that are named here have confirmed them.
         """
+        known = self.engine.world.shares
         self.engine.set_shares(changed)
+        # That it is shared at all is a condition of an object; how, is none.
+        self._to_tell |= {key[1] for key, share in changed.items() if (key in known) == (share is None)}
         self._to_hold.append((waiter, frozenset(dpid for dpid, _ in changed)))
         self.is_due = True
 

@@ -166,12 +166,15 @@ class View:
 
     def _limits(self, obj: object) -> list[Condition]:
         """What an enforced policy does not cover, said as a condition so that nobody is surprised."""
-        if not isinstance(obj, Tenant | Port) or not obj.bandwidth.may_limit:
+        if not isinstance(obj, Tenant | Network | Port | Pipe) or not obj.bandwidth.may_limit:
             return []
         limits = []
-        if isinstance(obj, Tenant):
-            message = "the tenant's ceiling holds on each edge switch by itself, not for their sum"
-            limits.append(Condition(reason="PER_EDGE", message=message))
+        edges = () if isinstance(obj, Port | Pipe) else self.needs(obj.name)
+        apart = tuple(dpid for dpid in edges if (dpid, obj.name) not in self.world.shares)
+        if apart and len(edges) > 1:
+            message = (f"the ceiling holds on {', '.join(map(format_dpid, apart))} by "
+                       f"{'itself' if len(apart) == 1 else 'themselves'}, not yet for the sum of all edge switches")
+            limits.append(Condition(reason="PER_EDGE", message=message, switches=apart))
         switches = self.world.fabric.switches
         without = tuple(d for d in self._edges_of(obj) if d in switches and not switches[d].features.max_meters)
         if without:
@@ -180,7 +183,7 @@ class View:
             limits.append(Condition(reason="NO_METERS", message=message, switches=without))
         return limits
 
-    def _edges_of(self, obj: Tenant | Port) -> tuple[int, ...]:
+    def _edges_of(self, obj: Tenant | Network | Port | Pipe) -> tuple[int, ...]:
         return (self.world.placement.at[obj.name].dpid,) if isinstance(obj, Port) else self.needs(obj.name)
 
 

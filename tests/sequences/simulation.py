@@ -93,6 +93,7 @@ class Simulation:
         self.features = features
         self.port_numbers = tuple(ports)
         self.intent: Snapshot = EMPTY
+        self.now_s = 0.0
         self.cache = MemoryCache()
         self.switches: dict[int, FakeSwitch] = {}
         self.channels: dict[int, Channel] = {}
@@ -119,7 +120,7 @@ class Simulation:
     def _start(self) -> None:
         keeper = Keeper(self.cache)  # type: ignore[arg-type]
         self.reconciler = Reconciler(*keeper.restore(PortRole.AUTO), keeper)
-        self.reconciler.load(self.intent)
+        self.reconciler.load(self.intent, self.now_s)
         self.dirty = True
 
     # -- asked
@@ -137,7 +138,13 @@ class Simulation:
         self.dirty = True
 
     def set_rates(self, changed: Mapping[str, Rates | None]) -> None:
-        self.reconciler.set_rates(changed)
+        """Behind the back of the agenda, which sets what schedules say."""
+        self.reconciler.engine.set_rates(changed)
+        self.dirty = True
+
+    def pass_time(self, now_s: float) -> None:
+        self.now_s = now_s
+        self.reconciler.pass_time(now_s)
         self.dirty = True
 
     def set_shares(self, changed: Mapping[tuple[int, str], Share | None]) -> Waiter:

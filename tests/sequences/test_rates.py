@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from controller.model.bandwidth import BandwidthPolicy, Rates
+from dataclasses import replace
+
+from controller.model.bandwidth import BandwidthPolicy, Interval, Rates, Window
 from controller.model.status import State
 from controller.pipeline.world import Share
 from tests.sequences.simulation import Simulation
@@ -22,6 +24,8 @@ def two_edges() -> Simulation:
 def test_shares_change_meters_and_nothing_that_a_watcher_sees() -> None:
     """The tenant is as ACTIVE as before, before and after the switch confirmed; nobody is told anything."""
     sim = two_edges()
+    sim.set_shares({(11, RED): Share(in_kbps=2_000, out_kbps=1_000)})
+    sim.settle()
     before = sim.frames
     waiter = sim.set_shares({(11, RED): Share(in_kbps=1_000, out_kbps=500)})
     outcome = sim.reconcile()
@@ -66,3 +70,32 @@ def test_share_is_a_part_of_the_ceiling_in_force() -> None:
     sim.set_rates({RED: Rates(ceiling_in_kbps=2_000)})
     sim.settle()
     assert [meter.rate for meter in sim.switches[11].meters.values() if meter.unit == "kbps"] == [2_000]
+
+
+def test_schedule_moves_meters_and_nothing_else_at_its_boundaries() -> None:
+    """Open, closed, set back, and over again after a restart in the middle: the meters of that moment, no flow touched.
+
+    What is in force at a restart is in the first program already.
+    """
+    night = Rates(ceiling_in_kbps=800, ceiling_out_kbps=400)
+    window = Window(when=Interval(start_s=1_000.0, end_s=2_000.0), rates=night)
+    sim = Simulation()
+    sim.apply(tenant("red", {"a": (11, 3)}, replace(CEILING, schedule=(window,))).values())
+    sim.settle()
+    flows = dict(sim.switches[11].flows)
+    day, inside = [4_000, 8_000], [400, 800]
+    for now_s, kbps in ((999.9, day), (1_000.0, inside), (1_999.9, inside), (2_000.0, day), (1_500.0, inside),
+                        (10.0, day), (1_200.0, inside)):
+        before = sim.frames
+        sim.pass_time(now_s)
+        sim.settle()
+        assert [meter.rate for meter in sim.switches[11].meters.values() if meter.unit == "kbps"] == kbps
+        assert sim.switches[11].flows == flows and sim.frames - before <= 2
+    before = sim.frames
+    sim.restart()
+    sim.connect(11)
+    sim.settle()
+    assert sim.frames == before, "nothing that is right is written again"
+    sim.apply([tenant("red", {}, CEILING)[RED]])
+    sim.settle()
+    assert [meter.rate for meter in sim.switches[11].meters.values() if meter.unit == "kbps"] == [4_000, 8_000]

@@ -18,7 +18,7 @@ from controller.fabric.holddown import HoldDown
 from controller.fabric.ports import PortRole, SwitchFeatures, SwitchPort
 from controller.intent import edits
 from controller.intent.snapshot import EMPTY, Resource, Snapshot
-from controller.model.bandwidth import BandwidthPolicy
+from controller.model.bandwidth import BandwidthPolicy, Interval, Rates, Window
 from controller.model.errors import FailedPrecondition, NotFound
 from controller.model.status import State as Is
 from controller.pipeline.world import Share
@@ -140,10 +140,13 @@ class Rig:
         self.intent = EMPTY
         self.cache = MemoryCache()
         self.told: list[frozenset[str]] = []
+        self.now_s = 0.0
+        """what the clock on the wall says"""
         keeper = Keeper(self.cache)  # type: ignore[arg-type]
         self.loop = Loop(
             *keeper.restore(PortRole.AUTO), keeper, discovery=Discovery(b"k" * 32, lambda: b"n" * 8),
-            holddown=HoldDown(0.0), io_loop=self.io, clock=time.monotonic, drift_period_s=drift_period_s)
+            holddown=HoldDown(0.0), io_loop=self.io, clock=time.monotonic,
+            wall_clock=lambda: self.now_s, drift_period_s=drift_period_s)
         self.loop.load(self.intent, self.told.append)
         self.loop.start()
 
@@ -223,7 +226,8 @@ RED_TENANT, RED_METERS = "tenants/red", (4096, 4097)
 
 def tenant_kbps(wire: Wire) -> tuple[int, ...]:
     """The rates of red's meters on the switch, out and in."""
-    return tuple(wire.switch.meters[meter_id].rate for meter_id in RED_METERS)
+    meters = wire.switch.meters
+    return tuple(meters[meter_id].rate for meter_id in RED_METERS if meter_id in meters)
 
 
 def test_shares_are_there_when_the_switches_confirmed_them(rig: Rig) -> None:
@@ -262,6 +266,20 @@ def test_shares_set_before_the_start_are_in_the_first_program(rig: Rig) -> None:
     rig.loop.connected(wire)
     rig.in_sync(11)
     assert tenant_kbps(wire) == (1_000, 2_000)
+
+
+def test_window_of_a_schedule_opens_and_closes_by_the_clock_on_the_wall(rig: Rig) -> None:
+    """Nobody commits anything: the tick sees that it is time, whichever way the clock went."""
+    wire = rig.wire(11)
+    rig.loop.connected(wire)
+    window = Window(when=Interval(start_s=1_000.0, end_s=2_000.0), rates=Rates(ceiling_out_kbps=64))
+    rig.wait(rig.apply(*tenant("red", {"a": (11, 3)}, replace(CEILING, schedule=(window,))).values()))
+    rig.in_sync(11)
+    assert tenant_kbps(wire) == (4_000, 8_000)
+    rig.now_s = 1_000.0
+    eventually(lambda: wire.switch.meters[4096].rate == 64 and 4097 not in wire.switch.meters)
+    rig.now_s = 999.0
+    eventually(lambda: tenant_kbps(wire) == (4_000, 8_000))
 
 
 def test_refused_flow_degrades_its_object_and_is_offered_again(rig: Rig) -> None:

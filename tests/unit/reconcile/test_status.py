@@ -9,6 +9,7 @@ from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
 from controller.model.bandwidth import BandwidthPolicy
 from controller.model.network import Attachment, Pipe, Port
 from controller.model.status import Condition, State, Status
+from controller.pipeline.world import Share
 from tests.sequences.simulation import Simulation
 from tests.sequences.states import network_name, port, port_name, tenant
 
@@ -159,11 +160,23 @@ def test_port_without_a_path_is_degraded() -> None:
 
 
 def test_ceilings_say_what_they_do_not_cover() -> None:
-    """A tenant's holds per edge; none holds on a switch without meters; both are ACTIVE all the same."""
+    """A tenant's on several edges holds on each by itself, until it is shared; none holds on a switch without meters.
+
+    All are ACTIVE all the same.
+    """
     sim = make({"a": (11, 3)}, features=SwitchFeatures(max_groups=1_000))
     sim.apply([tenant("red", {}, CEILING)["tenants/red"], port("red", "a", (11, 3), CEILING)])
     sim.settle()
-    assert [c.reason for c in status(sim, "tenants/red").conditions] == ["PER_EDGE", "NO_METERS"]
+    assert [c.reason for c in status(sim, "tenants/red").conditions] == ["NO_METERS"]
+    sim.apply([port("red", "b", (12, 3))])
+    sim.settle()
+    assert condition(sim, "tenants/red", "PER_EDGE").switches == (11, 12)
+    told: set[str] = set()
+    sim.after_step = lambda outcome: told.update(outcome.names)
+    for dpid in (11, 12):
+        sim.set_shares({(dpid, "tenants/red"): Share(in_kbps=500, out_kbps=500)})
+    sim.settle()
+    assert [c.reason for c in status(sim, "tenants/red").conditions] == ["NO_METERS"] and "tenants/red" in told
     assert condition(sim, A, "NO_METERS").switches == (11,)
     assert status(sim, A).state is State.ACTIVE
 
