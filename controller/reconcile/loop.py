@@ -170,12 +170,7 @@ class Loop:
         return waiter
 
     def set_shares(self, changed: Mapping[tuple[int, str], Share | None], timeout_s: float) -> Waiter:
-        """Other parts of the ceilings of (dpid, tenant or network); None: the whole.
-
-        Completes with () when the switches that are named here have confirmed them, and after `timeout_s` with those
-        that have not; a switch that is away gets them when it is back.  Never fails.  What is set before `start` is in
-        the first program that any switch gets.
-        """
+        """Other parts of the ceilings of (dpid, tenant or network); None: the whole.  Completes as `wait` does."""
         waiter, deadline = new_waiter(), self._clock() + timeout_s
         self._inbox.put(lambda: self._on_shares(changed, deadline, waiter))
         return waiter
