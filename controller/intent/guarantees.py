@@ -13,7 +13,6 @@ from controller.intent.promises import (
     DIRECTIONS,
     NO_SUMS,
     Direction,
-    at_most,
     ceilings_of,
     guarantees_of,
     whens_of,
@@ -56,10 +55,7 @@ def _check_below(snapshot: Snapshot, owner: Owner, cause: Resource) -> None:
     if not (policy.may_guarantee or policy.may_limit):
         return
     for direction in DIRECTIONS:
-        sums = snapshot.promises.get((owner.name, direction), NO_SUMS)
-        if not sums:
-            continue
-        promised = at_most(sums, whens_of(policy))
+        promised = snapshot.promises.get((owner.name, direction), NO_SUMS).at_most(whens_of(policy))
         pools, ceilings = guarantees_of(policy, direction), ceilings_of(policy, direction)
         for stage, (below, pool, ceiling) in enumerate(zip(promised, pools, ceilings, strict=True)):
             if isinstance(owner, Port):

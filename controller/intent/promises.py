@@ -30,9 +30,6 @@ DIRECTIONS: tuple[Direction, Direction] = ("in", "out")
 Whens: TypeAlias = tuple[Recurring | Interval, ...]
 Levels: TypeAlias = tuple[int, ...]
 """kbit/s: outside all windows, then in each window"""
-Sums: TypeAlias = Map[Whens, Levels]
-"""Schedule -> the sum of all guarantees that have it."""
-NO_SUMS: Sums = Map()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +38,33 @@ class Pledge:
 
     whens: Whens
     levels: Levels
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Many of them.  Persistent; adding one more costs the same however many there are."""
+
+    by_schedule: Map[Whens, Levels] = Map()
+    """the sum of all that have these windows"""
+    highest_kbps: int = 0
+    """of each of those sums the highest level, all together"""
+
+    def with_pledge(self, pledge: Pledge, *, sign: int) -> Sums:
+        """One more (sign 1), or one that is in them less (-1)."""
+        before = self.by_schedule.get(pledge.whens, (0,) * len(pledge.levels))
+        levels = tuple(old + sign * level for old, level in zip(before, pledge.levels, strict=True))
+        by_schedule = self.by_schedule
+        by_schedule = by_schedule.set(pledge.whens, levels) if any(levels) else by_schedule.delete(pledge.whens)
+        return Sums(by_schedule, self.highest_kbps - max(before) + max(levels))
+
+    def at_most(self, whens: Whens) -> Levels:
+        """What they come to at most: outside all of these windows, then in each of them."""
+        same = self.by_schedule.get(whens, (0,) * (len(whens) + 1))
+        others = self.highest_kbps - max(same)
+        return tuple(level + others for level in same)
+
+
+NO_SUMS = Sums()
 
 
 def whens_of(policy: BandwidthPolicy) -> Whens:
@@ -82,23 +106,6 @@ def pledges_of(obj: Port | Pipe) -> Iterator[tuple[str, Direction, Pledge]]:
     for owner, direction, levels in wanted:
         if pledge := _pledge(whens, levels):
             yield owner, direction, pledge
-
-
-def summed(sums: Sums, pledge: Pledge, *, sign: int) -> Sums:
-    """The sums with the pledge (sign 1) or without it (sign -1)."""
-    before = sums.get(pledge.whens, (0,) * len(pledge.levels))
-    levels = tuple(old + sign * level for old, level in zip(before, pledge.levels, strict=True))
-    return sums.set(pledge.whens, levels) if any(levels) else sums.delete(pledge.whens)
-
-
-def at_most(sums: Sums, whens: Whens) -> Levels:
-    """What the sums come to at most: outside all of these windows, then in each of them."""
-    total = [0] * (len(whens) + 1)
-    for others, levels in sums.items():
-        highest = max(levels)
-        for stage in range(len(total)):
-            total[stage] += levels[stage] if others == whens else highest
-    return tuple(total)
 
 
 def _stages(policy: BandwidthPolicy) -> Iterator[Rates]:

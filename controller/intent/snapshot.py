@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 from immutables import Map
 
 from controller.intent.keys import NO_KEYS, Keys
-from controller.intent.promises import DIRECTIONS, NO_SUMS, Pledge, Sums, pledge_of, pledges_of, summed
+from controller.intent.promises import DIRECTIONS, NO_SUMS, Pledge, Sums, pledge_of, pledges_of
 from controller.model.ids import parent_of, tenant_of
 from controller.model.network import Address, Network, Pipe, Port, Subnet
 from controller.model.tenancy import Tenant
@@ -271,7 +271,7 @@ class _Draft:
                         continue
                     self._sum(obj.tenant, direction, pool, sign)
                     # Its pool stands for what is in it, which counts itself only as long as there is none.
-                    for whens, levels in self._get("promises").get((name, direction), NO_SUMS).items():
+                    for whens, levels in self._get("promises").get((name, direction), NO_SUMS).by_schedule.items():
                         self._sum(obj.tenant, direction, Pledge(whens, levels), -sign)
             case Port() | Pipe():
                 for owner, direction, pledge in pledges_of(obj):
@@ -283,9 +283,9 @@ class _Draft:
 
     def _sum(self, owner: str, direction: str, pledge: Pledge, sign: int) -> None:
         promises = self._get("promises")
-        sums = summed(promises.get((owner, direction), NO_SUMS), pledge, sign=sign)
         key = (owner, direction)
-        self._maps["promises"] = promises.set(key, sums) if sums else promises.delete(key)
+        sums = promises.get(key, NO_SUMS).with_pledge(pledge, sign=sign)
+        self._maps["promises"] = promises.set(key, sums) if sums.by_schedule else promises.delete(key)
 
     def forget_cursors(self, subnet: str) -> None:
         for key in ((subnet, 4), (subnet, 6)):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.intent.promises import DIRECTIONS, NO_SUMS, at_most
+from controller.intent.promises import DIRECTIONS, NO_SUMS
 from controller.intent.snapshot import Resource, Snapshot
 from controller.model.bandwidth import BandwidthPolicy, Rates, Recurring, Window
 from controller.model.errors import PliantError
@@ -197,7 +197,7 @@ def test_sums_are_never_below_what_is_promised_at_some_time(policies: list[Bandw
              for n, bandwidth in enumerate(policies)]
     snapshot = Snapshot.rebuild([Tenant(name=T), Network(name=N), subnet(S), *ports])
     for direction in DIRECTIONS:
-        bound = at_most(snapshot.promises.get((N, direction), NO_SUMS), (NIGHT,))
+        bound = snapshot.promises.get((N, direction), NO_SUMS).at_most((NIGHT,))
         for is_open in ([], [NIGHT], [WEEKEND], [NIGHT, WEEKEND]):
             total = 0
             for bandwidth in policies:
