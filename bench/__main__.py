@@ -13,6 +13,7 @@ from rich.console import Console
 
 from apps.lab.sandbox import SandboxError
 from bench import (
+    allocator,
     contention,
     demands,
     failover,
@@ -25,6 +26,7 @@ from bench import (
     provision,
     reconnect,
     tail,
+    utilisation,
 )
 from bench.figures import Report
 
@@ -38,6 +40,8 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
     "fat_tree": fat_tree.run,
     "paths": paths.run,
     "demands": demands.run,
+    "allocator": allocator.run,
+    "utilisation": utilisation.run,
     "contention": contention.run,
     "hops": hops.run,
     "tail": tail.run,
@@ -49,7 +53,8 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
 @click.option("--quick", is_flag=True, help="A tenth of the scale: whether it runs, not how fast.")
 def main(names: tuple[str, ...], quick: bool) -> None:
     """Measure on real Open vSwitch and print the tables.  NAME: ports, flowmods, provision, reconnect,
-    failover, links; on switches in memory: fat_tree; and of the path engine alone: paths, demands; none is all."""
+    failover, links; on switches in memory: fat_tree; and of pure code alone: paths, demands,
+    allocator, utilisation; none is all."""
     if unknown := set(names) - set(BENCHES):
         raise click.UsageError(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
     console = Console(width=None if sys.stdout.isatty() else 130)
