@@ -23,6 +23,7 @@ from bench import (
     links,
     paths,
     ports,
+    protection,
     provision,
     reconnect,
     tail,
@@ -42,6 +43,7 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
     "demands": demands.run,
     "allocator": allocator.run,
     "utilisation": utilisation.run,
+    "protection": protection.run,
     "contention": contention.run,
     "hops": hops.run,
     "tail": tail.run,
@@ -54,7 +56,7 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
 def main(names: tuple[str, ...], quick: bool) -> None:
     """Measure on real Open vSwitch and print the tables.  NAME: ports, flowmods, provision, reconnect,
     failover, links; on switches in memory: fat_tree; and of pure code alone: paths, demands,
-    allocator, utilisation; none is all."""
+    allocator, utilisation, protection; none is all."""
     if unknown := set(names) - set(BENCHES):
         raise click.UsageError(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
     console = Console(width=None if sys.stdout.isatty() else 130)

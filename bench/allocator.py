@@ -38,8 +38,8 @@ def run(*, quick: bool = False) -> Iterator[Report]:
         title=f"Allocator, on a fat-tree with k={K}",
         columns=("aggregates", "", "put", "from scratch", "one change", "it moves", "ratio", f"{MANY:.0%} change"),
         notes=(
-            "put: handing all of them over; one change: the medians of a demand that halves or doubles, and of how many",
-            "others get another rate by it; ratio: from scratch / one change.  Aim: much less than the loop's 500 ms.",
+            "put: handing all of them over; one change: medians, of a demand that halves or doubles; it moves: how",
+            "many get another rate by it; ratio: from scratch / one change; aim: much less than the loop's 500 ms",
             "design figures, for the water-filling alone: 2-5 ms, 20-86 ms, 100-900 ms for 1k, 10k, 50k from scratch",
         ),
     )
