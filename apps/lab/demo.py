@@ -6,17 +6,14 @@ Two tenants, red and blue, with one host on each of the three leaves, and the sa
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
 
 from pliant.v1.common_pb2 import BandwidthPolicy
-from pliant.v1.network_pb2 import Network, Port, Subnet
-from pliant.v1.tenant_pb2 import Tenant
+from pliant.v1.network_pb2 import Port
 
-from apps.lab import measure
+from apps.lab import elastic, measure
+from apps.lab.crew import Crew, Member, create_tenants
 from apps.lab.fabric import Fabric
 from apps.lab.frames import arp_frame, udp_frame
 from apps.lab.table import Board
@@ -29,29 +26,6 @@ _SETTLE_S = 1.0
 _SPOOFED = 100
 _FAILOVER_LOST = 50
 """Of 1,000 packets a second: what goes by until the switch has seen its carrier go."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """One host of a tenant."""
-
-    host: Any
-    name: str
-    port: str
-    mac: str
-    ip: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crew:
-    """A tenant and its hosts, one a leaf."""
-
-    tenant: str
-    members: tuple[Member, ...]
-
-    @property
-    def macs(self) -> frozenset[bytes]:
-        return frozenset(bytes.fromhex(member.mac.replace(":", "")) for member in self.members)
 
 
 def run(fabric: Fabric, board: Board) -> None:
@@ -67,43 +41,10 @@ def run(fabric: Fabric, board: Board) -> None:
     _isolation(board, red, blue)
     _ceiling(board, fabric, red)
     _live_change(board, fabric, red)
+    elastic.run(board, fabric, red, blue)
     _restart(board, fabric, red)
     _failover(board, fabric, red)
     _spoofing(board, fabric, red)
-
-
-def create_tenants(fabric: Fabric) -> tuple[Crew, Crew]:
-    """Red gets h1, h3, h5 and blue h2, h4, h6.  One transaction, confirmed by every switch."""
-    red = _crew(fabric, "red", ("h1", "h3", "h5"))
-    blue = _crew(fabric, "blue", ("h2", "h4", "h6"))
-    resources: list[Tenant | Network | Subnet | Port] = []
-    for crew in (red, blue):
-        network = f"tenants/{crew.tenant}/networks/main"
-        subnet = f"{network}/subnets/v4"
-        resources += [Tenant(name=f"tenants/{crew.tenant}"), Network(name=network)]
-        resources += [Subnet(name=subnet, ipv4_cidr="10.0.0.0/24")]
-        resources += [
-            Port(
-                name=member.port,
-                subnet=subnet,
-                mac_address=member.mac,
-                addresses=[member.ip],
-                attachment=fabric.attachment(member.name),
-            )
-            for member in crew.members
-        ]
-    fabric.client.apply(resources, wait=True)
-    return red, blue
-
-
-def _crew(fabric: Fabric, tenant: str, names: Sequence[str]) -> Crew:
-    members = []
-    for number, name in enumerate(names, start=11):
-        host, ip = fabric.host(name), f"10.0.0.{number}"
-        host.setIP(ip, 24)
-        port = f"tenants/{tenant}/networks/main/ports/{name}"
-        members.append(Member(host=host, name=name, port=port, mac=host.MAC(), ip=ip))
-    return Crew(tenant=tenant, members=tuple(members))
 
 
 def _reachability(board: Board, crew: Crew) -> None:

@@ -10,7 +10,7 @@ from mininet.cli import CLI
 from mininet.log import setLogLevel
 from rich.console import Console
 
-from apps.lab.demo import create_tenants
+from apps.lab.crew import create_tenants
 from apps.lab.fabric import LOG, Fabric, FabricError
 
 

@@ -75,6 +75,11 @@ class Board:
         if not self._redraws:
             self._console.print(f"  ... {what}", highlight=False)
 
+    def shows(self, what: str) -> None:
+        """What a row under way sees at this moment; only where it can be overwritten by the next."""
+        if self._redraws:
+            self._doing = what
+
     @contextmanager
     def row(self, claim: str, *, wanted: str) -> Iterator[Row]:
         """Measure one claim inside the block.  An error inside becomes the row's result, and ends the demonstration."""
@@ -91,8 +96,8 @@ class Board:
             if row.holds is None:
                 row.measured("not measured", holds=False)
             if not self._redraws:
-                mark = "ok  " if row.holds else "FAIL"
-                self._console.print(f"  {mark} {claim}: {row.found} (wanted {wanted})", highlight=False, soft_wrap=True)
+                mark, found = "ok  " if row.holds else "FAIL", " ".join(row.found.split())
+                self._console.print(f"  {mark} {claim}: {found} (wanted {wanted})", highlight=False, soft_wrap=True)
 
     def _render(self) -> Table:
         while not self._ended:
