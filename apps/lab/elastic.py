@@ -161,7 +161,8 @@ def _set(fabric: Fabric, crew: Crew, policy: BandwidthPolicy) -> None:
 def _one_uplink(fabric: Fabric) -> Iterator[None]:
     """One spine is drained, and the wires of the other are said to carry 40 Mbit/s."""
     spine1, spine2 = (f"switches/{fabric.net.get(name).dpid}" for name in ("spine1", "spine2"))
-    links = [link.name for link in fabric.client.links.list() if spine1 in (link.source.switch, link.destination.switch)]
+    links = [link.name for link in fabric.client.links.list()
+             if spine1 in (link.source.switch, link.destination.switch)]
     fabric.client.switches.update(Switch(name=spine2, drained=True), ["drained"])
     for name in links:
         fabric.client.links.update(Link(name=name, capacity_override_kbps=LINK_KBPS), ["capacity_override_kbps"])

@@ -39,6 +39,6 @@ def draw(path: Path, lines: Sequence[Line], *, title: str) -> None:
         panel.set_ylabel(f"{line.name}\nMbit/s")
         panel.set_ylim(bottom=0)
         panel.grid(alpha=0.3)
-    panels[0].legend(loc="upper right", ncols=5, fontsize="small")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize="small")
     panels[-1].set_xlabel("seconds")
     figure.savefig(path)
