@@ -41,6 +41,7 @@ def run(fabric: Fabric, board: Board) -> None:
     _isolation(board, red, blue)
     _ceiling(board, fabric, red)
     _live_change(board, fabric, red)
+    _set_ceiling(fabric, red.members[0], 0)
     elastic.run(board, fabric, red, blue)
     _restart(board, fabric, red)
     _failover(board, fabric, red)
