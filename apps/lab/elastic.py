@@ -34,6 +34,8 @@ _PHASE_S, _SETTLE_S = 4.0, 1.5
 """How long each act lasts, and how much of its beginning TCP gets to find its rate."""
 _FLOOD = ("--udp", "--bitrate", "60M", "--length", "1400")
 _TCP = ("--congestion", "cubic")
+_MOST = 0.85
+"""How much of the link a busy machine has to carry."""
 _BAR_KBPS = 2_500
 """What one block of a bar stands for."""
 
@@ -90,18 +92,18 @@ def run(board: Board, fabric: Fabric, red: Crew, blue: Crew) -> None:
 
 def _play(board: Board, fabric: Fabric, red: Crew, blue: Crew, meters: Sequence[Meter]) -> float:
     """All acts; returns the monotonic moment at which the schedule's window opens."""
-    wanted_kbps = f"{0.9 * LINK_KBPS / 1000:.0f} Mbit/s at least"
+    wanted = f"{_MOST * LINK_KBPS / 1000:.0f} Mbit/s at least"
     with _sending(red, _FLOOD):
-        with board.row("red, guaranteed 10 of 40 Mbit/s, is alone and borrows all", wanted=wanted_kbps) as row:
+        with board.row("red, guaranteed 10 of 40 Mbit/s, is alone and borrows all", wanted=wanted) as row:
             act = _act(board, meters)
-            row.measured(_bars(act, meters), holds=act.rate_kbps(meters[0]) >= 0.9 * LINK_KBPS)
-        with board.row("blue comes, guaranteed 25, by TCP; red floods on", wanted="blue has 24 Mbit/s at least") as row:
+            row.measured(_bars(act, meters), holds=act.rate_kbps(meters[0]) >= _MOST * LINK_KBPS)
+        with board.row("blue comes, guaranteed 25, by TCP; red floods on", wanted="blue has 22.5 Mbit/s at least") as row:
             with _sending(blue, _TCP):
                 act = _act(board, meters)
-            row.measured(_bars(act, meters), holds=act.rate_kbps(meters[1]) >= 0.95 * BLUE_KBPS)
-        with board.row("blue goes: what it leaves is lent again", wanted=wanted_kbps) as row:
+            row.measured(_bars(act, meters), holds=act.rate_kbps(meters[1]) >= 0.9 * BLUE_KBPS)
+        with board.row("blue goes: what it leaves is lent again", wanted=wanted) as row:
             act = _act(board, meters)
-            row.measured(_bars(act, meters), holds=act.rate_kbps(meters[0]) >= 0.9 * LINK_KBPS)
+            row.measured(_bars(act, meters), holds=act.rate_kbps(meters[0]) >= _MOST * LINK_KBPS)
         with board.row("a window of red's schedule opens: at most 15 Mbit/s", wanted="13 to 15.8 Mbit/s") as row:
             boundary_s = _schedule(fabric, red)
             while time.monotonic() < boundary_s:

@@ -20,7 +20,7 @@ class _Trace:
     """What one run of the demo has on the machine: processes, known by a mark in their environment; interfaces."""
 
     def __init__(self) -> None:
-        self._mark = f"PLIANT_TEST_RUN={uuid.uuid4()}"
+        self._mark = f"LAB_TEST_RUN={uuid.uuid4()}"
         self._interfaces = set(os.listdir("/sys/class/net"))
 
     @property
@@ -50,12 +50,13 @@ class _Trace:
 
 
 @pytest.mark.lab
-def test_demo_holds_every_row_and_leaves_nothing() -> None:
-    """Exit status 0, eleven measured rows, and the machine is as it was."""
+def test_demo_holds_every_row_and_leaves_nothing(tmp_path: Path) -> None:
+    """Exit status 0, fifteen measured rows, a picture, and the machine is as it was."""
     trace = _Trace()
-    done = subprocess.run(_DEMO, env=trace.env, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(_DEMO, env=trace.env, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("  ok   ") == 11
+    assert done.stdout.count("  ok   ") == 15
+    assert (tmp_path / "pliant-demo.png").read_bytes().startswith(b"\x89PNG")
     assert "FAIL" not in done.stdout
     trace.wait_until_gone()
 
