@@ -97,7 +97,7 @@ def _play(board: Board, fabric: Fabric, red: Crew, blue: Crew, meters: Sequence[
         with board.row("red, guaranteed 10 of 40 Mbit/s, is alone and borrows all", wanted=wanted) as row:
             act = _act(board, meters)
             row.measured(_bars(act, meters), holds=act.rate_kbps(meters[0]) >= _MOST * LINK_KBPS)
-        with board.row("blue comes, guaranteed 25, by TCP; red floods on", wanted="blue has 22.5 Mbit/s at least") as row:
+        with board.row("blue comes, guaranteed 25, by TCP; red floods on", wanted="blue has 22.5 at least") as row:
             with _sending(blue, _TCP):
                 act = _act(board, meters)
             row.measured(_bars(act, meters), holds=act.rate_kbps(meters[1]) >= 0.9 * BLUE_KBPS)
