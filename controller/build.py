@@ -24,6 +24,7 @@ from controller.northbound.calls import Backend
 from controller.northbound.server import Listen, Server, Tls
 from controller.northbound.unmeasured import Unmeasured
 from controller.pipeline.tables import OWNED_GROUPS, OWNED_METERS
+from controller.reconcile.admission import Admission
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.loop import Loop
 from controller.reconcile.operator import Operator
@@ -95,9 +96,10 @@ def build(config: Config) -> Controller:
         io_loop=runtime.loop, clock=time.monotonic, wall_clock=time.time,
         drift_period_s=config.reconcile.drift_period_s,
     )
+    admission = Admission(loop.view, lambda: engine.snapshot(), time.time)
     engine = Engine(
         store, clock=time.time, fabric=loop, status=loop, on_commit=loop.committed, new_uid=lambda: uuid.uuid4().hex,
-        gates=(PathGate(loop.fabric),),
+        gates=(PathGate(loop.fabric), admission),
     )
     databases = [
         Database(Remote.parse(settings.remote), runtime.complaints, tls=ovsdb_tls(settings))

@@ -58,6 +58,8 @@ REASONS: dict[str, str] = {
     "POOL_EXHAUSTED": "A pool of small integers (slices, keys, meters) is used up.",
     "REVISION_COMPACTED": "The revision is older than the history kept; list again and watch from there.",
     "SLOW_WATCHER": "The watcher did not read fast enough and was cut; resume from the last revision it saw.",
+    "GUARANTEE_DOES_NOT_FIT": "A link or access port cannot carry the guarantee beside those it carries already.",
+    "WOULD_BREAK_GUARANTEES": "Links would carry less than is guaranteed there; lower guarantees, or pass force.",
     "WOULD_PARTITION": "Networks would have ports with no path between them; give them one first, or pass force.",
     "PATH_POLICY_UNSATISFIABLE": "No path between two switches keeps to the network's path policy: see the message.",
     "PORT_NOT_BOUND": "The port is on no switch now, so no path leads there.",

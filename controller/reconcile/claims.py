@@ -8,7 +8,7 @@ The cost follows the change: only tenants, pipes and ports that changed, or whos
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from immutables import Map
 
@@ -44,7 +44,7 @@ class BookEdit:
         """whose claims are other ones"""
 
     def update(
-        self, intent: Snapshot, rates: Map[str, Rates], names: Iterable[str], routes: Collection[Route] = (),
+        self, intent: Snapshot, rates: Map[str, Rates], names: Iterable[str], routes: Container[Route] = (),
     ) -> BookEdit:
         """To this intent and these rates.  `names`: objects that differ in either, or that may be elsewhere now;
         `routes`: on which the loads are other ones.
@@ -71,7 +71,7 @@ class BookEdit:
 
     # -- where the traffic of a network goes
 
-    def _rerouted(self, routes: Collection[Route]) -> set[str]:
+    def _rerouted(self, routes: Container[Route]) -> set[str]:
         """The networks some of whose traffic takes these routes."""
         if not routes:
             return set()
@@ -196,7 +196,7 @@ class BookEdit:
         place = locate(self._fabric, found.attachment) if found is not None and found.attachment else None
         return place if isinstance(place, EndPoint) else None
 
-    def _pipes(self, names: Iterable[str], routes: Collection[Route]) -> set[str]:
+    def _pipes(self, names: Iterable[str], routes: Container[Route]) -> set[str]:
         """The pipes that these changes concern."""
         intent, found = self._asked.intent, set[str]()
         for name in names:

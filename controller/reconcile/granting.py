@@ -19,7 +19,7 @@ from immutables import Map
 from controller.fabric.graph import Fabric
 from controller.fabric.observed import NO_CHANGE, Alarm, Change
 from controller.fabric.ports import EndPoint
-from controller.model.bandwidth import BandwidthPolicy, Rates
+from controller.model.bandwidth import Rates
 from controller.model.queues import Grant
 from controller.pipeline.world import World
 from controller.qos.degrade import share_out
@@ -38,6 +38,7 @@ from controller.reconcile.grants import (
 )
 from controller.reconcile.labelling import Labelling
 from controller.reconcile.loads import Ground, Loads
+from controller.reconcile.peaks import peaks
 
 
 @dataclass(slots=True)
@@ -84,7 +85,7 @@ class Granting:
             return Regrant()
         edit = BookEdit(self._now, self._loads, world.fabric).update(world.intent, world.rates, names, routes)
         self._now = peak = edit.result()
-        self._note_peaks(world, names)
+        self._peaks = peaks(self._peaks, world.intent, names)
         if self._peaks or world.rates:
             other = BookEdit(before.book, self._loads, world.fabric)
             peak = other.update(world.intent, self._peaks, names, routes).result()
@@ -95,14 +96,6 @@ class Granting:
             grants=grants, book=peak, degraded=self._degraded(before.degraded, world.fabric, owners),
             bare=self._bare(before.bare, owners))
         return self._regrant(before, owners)
-
-    def _note_peaks(self, world: World, names: Iterable[str]) -> None:
-        for name in names:
-            policy = self._now.asked.policy_of(name)
-            if policy.schedule:
-                self._peaks = self._peaks.set(name, peak_rates(policy))
-            elif name in self._peaks:
-                self._peaks = self._peaks.delete(name)
 
     def _measured(self, change: Change) -> set[Resource]:
         """What is claimed and may have another capacity."""
@@ -197,16 +190,6 @@ class Granting:
         for network in intent.networks_by_tenant.get(owner, Map()):
             names.update((network, *intent.ports_by_network.get(network, Map())))
         return names
-
-
-def peak_rates(policy: BandwidthPolicy) -> Rates:
-    """The most of any moment, each rate by itself.  No ceiling at some moment is no ceiling."""
-    every = [policy.rates, *(window.rates for window in policy.schedule)]
-    out, inward = [each.ceiling_out_kbps for each in every], [each.ceiling_in_kbps for each in every]
-    return Rates(
-        guarantee_out_kbps=max(each.guarantee_out_kbps for each in every),
-        guarantee_in_kbps=max(each.guarantee_in_kbps for each in every),
-        ceiling_out_kbps=max(out) if all(out) else 0, ceiling_in_kbps=max(inward) if all(inward) else 0)
 
 
 def _grant(terms: Terms, kbps: int) -> Grant:

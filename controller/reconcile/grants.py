@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from immutables import Map
 
 from controller.fabric.graph import Fabric
+from controller.fabric.observed import Observed
 from controller.fabric.ports import EndPoint
 from controller.model.queues import Grant
 from controller.reconcile.book import NO_BOOK, Book, Ingress, Resource
+from controller.reconcile.owners import link_name
 
 Grants = Map[EndPoint, Map[str, Grant]]
 """switch port -> {owner: what it is guaranteed of what leaves there}; nothing where nobody is guaranteed anything"""
+OBSERVED_SHARE = 0.98
+"""Of a speed that a port reports: a queue is ours only where the port behind it is faster."""
 MAX_NAMED = 3
 """links in one message"""
 
@@ -45,14 +49,15 @@ class Granted:
 NOT_GRANTED = Granted()
 
 
-def capacity_kbps(fabric: Fabric, resource: Resource) -> int | None:
-    """What a link or access port carries; None if nobody knows."""
-    if isinstance(resource, Ingress):
-        at = resource.at
-    elif (link := fabric.links.get(at := resource)) is not None:
-        return link.capacity_kbps
-    port = fabric.port(at)
-    return port.speed_kbps or None if port is not None else None
+def capacity_kbps(fabric: Observed, resource: Resource) -> int | None:
+    """What a link or access port carries; None if nobody knows.
+
+    Where the capacity is not declared, queues are made a little slower than the port (OBSERVED_SHARE).
+    """
+    if not isinstance(resource, Ingress) and (link := fabric.links.get(resource)) is not None:
+        return link.declared_capacity_kbps or int(OBSERVED_SHARE * link.capacity_kbps)
+    port = fabric.port(place_of(resource))
+    return int(OBSERVED_SHARE * port.speed_kbps) or None if port is not None else None
 
 
 def place_of(resource: Resource) -> EndPoint:
@@ -66,6 +71,11 @@ def named(fabric: Fabric, resource: Resource) -> str:
         return f"access port {resource}"
     link = fabric.links.get(resource)
     return f"access port {resource}" if link is None else f"link {link}"
+
+
+def resource_name(resource: Resource) -> str:
+    """The API's name of a link; of an access port that of the link that would leave there."""
+    return link_name(place_of(resource))
 
 
 def list_named(fabric: Fabric, resources: Collection[Resource]) -> str:

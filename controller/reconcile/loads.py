@@ -10,7 +10,7 @@ Whose paths differ by network (Course): the caller of `crossing` decides; here n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -132,6 +132,18 @@ def failing(courses: Sequence[Course], ground: Ground) -> dict[EndPoint, Failing
 
 Route = tuple[str, int, int]
 """(network whose path policy decides, or "" for any path; source edge; destination edge)"""
+
+
+class _Everywhere(Container[Route]):
+    def __contains__(self, route: object) -> bool:
+        return True
+
+    def __bool__(self) -> bool:
+        return True
+
+
+EVERYWHERE: Container[Route] = _Everywhere()
+"""All routes there are."""
 FindCourses = Callable[[Route], Sequence[Course]]
 
 

@@ -19,23 +19,17 @@ from controller.fabric.ports import EndPoint
 from controller.model.network import Pipe
 from controller.model.queues import BEST_EFFORT, Grant, OfPair, OfTenant, PortQueues, Queue
 from controller.pipeline.world import World
-from controller.reconcile.grants import Grants
+from controller.reconcile.grants import OBSERVED_SHARE, Grants, capacity_kbps
 
 FIRST_PIPE_NUMBER = 16_384
 """Above the slices of tenants."""
 BEST_EFFORT_SHARE = 0.05
 """What best effort has of each port whatever is promised."""
-OBSERVED_SHARE = 0.98
-"""Of a speed that a port reports: a queue is ours only where the port behind it is faster."""
 
 
 def rate_kbps(fabric: Observed, at: EndPoint) -> int:
     """What leaves this port at most once it has queues: the capacity as declared, else a little below its speed."""
-    link, port = fabric.links.get(at), fabric.port(at)
-    if link is not None and link.declared_capacity_kbps:
-        return link.declared_capacity_kbps
-    speed_kbps = link.capacity_kbps if link is not None else port.speed_kbps if port is not None else 0
-    return int(OBSERVED_SHARE * (speed_kbps or UNKNOWN_SPEED_KBPS))
+    return capacity_kbps(fabric, at) or int(OBSERVED_SHARE * UNKNOWN_SPEED_KBPS)
 
 
 def port_queues(world: World, at: EndPoint, grants: Mapping[str, Grant]) -> PortQueues | None:

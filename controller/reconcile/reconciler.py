@@ -28,14 +28,18 @@ from controller.model.ids import format_dpid
 from controller.pipeline.views import policy_of
 from controller.pipeline.world import Fragment, FragmentKey, Share
 from controller.reconcile.agenda import Agenda
+from controller.reconcile.courses import Foreseen
 from controller.reconcile.enforcement import concerned
 from controller.reconcile.engine import Engine, Step, object_of
 from controller.reconcile.granting import Regrant
+from controller.reconcile.grants import mbps, named, resource_name
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.labelling import Labelling
+from controller.reconcile.loads import Ground, Loads
 from controller.reconcile.partition import cut_off
 from controller.reconcile.status import Ledger, Record, View, Waiter, by_name
 from controller.reconcile.steering import Steering
+from controller.reconcile.trial import squeezed
 from controller.service.interfaces import StoreFailed
 
 Changes = Mapping[FragmentKey, Fragment | None]
@@ -195,13 +199,29 @@ class Reconciler:
             later, _ = later.apply(event)
         networks = cut_off(self.engine.world, later)
         if not networks:
-            return None
+            return self._squeezed(later)
         more = len(networks) - MAX_NAMED
         shown = ", ".join(networks[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
         return FailedPrecondition(
             "WOULD_PARTITION", f"this would leave ports without a path in {shown}; give them another one first, or use "
             "force", metadata={"networks": ",".join(networks[:MAX_NAMED]), "network_count": str(len(networks))},
         )
+
+    def _squeezed(self, later: Fabric) -> FailedPrecondition | None:
+        """Why the fabric should not become this one: links would carry less than is guaranteed on them."""
+        loads = Loads(Foreseen(later, {}), Ground(fabric=later))
+        found = squeezed(self.view.granted.book, self.fabric, later, loads)
+        if not found:
+            return None
+        worst, owners = found[0], sorted({owner for each in found for owner in each.owners})
+        more = len(owners) - MAX_NAMED
+        shown = ", ".join(owners[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+        return FailedPrecondition(
+            "WOULD_BREAK_GUARANTEES", f"{named(later, worst.resource)} would have to guarantee "
+            f"{mbps(worst.promised_kbps)}, and {mbps(worst.left_kbps)} is all that it can: {shown} would get less; "
+            "lower guarantees first, or use force", metadata={
+                "links": ",".join(resource_name(each.resource) for each in found[:MAX_NAMED]),
+                "link_count": str(len(found)), "owners": ",".join(owners[:MAX_NAMED]), "owner_count": str(len(owners))})
 
     def refusal_to_forget(self, dpid: int, connected: Set[int]) -> FailedPrecondition | NotFound | None:
         """Why the operator cannot have this switch forgotten."""

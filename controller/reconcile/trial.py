@@ -1,0 +1,139 @@
+"""Tries changes of intent against a book, and says what does not fit and how much would.  Changes nothing.
+
+    trial = Trial(book, fabric, loads, now_s)
+    trial.excesses(after, names)       where the change asks for more than there is, worst first
+    trial.largest(after, obj, names)   the largest guarantee of `obj` that fits, instead of the one it asks for
+    trial.then(after, names)           the trial that later changes are tried against
+
+A book of peaks comes first: what fits with every schedule at its highest fits always.  Only if it does not, the states
+that the schedules go through are tried one by one (horizon.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from immutables import Map
+
+from controller.fabric.graph import Fabric
+from controller.intent.snapshot import Snapshot
+from controller.model.bandwidth import MAX_RATE_KBPS, Rates
+from controller.qos.ledger import Excess, budget, largest, shortfalls
+from controller.reconcile.book import Book, Resource
+from controller.reconcile.claims import BookEdit
+from controller.reconcile.grants import capacity_kbps
+from controller.reconcile.horizon import states
+from controller.reconcile.loads import EVERYWHERE, Loads
+from controller.reconcile.peaks import Guaranteed, peak_rates, peaks, scaled
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A book of peaks, and the fabric whose links it is measured against."""
+
+    book: Book
+    fabric: Fabric
+    loads: Loads
+    now_s: float
+
+    def then(self, after: Snapshot, names: Collection[str]) -> Trial:
+        return replace(self, book=self._edit(after, names).result())
+
+    def excesses(self, after: Snapshot, names: Collection[str]) -> list[Excess]:
+        edit = self._edit(after, names)
+        book = edit.result()
+        found = self._shortfalls(self.book, book, edit.resources, edit.owners)
+        if found and book.asked.rates:
+            return self._at_some_time(book, names, edit.owners, found)
+        return found
+
+    def largest(self, after: Snapshot, obj: Guaranteed, names: Collection[str]) -> Rates:
+        """In each direction with the other as asked, or both scaled if neither fits so.
+
+        If it fits as it is: the same, scaled up as far as it goes; if it asks for nothing, the same both ways.
+        """
+        asked = peak_rates(obj.bandwidth)
+        inward, outward = asked.guarantee_in_kbps, asked.guarantee_out_kbps
+        most_in, most_out = asked.ceiling_in_kbps or MAX_RATE_KBPS, asked.ceiling_out_kbps or MAX_RATE_KBPS
+        names = {*names, obj.name}
+
+        def fits(in_kbps: int, out_kbps: int) -> bool:
+            policy = scaled(obj.bandwidth, in_kbps, out_kbps)
+            return not self.excesses(after.put(replace(obj, bandwidth=policy)), names)
+
+        def both(unit: int, at_most: int) -> tuple[int, int]:
+            a, b = (inward, outward) if inward or outward else (1, 1)
+            times = largest(lambda n: fits(a * n // unit, b * n // unit), at_most)
+            return a * times // unit, b * times // unit
+
+        if fits(inward, outward):
+            unit = max(inward, outward, 1)
+            bounds = [most * unit // each for most, each in ((most_in, inward), (most_out, outward)) if each]
+            found = both(unit, min([MAX_RATE_KBPS, *bounds] if bounds else [most_in, most_out]))
+        elif not inward or not outward:
+            found = both(max(inward, outward), max(inward, outward))
+        else:
+            found = (largest(lambda n: fits(n, outward), inward), largest(lambda n: fits(inward, n), outward))
+            found = found if any(found) else both(max(inward, outward), max(inward, outward))
+        return Rates(guarantee_in_kbps=found[0], guarantee_out_kbps=found[1])
+
+    # -- at every time
+
+    def _edit(self, after: Snapshot, names: Collection[str]) -> BookEdit:
+        rates = peaks(self.book.asked.rates, after, names)
+        return BookEdit(self.book, self.loads, self.fabric).update(after, rates, names)
+
+    def _at_some_time(
+        self, after: Book, names: Collection[str], owners: Collection[str], found: list[Excess],
+    ) -> list[Excess]:
+        """What is left of these excesses when schedules are not all at their highest at once."""
+        policies = {name: after.asked.policy_of(name) for name in after.asked.rates}
+        policies |= {name: self.book.asked.policy_of(name) for name in self.book.asked.rates if name not in policies}
+        every = states({name: policy for name, policy in policies.items() if policy.schedule}, self.now_s)
+        if every is None:
+            return found
+        worst: dict[object, Excess] = {}
+        for rates in every:
+            before_then, after_then = self._in_state(self.book, rates), self._in_state(after, rates)
+            for excess in self._shortfalls(before_then, after_then, [each.resource for each in found], owners):
+                known = worst.setdefault(excess.resource, excess)
+                if excess.left_kbps - excess.needed_kbps < known.left_kbps - known.needed_kbps:
+                    worst[excess.resource] = excess
+        return [worst[each.resource] for each in found if each.resource in worst]
+
+    def _in_state(self, book: Book, rates: Map[str, Rates]) -> Book:
+        names = {*rates, *book.asked.rates}
+        return BookEdit(book, self.loads, self.fabric).update(book.asked.intent, rates, names).result()
+
+    def _shortfalls(
+        self, before: Book, after: Book, resources: Collection[object], owners: Collection[str],
+    ) -> list[Excess]:
+        return shortfalls(before.ledger, after.ledger, resources, owners, lambda r: capacity_kbps(self.fabric, r))
+
+
+class Squeeze(NamedTuple):
+    """A link that would carry less than is promised on it."""
+
+    resource: Resource
+    promised_kbps: int
+    left_kbps: int
+    owners: tuple[str, ...]
+    """of these promises"""
+
+
+def squeezed(book: Book, fabric: Fabric, later: Fabric, loads: Loads) -> list[Squeeze]:
+    """Where what is promised would not fit any more if the fabric became `later`, worst first; `loads`: of later."""
+    if not book.ledger.totals:
+        return []
+    edit = BookEdit(book, loads, later).update(book.asked.intent, book.asked.rates, (), EVERYWHERE)
+    after, found = edit.result().ledger, []
+    for resource, total in after.totals.items():
+        then, now = capacity_kbps(later, resource), capacity_kbps(fabric, resource)
+        if then is None or total <= (left := budget(then)):
+            continue
+        is_new = now is None or total - left > book.ledger.totals.get(resource, 0) - budget(now)
+        if is_new:
+            found.append(Squeeze(resource, total, left, tuple(sorted(after.by_resource[resource]))))
+    return sorted(found, key=lambda each: (each.left_kbps - each.promised_kbps, str(each.resource)))
