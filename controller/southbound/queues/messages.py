@@ -29,6 +29,7 @@ _NEW_CLASS, _DEL_CLASS, _GET_CLASS = 40, 41, 42
 _NEW_FILTER, _DEL_FILTER, _GET_FILTER = 44, 45, 46
 REQUEST, ACK, DUMP, DUMP_INTERRUPTED = 1, 4, 0x300, 0x10
 _REPLACE, _EXCL, _CREATE = 0x100, 0x200, 0x400
+_CAPPED, _EXPLAINED = 0x100, 0x200
 
 HEADER = Struct("=IHHII")
 _TC = Struct("=BxxxiIII")
@@ -240,18 +241,17 @@ def split(data: bytes) -> Iterator[Message]:
         at += length + -length % 4
 
 
-def refusal(body: bytes) -> tuple[int, str]:
+def refusal(message: Message) -> tuple[int, str]:
     """From an ERROR: the errno (0: done as asked) and what the kernel has to say, if it does."""
+    body = message.body
     if len(body) < 4 + HEADER.size:
         raise MalformedError("an error that is cut off")
     number = -int.from_bytes(body[:4], sys.byteorder, signed=True)
-    asked = HEADER.unpack_from(body, 4)[0] if number else HEADER.size
-    rest = body[4 + asked + -asked % 4:] or body[4 + HEADER.size:]
-    try:
-        text = dict(_attributes(rest)).get(1, b"")
-    except MalformedError:
-        text = b""  # the request in whole, from a kernel that explains nothing
-    return number, text.rstrip(b"\0").decode(errors="replace")
+    # What was asked is repeated, in whole or only its header.
+    asked = HEADER.size if not number or message.flags & _CAPPED else HEADER.unpack_from(body, 4)[0]
+    if not message.flags & _EXPLAINED:
+        return number, ""
+    return number, _text(dict(_attributes(body[4 + asked + -asked % 4:])).get(1, b""))
 
 
 def read_device(body: bytes) -> Device:

@@ -101,7 +101,7 @@ class Netlink:
             for message in split(self._socket.recv(_READ_BYTES)):
                 if message.kind != ERROR or not first <= message.sequence <= self._sequence:
                     continue
-                number, text = refusal(message.body)
+                number, text = refusal(message)
                 if number:
                     position = begin + message.sequence - first
                     refused.append(Refusal(position, KernelRefused(number, text)))
@@ -123,7 +123,7 @@ class Netlink:
                 if message.kind == DONE:
                     return answers, whole
                 if message.kind == ERROR:
-                    number, text = refusal(message.body)
+                    number, text = refusal(message)
                     raise KernelRefused(number, text)
                 answers.append(message)
                 if not is_dump:

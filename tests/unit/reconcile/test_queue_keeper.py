@@ -1,0 +1,199 @@
+"""The queue keeper: who is told what, when, and what is made of it.  The driver is one that only remembers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import pytest
+from immutables import Map
+
+from controller.fabric.events import QueuesFound
+from controller.fabric.graph import EndPoint, Fabric, SwitchDisconnected
+from controller.fabric.ports import Switch, SwitchPort
+from controller.model.queues import Grant, PortQueues, QueueCount
+from controller.reconcile import queue_keeper
+from controller.reconcile.queue_driver import Brought, Choice
+from controller.reconcile.queue_keeper import QueueKeeper
+from controller.reconcile.queueing import port_queues
+from controller.reconcile.status import View
+from tests.support.eventually import eventually
+from tests.support.worlds import Lab
+
+RED = "tenants/red"
+LEAF = 11
+UPLINK = EndPoint(LEAF, 1)
+GRANT = Map({RED: Grant(guarantee_kbps=5_000)})
+
+
+class Memory:
+    """A driver whose ports hold whatever they were told last, but for those that are broken."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self.holds: dict[SwitchPort, PortQueues | None] = {}
+        self.calls: list[Mapping[SwitchPort, PortQueues | None]] = []
+        self.broken: dict[int, str] = {}
+        self.writes = 0
+
+    async def bring(self, dpid: int, wanted: Mapping[SwitchPort, PortQueues | None]) -> Brought:
+        assert threading.current_thread().name == "queues"
+        self.calls.append(wanted)
+        written = sum(self.holds.get(port) != queues for port, queues in wanted.items())
+        self.holds.update(wanted)
+        self.writes += written
+        return Brought({n: why for n, why in self.broken.items() if n in {p.port_no for p in wanted}}, written)
+
+    async def count(self, dpid: int, port: SwitchPort) -> Mapping[int, QueueCount]:
+        return {0: QueueCount(dpid, port.port_no, 0)}
+
+
+@dataclass
+class Stage:
+    """A keeper at work, the view that it sees, and what it says."""
+
+    view: View
+    driver: Memory = field(default_factory=Memory)
+    choice: Choice = field(init=False)
+    told: list[QueuesFound] = field(default_factory=list)
+    keeper: QueueKeeper = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.choice = Choice(self.driver)
+        self.keeper = QueueKeeper(lambda: self.view, lambda switch: self.choice, self.report)
+
+    def report(self, found: QueuesFound) -> None:
+        """As the loop does: it is in the next view."""
+        self.told.append(found)
+        self.change(fabric=self.fabric.apply(found)[0])
+
+    @property
+    def fabric(self) -> Fabric:
+        return self.view.world.fabric
+
+    def change(self, *, fabric: Fabric | None = None, grants: Map[EndPoint, Map[str, Grant]] | None = None) -> None:
+        world = self.view.world if fabric is None else replace(self.view.world, fabric=fabric)
+        self.view = view_of(world, self.view.grants if grants is None else grants)
+        self.keeper.wake()
+
+    def port(self, at: EndPoint = UPLINK) -> SwitchPort:
+        port = self.fabric.port(at)
+        assert port is not None
+        return port
+
+    def holds(self, grants: Map[str, Grant] = GRANT, at: EndPoint = UPLINK) -> bool:
+        return self.driver.holds.get(self.port(at)) == port_queues(self.view.world, at, grants)
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(queue_keeper, "REMOVE_AFTER_S", 0.2)
+    monkeypatch.setattr(queue_keeper, "FIRST_RETRY_S", 0.1)
+    lab = Lab.leaf_spine()
+    lab.network("red")
+    stage = Stage(view_of(lab.world, Map()))
+    stage.keeper.start()
+    yield stage
+    assert stage.keeper.stop()
+
+
+def until(check: Callable[[], bool], what: str) -> None:
+    eventually(check, timeout_s=10.0, what=what)
+
+
+def test_port_gets_queues_with_its_first_grant_and_loses_them_after_its_last(stage: Stage) -> None:
+    """Only that port is written to; what is the same again is not written."""
+    stage.change(grants=Map({UPLINK: GRANT}))
+    until(stage.holds, "the queues are there")
+    assert {port for port, queues in stage.driver.holds.items() if queues} == {stage.port()}
+    writes = stage.driver.writes
+    stage.change(grants=Map({UPLINK: Map(dict(GRANT))}))
+    more = Map({RED: Grant(guarantee_kbps=6_000)})
+    stage.change(grants=Map({UPLINK: more}))
+    until(lambda: stage.holds(more), "the new rate is there")
+    assert stage.driver.writes == writes + 1
+    stage.change(grants=Map())
+    until(lambda: stage.driver.holds[stage.port()] is None, "they are gone")
+
+
+def test_switch_says_who_makes_its_queues_and_where_that_fails(stage: Stage) -> None:
+    """Found and told once; a fault is tried again until it is none, and then that is told."""
+    until(lambda: stage.fabric.switches[LEAF].queue_driver == "memory", "the driver is known")
+    stage.driver.broken[1] = "no such thing"
+    stage.change(grants=Map({UPLINK: GRANT}))
+    until(lambda: stage.fabric.switches[LEAF].queue_faults == Map({1: "no such thing"}), "the fault is known")
+    del stage.driver.broken[1]
+    until(lambda: not stage.fabric.switches[LEAF].queue_faults, "it is none any more")
+    assert len(stage.told) < 20, "told when it changes, not over and over"
+
+
+def test_grant_that_comes_and_goes_in_a_moment_removes_nothing(stage: Stage) -> None:
+    """As after a restart, until all is known: the queues of before stay."""
+    stage.change(grants=Map({UPLINK: GRANT}))
+    until(stage.holds, "the queues are there")
+    stage.change(grants=Map())
+    time.sleep(0.1)
+    stage.change(grants=Map({UPLINK: GRANT}))
+    time.sleep(0.5)
+    assert None not in [call[stage.port()] for call in stage.driver.calls if stage.port() in call]
+
+
+def test_switch_out_of_reach_keeps_its_queues_and_gets_them_when_it_is_back(stage: Stage) -> None:
+    """Nothing is done to it meanwhile."""
+    connected = stage.fabric
+    stage.change(fabric=connected.apply(SwitchDisconnected(dpid=LEAF))[0])
+    time.sleep(0.3)
+    calls = len(stage.driver.calls)
+    stage.change(grants=Map({UPLINK: GRANT}))
+    time.sleep(0.3)
+    assert not any(stage.port() in call for call in stage.driver.calls[calls:])
+    stage.change(fabric=connected)
+    until(stage.holds, "the queues are there")
+
+
+def test_driver_that_works_no_longer_is_told_and_the_next_one_does_all(stage: Stage) -> None:
+    """The choice is made again when what it depends on is different."""
+    stage.change(grants=Map({UPLINK: GRANT}))
+    until(stage.holds, "the queues are there")
+    stage.choice = Choice(None, "nothing works")
+    stage.keeper.choose_again()
+    until(lambda: stage.fabric.switches[LEAF].no_queues == "nothing works", "it is told")
+    stage.driver = Memory()
+    stage.choice = Choice(stage.driver)
+    stage.keeper.choose_again()
+    until(stage.holds, "the other driver made the queues")
+    assert stage.fabric.switches[LEAF].no_queues == ""
+
+
+def test_statistics_are_of_ports_with_queues_and_end_with_the_keeper(stage: Stage) -> None:
+    """By queue; nothing where there are none, and nothing but an answer after the end."""
+    assert stage.keeper.statistics(UPLINK).result(5) == {}
+    stage.change(grants=Map({UPLINK: GRANT}))
+    until(stage.holds, "the queues are there")
+    assert stage.keeper.statistics(UPLINK).result(5) == {0: QueueCount(LEAF, 1, 0)}
+    assert stage.keeper.statistics(EndPoint(99, 1)).result(5) == {}
+    stage.keeper.stop()
+    assert stage.keeper.statistics(UPLINK).result(5) == {}
+
+
+def test_switched_off_removes_what_was_made_before(stage: Stage) -> None:
+    """Each port is told once to have none, whatever is granted, and the switch says why."""
+    off = Memory()
+    told: list[QueuesFound] = []
+    stage.change(grants=Map({UPLINK: GRANT}))
+    keeper = QueueKeeper(lambda: stage.view, lambda switch: Choice(off), told.append, switched_off=True)
+    keeper.start()
+    try:
+        until(lambda: off.holds.get(stage.port(), ...) is None, "the port is told to have none")
+        until(lambda: any(found.dpid == LEAF for found in told), "it is told")
+        assert {(found.driver, found.why_not) for found in told} == {
+            ("", "queues are switched off in pliantd's configuration")}
+    finally:
+        assert keeper.stop()
+
+
+def _unused(switch: Switch) -> Choice:
+    return Choice(None)

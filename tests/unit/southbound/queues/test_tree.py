@@ -1,0 +1,150 @@
+"""A port's queues as classes, leaves and filters: which frame goes where, and what a change takes."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.model.bandwidth import TrafficClass
+from controller.model.queues import BEST_EFFORT, OfPair, OfTenant, PortQueues, Queue
+from controller.southbound.queues import messages, tree
+from controller.southbound.queues.messages import HANDLE, Class, Filter
+from controller.southbound.queues.tree import CONTROL, REST, TOP, Found, Tree
+
+RATE_KBPS = 100_000
+HEADER_BYTES = 14
+SLICE_NUMBERS, MACS, KEYS = st.integers(1, 16_383), st.integers(1, 2**48 - 1), st.integers(1 << 10, 2**24 - 1)
+
+
+def queue(number: int, *whose: OfTenant | OfPair, guarantee_kbps: int = 10, weight: int = 1,
+          traffic_class: TrafficClass = TrafficClass.STANDARD) -> Queue:
+    return Queue(number=number, whose=whose, guarantee_kbps=guarantee_kbps, ceiling_kbps=RATE_KBPS, weight=weight,
+                 traffic_class=traffic_class)
+
+
+def port(*queues: Queue) -> PortQueues:
+    rest = RATE_KBPS - sum(each.guarantee_kbps for each in queues)
+    return PortQueues(rate_kbps=RATE_KBPS, queues=(queue(BEST_EFFORT, guarantee_kbps=rest), *queues))
+
+
+@st.composite
+def ports(draw: st.DrawFn) -> PortQueues:
+    slices = draw(st.lists(SLICE_NUMBERS, max_size=8, unique=True))
+    pairs = draw(st.lists(st.tuples(MACS, KEYS | st.just(0)), max_size=8, unique=True))
+    rates = st.integers(1, 5_000)
+    return port(
+        *(queue(n, OfTenant(n), guarantee_kbps=draw(rates), weight=draw(st.integers(1, 10**9))) for n in sorted(slices)),
+        *(queue(16_385 + n, OfPair(*pair), guarantee_kbps=draw(rates)) for n, pair in enumerate(pairs)))
+
+
+def frame(*, source_mac: int, key24: int, label16: int = 0x0421) -> bytes:
+    """Under a label; what comes after the addresses does not matter."""
+    return bytes([0x02]) + label16.to_bytes(2) + key24.to_bytes(3) + source_mac.to_bytes(6) + b"\x08\x00" + bytes(40)
+
+
+def classify(wanted: Tree, sent: bytes) -> int:
+    """As the kernel does it: priority by priority, the one bucket of each table, the first filter that fits."""
+    def word(at: int) -> int:
+        return int.from_bytes(sent[HEADER_BYTES + at:HEADER_BYTES + at + 4])
+
+    for table in sorted({entry.table for entry in wanted.entries}, key=lambda table: (table.priority, table.number)):
+        bucket = (word(table.at) & table.mask) >> table.shift & 0xFF
+        for entry, minor in wanted.entries.items():
+            here = entry.table == table and table.bucket(entry.keys) == bucket
+            if here and all(word(key.at) & key.mask == key.value for key in entry.keys):
+                return minor
+    return REST
+
+
+@given(ports(), st.data())
+def test_frame_goes_to_its_pipe_else_its_tenant_else_the_rest(queues: PortQueues, data: st.DataObject) -> None:
+    """Whatever label it has and whatever network or port it is for."""
+    wanted = tree.tree_of(queues, 8)
+    owners = {each: queue for queue in queues.queues for each in queue.whose}
+    pairs = [each for each in owners if isinstance(each, OfPair)]
+    source_mac, key24 = data.draw(st.tuples(MACS, KEYS) | (st.sampled_from(pairs) if pairs else st.nothing()))
+    if not key24:
+        key24 = data.draw(KEYS)
+    inside, at_end, tenant = OfPair(source_mac, key24), OfPair(source_mac, 0), OfTenant(key24 >> 10)
+    expected = next((owners[each].number for each in (inside, at_end, tenant) if each in owners), REST)
+    label16 = data.draw(st.integers(0, 0xFFFF))
+    assert classify(wanted, frame(source_mac=source_mac, key24=key24, label16=label16)) == expected
+
+
+def test_probes_and_bfd_are_control() -> None:
+    """LLDP and BFD between switches have no slice; on an access port there is none of either."""
+    wanted = tree.tree_of(port(queue(5, OfTenant(5))), 8)
+    for destination in (0x0180C200000E, 0x002320000001):
+        assert classify(wanted, destination.to_bytes(6) + bytes(60)) == CONTROL
+    assert CONTROL not in tree.tree_of(port(queue(16_385, OfPair(1, 0))), 8).classes
+
+
+@given(ports())
+def test_rates_add_up_and_turns_are_no_shorter_than_a_frame(queues: PortQueues) -> None:
+    """The children have the port's rate between them; each may borrow up to its ceiling, a frame or more at a time."""
+    classes = dict(tree.tree_of(queues, 8).classes)
+    top = classes.pop(TOP)
+    assert top.rate == top.ceiling == RATE_KBPS * 125
+    assert sum(each.rate for each in classes.values()) == top.rate
+    for each in classes.values():
+        assert each.parent == HANDLE | TOP
+        assert 0 < each.rate <= each.ceiling <= top.rate
+        assert 1_514 <= each.quantum <= 60 * 1_514
+        assert each.burst * 64 * each.rate >= (15_000 - 1_000) * 10**9
+
+
+def test_weights_are_told_apart_within_a_class() -> None:
+    """Three times the weight, three times the turn; classes of traffic do not meet."""
+    critical = TrafficClass.CRITICAL
+    found = tree.tree_of(port(
+        queue(1, OfTenant(1), weight=45_000, traffic_class=critical),
+        queue(2, OfTenant(2), weight=15_000, traffic_class=critical), queue(3, OfTenant(3), weight=7)), 8).classes
+    assert (found[1].quantum, found[2].quantum, found[3].quantum) == (3 * 1_514, 1_514, 7 * 1_514)
+    assert (found[1].priority, found[3].priority) == (0, 1)
+
+
+# -- changes
+
+
+def as_found(wanted: Tree) -> Found:
+    """What reading a device gives that has this tree."""
+    tables = {entry.table for entry in wanted.entries}
+    filters = [Filter(table.priority, handle=table.number << 20, table=table.number, divisor=256) for table in tables]
+    filters += [Filter(table.priority, handle=0x80000800 + n, link=table.number, hash_at=table.at, hash_mask=table.mask)
+                for n, table in enumerate(tables)]
+    filters += [
+        Filter(entry.table.priority, handle=0x800 + n, table=entry.table.number, bucket=entry.table.bucket(entry.keys),
+               keys=entry.keys, minor=minor) for n, (entry, minor) in enumerate(wanted.entries.items())]
+    return Found(classes=dict(wanted.classes), limits=dict(wanted.limits), filters=filters)
+
+
+def test_nothing_is_written_where_all_is_right() -> None:
+    """And a rate that changes is one order, whatever else there is."""
+    wanted = tree.tree_of(port(queue(5, OfTenant(5)), queue(6, OfTenant(6))), 8)
+    found = as_found(wanted)
+    assert tree.orders(7, found, wanted) == []
+    later = Tree(classes={**wanted.classes, 5: wanted.classes[5]._replace(rate=99)}, limits=wanted.limits,
+                 entries=wanted.entries)
+    assert tree.orders(7, found, later) == [messages.put_class(7, 5, later.classes[5])]
+
+
+def test_filters_go_before_the_classes_they_lead_to_and_rates_fall_before_they_rise() -> None:
+    """In one batch: nobody is ever promised what somebody else still has."""
+    before = tree.tree_of(port(queue(5, OfTenant(5), guarantee_kbps=90), queue(6, OfTenant(6)), queue(7, OfTenant(7))), 8)
+    after = tree.tree_of(port(queue(6, OfTenant(6), guarantee_kbps=80), queue(7, OfTenant(7), guarantee_kbps=2)), 8)
+    kinds = [(messages.HEADER.unpack_from(order)[1], order) for order in tree.orders(7, as_found(before), after)]
+    assert [kind for kind, _ in kinds[:2]] == [45, 41], "the filter of 5, then its class"
+    rates = [read(order) for kind, order in kinds if kind == 40]
+    grown = [each.rate - before.classes[minor].rate for minor, each in rates]
+    assert len(rates) == len(kinds) - 2 and grown == sorted(grown)
+
+
+def read(order: bytes) -> tuple[int, Class]:
+    handle, each, _ = messages.read_class(order[messages.HEADER.size:])
+    return handle & 0xFFFF, each
+
+
+def test_leaves_are_short_where_all_ports_share_a_socket() -> None:
+    """Eighty frames between them, eight at least; a kernel's port has milliseconds of its own."""
+    assert [tree.leaf_limit(n) for n in (0, 1, 2, 10, 11, 1_000)] == [80, 80, 40, 8, 8, 8]
+    assert [tree.kernel_leaf_limit(kbps) for kbps in (64, 100_000, 100_000_000)] == [8, 165, 1_000]
