@@ -69,7 +69,7 @@ class QueueKeeper:
 
     def __init__(
         self, view: Callable[[], View], choose: Chooser, report: Callable[[QueuesFound], None], *,
-        switched_off: bool = False, check_period_s: float = CHECK_PERIOD_S,
+        switched_off: bool = False, check_period_s: float = CHECK_PERIOD_S, remove_after_s: float = REMOVE_AFTER_S,
     ) -> None:
         """Args: switched_off: no port is to have queues, and those of before are removed."""
         self._view = view
@@ -77,6 +77,7 @@ class QueueKeeper:
         self._report = report
         self._switched_off = switched_off
         self._check_period_s = check_period_s
+        self._remove_after_s = remove_after_s
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="queues", daemon=True)
         self._plans = Plans()
@@ -133,7 +134,8 @@ class QueueKeeper:
             tasks = asyncio.all_tasks(self._loop)
             for task in tasks:
                 task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            if tasks:
+                self._loop.run_until_complete(asyncio.wait(tasks))
             self._loop.close()
 
     def _unchoose(self) -> None:
@@ -180,7 +182,7 @@ class QueueKeeper:
             kept.wanted[at.port_no] = queues
             kept.dirty.add(at.port_no)
         elif kept.wanted.pop(at.port_no, None):
-            self._loop.call_later(REMOVE_AFTER_S, self._mark, at)
+            self._loop.call_later(self._remove_after_s, self._mark, at)
 
     def _compare(self, dpid: int, kept: _Switch, ports: Map[int, SwitchPort]) -> None:
         """Ports came, went, or are others under the same number."""
@@ -193,7 +195,7 @@ class QueueKeeper:
                 if port_no in kept.wanted:
                     kept.dirty.add(port_no)
                 else:
-                    self._loop.call_later(REMOVE_AFTER_S, self._mark, EndPoint(dpid, port_no))
+                    self._loop.call_later(self._remove_after_s, self._mark, EndPoint(dpid, port_no))
         kept.ports, kept.is_chosen = ports, False
 
     def _mark(self, at: EndPoint) -> None:

@@ -12,9 +12,10 @@ from immutables import Map
 
 from controller.fabric.events import QueuesFound
 from controller.fabric.graph import EndPoint, Fabric, SwitchDisconnected
-from controller.fabric.ports import Switch, SwitchPort
+from controller.fabric.ports import SwitchPort
 from controller.model.queues import Grant, PortQueues, QueueCount
-from controller.reconcile import queue_keeper
+from controller.pipeline.world import World
+from controller.reconcile.grants import Granted
 from controller.reconcile.queue_driver import Brought, Choice
 from controller.reconcile.queue_keeper import QueueKeeper
 from controller.reconcile.queueing import port_queues
@@ -26,6 +27,10 @@ RED = "tenants/red"
 LEAF = 11
 UPLINK = EndPoint(LEAF, 1)
 GRANT = Map({RED: Grant(guarantee_kbps=5_000)})
+
+
+def view_of(world: World, grants: Map[EndPoint, Map[str, Grant]]) -> View:
+    return View(world=world, granted=Granted(grants=grants))
 
 
 class Memory:
@@ -63,7 +68,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.choice = Choice(self.driver)
-        self.keeper = QueueKeeper(lambda: self.view, lambda switch: self.choice, self.report)
+        self.keeper = QueueKeeper(lambda: self.view, lambda switch: self.choice, self.report, remove_after_s=0.4)
 
     def report(self, found: QueuesFound) -> None:
         """As the loop does: it is in the next view."""
@@ -89,9 +94,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr(queue_keeper, "REMOVE_AFTER_S", 0.2)
-    monkeypatch.setattr(queue_keeper, "FIRST_RETRY_S", 0.1)
+def stage() -> Iterator[Stage]:
     lab = Lab.leaf_spine()
     lab.network("red")
     stage = Stage(view_of(lab.world, Map()))
@@ -184,7 +187,8 @@ def test_switched_off_removes_what_was_made_before(stage: Stage) -> None:
     off = Memory()
     told: list[QueuesFound] = []
     stage.change(grants=Map({UPLINK: GRANT}))
-    keeper = QueueKeeper(lambda: stage.view, lambda switch: Choice(off), told.append, switched_off=True)
+    keeper = QueueKeeper(
+        lambda: stage.view, lambda switch: Choice(off), told.append, switched_off=True, remove_after_s=0.1)
     keeper.start()
     try:
         until(lambda: off.holds.get(stage.port(), ...) is None, "the port is told to have none")
@@ -193,7 +197,3 @@ def test_switched_off_removes_what_was_made_before(stage: Stage) -> None:
             ("", "queues are switched off in pliantd's configuration")}
     finally:
         assert keeper.stop()
-
-
-def _unused(switch: Switch) -> Choice:
-    return Choice(None)

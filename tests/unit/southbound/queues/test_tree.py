@@ -31,9 +31,9 @@ def port(*queues: Queue) -> PortQueues:
 def ports(draw: st.DrawFn) -> PortQueues:
     slices = draw(st.lists(SLICE_NUMBERS, max_size=8, unique=True))
     pairs = draw(st.lists(st.tuples(MACS, KEYS | st.just(0)), max_size=8, unique=True))
-    rates = st.integers(1, 5_000)
+    rates, weights = st.integers(1, 5_000), st.integers(1, 10**9)
     return port(
-        *(queue(n, OfTenant(n), guarantee_kbps=draw(rates), weight=draw(st.integers(1, 10**9))) for n in sorted(slices)),
+        *(queue(n, OfTenant(n), guarantee_kbps=draw(rates), weight=draw(weights)) for n in sorted(slices)),
         *(queue(16_385 + n, OfPair(*pair), guarantee_kbps=draw(rates)) for n, pair in enumerate(pairs)))
 
 
@@ -130,7 +130,8 @@ def test_nothing_is_written_where_all_is_right() -> None:
 
 def test_filters_go_before_the_classes_they_lead_to_and_rates_fall_before_they_rise() -> None:
     """In one batch: nobody is ever promised what somebody else still has."""
-    before = tree.tree_of(port(queue(5, OfTenant(5), guarantee_kbps=90), queue(6, OfTenant(6)), queue(7, OfTenant(7))), 8)
+    one = queue(5, OfTenant(5), guarantee_kbps=90)
+    before = tree.tree_of(port(one, queue(6, OfTenant(6)), queue(7, OfTenant(7))), 8)
     after = tree.tree_of(port(queue(6, OfTenant(6), guarantee_kbps=80), queue(7, OfTenant(7), guarantee_kbps=2)), 8)
     kinds = [(messages.HEADER.unpack_from(order)[1], order) for order in tree.orders(7, as_found(before), after)]
     assert [kind for kind, _ in kinds[:2]] == [45, 41], "the filter of 5, then its class"
