@@ -27,6 +27,10 @@ class Driver(Protocol):
     @property
     def name(self) -> str: ...
 
+    def expect(self, n_queues: int) -> bool:
+        """So many queues there are, on all ports of all switches.  True if that makes all others than they were."""
+        ...
+
     async def bring(self, dpid: int, wanted: Mapping[SwitchPort, PortQueues | None]) -> Brought:
         """Make the queues of these ports so (None: none of ours), write only what differs, and look whether it is so.
         """

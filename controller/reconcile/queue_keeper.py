@@ -159,15 +159,26 @@ class QueueKeeper:
             self._switches[dpid] = _Switch()
         for at, queues in self._plans.update(view.world, Map() if self._switched_off else view.grants).items():
             self._want(at, queues)
-        for dpid, switch in switches.items():
-            if switch.connected:
-                self._look_at(switch, self._switches[dpid])
+        connected = [(switch, self._switches[dpid]) for dpid, switch in switches.items() if switch.connected]
+        for switch, kept in connected:
+            if kept.ports is not switch.ports:
+                self._compare(switch.dpid, kept, switch.ports)
+            if not kept.is_chosen:
+                self._choose_for(switch, kept)
+        self._expect()
+        for switch, kept in connected:
+            self._look_at(switch, kept)
+
+    def _expect(self) -> None:
+        """Tell the drivers how many queues there are to be, before they make any."""
+        n_queues = sum(len(port.queues) for kept in self._switches.values() for port in kept.wanted.values())
+        drivers = {kept.choice.driver for kept in self._switches.values()}
+        resized = {driver for driver in drivers if driver is not None and driver.expect(n_queues)}
+        for kept in self._switches.values():
+            if kept.choice.driver in resized:
+                kept.dirty.update(kept.wanted)
 
     def _look_at(self, switch: Switch, kept: _Switch) -> None:
-        if kept.ports is not switch.ports:
-            self._compare(switch.dpid, kept, switch.ports)
-        if not kept.is_chosen:
-            self._choose_for(switch, kept)
         # It was forgotten, and came back, if it does not say what we told.
         is_told = kept.told is not None and kept.told == QueuesFound(
             dpid=switch.dpid, driver=switch.queue_driver, why_not=switch.no_queues, faults=switch.queue_faults)

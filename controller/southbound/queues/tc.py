@@ -11,7 +11,7 @@ import errno
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from controller.fabric.ports import EndPoint, Switch, SwitchPort
+from controller.fabric.ports import Switch, SwitchPort
 from controller.model.queues import BEST_EFFORT, PortQueues, QueueCount
 from controller.reconcile.queue_driver import Brought
 from controller.southbound.queues import messages, tree
@@ -43,7 +43,7 @@ class Tc:
     def __init__(self, connect: Callable[[], Netlink] = Netlink) -> None:
         self._connect = connect
         self._open: Netlink | None = None
-        self._held: dict[EndPoint, tuple[SwitchPort, PortQueues]] = {}
+        self._leaf_limit = tree.leaf_limit(0)
 
     # -- for the probe
 
@@ -62,25 +62,20 @@ class Tc:
 
     # -- the driver
 
+    def expect(self, n_queues: int) -> bool:
+        """So many share the socket of a userspace switch.  True if the leaves have to be of another length."""
+        before, self._leaf_limit = self._leaf_limit, tree.leaf_limit(n_queues)
+        return self._leaf_limit != before
+
     async def bring(self, dpid: int, wanted: Mapping[SwitchPort, PortQueues | None]) -> Brought:
-        """Make the queues of these ports so.  Leaves of other ports change with them, if they have to be shorter."""
-        before = self._leaf_limit()
-        for port, queues in wanted.items():
-            self._held.pop(EndPoint(dpid, port.port_no), None)
-            if queues is not None:
-                self._held[EndPoint(dpid, port.port_no)] = port, queues
+        """Make the queues of these ports so."""
         # Those that go come first: a device may be another port now.
         todo = sorted(wanted.items(), key=lambda item: item[1] is not None)
         try:
-            brought = self._bring(todo)
-            if self._leaf_limit() != before:
-                others = [held for at, held in self._held.items() if at.dpid != dpid or held[0] not in wanted]
-                # What goes wrong there is found, and told, when that switch is checked.
-                brought = Brought(brought.faults, brought.written + self._bring(others).written)
+            return self._bring(todo)
         except _FAILURES as error:
             text = self._failed(error)
             return Brought({port.port_no: text for port, queues in todo if queues}, 0)
-        return brought
 
     async def count(self, dpid: int, port: SwitchPort) -> Mapping[int, QueueCount]:
         """What each queue of a port counted; nothing if it has none."""
@@ -112,7 +107,9 @@ class Tc:
             elif root is not None and root.handle and not is_ours:
                 faults[port.port_no] = _foreign(device, root)
             else:
-                wanted = tree.tree_of(queues, self._leaf_limit(device, queues))
+                # What belongs to another device is a port of a kernel datapath.
+                limit = tree.kernel_leaf_limit(queues.rate_kbps) if device.master else self._leaf_limit
+                wanted = tree.tree_of(queues, limit)
                 try:
                     count = self._change(device, wanted, root if is_ours else None, qdiscs)
                 except KernelRefused as error:
@@ -189,12 +186,6 @@ class Tc:
                 limit = each.number if each.kind == "pfifo" else -1
                 qdiscs.limits.setdefault(each.device, {})[each.parent & 0xFFFF] = limit
         return qdiscs
-
-    def _leaf_limit(self, device: Device | None = None, queues: PortQueues | None = None) -> int:
-        """How many frames a leaf may hold.  A device that belongs to another one is a port of a kernel datapath."""
-        if device is not None and device.master and queues is not None:
-            return tree.kernel_leaf_limit(queues.rate_kbps)
-        return tree.leaf_limit(sum(len(queues.queues) for _, queues in self._held.values()))
 
     def _netlink(self) -> Netlink:
         if self._open is None:

@@ -43,6 +43,11 @@ class Memory:
         self.calls: list[Mapping[SwitchPort, PortQueues | None]] = []
         self.broken: dict[int, str] = {}
         self.writes = 0
+        self.expected = 0
+
+    def expect(self, n_queues: int) -> bool:
+        before, self.expected = self.expected, n_queues
+        return n_queues != before
 
     async def bring(self, dpid: int, wanted: Mapping[SwitchPort, PortQueues | None]) -> Brought:
         assert threading.current_thread().name == "queues"
@@ -120,6 +125,19 @@ def test_port_gets_queues_with_its_first_grant_and_loses_them_after_its_last(sta
     assert stage.driver.writes == writes + 1
     stage.change(grants=Map())
     until(lambda: stage.driver.holds[stage.port()] is None, "they are gone")
+
+
+def test_driver_knows_how_many_queues_there_are_and_makes_all_anew_where_that_matters(stage: Stage) -> None:
+    """Before it makes the first one; a port more, and the others are looked at again."""
+    other = EndPoint(12, 1)
+    stage.change(grants=Map({UPLINK: GRANT}))
+    until(stage.holds, "the queues are there")
+    assert stage.driver.expected == 2
+    calls = len(stage.driver.calls)
+    stage.change(grants=Map({UPLINK: GRANT, other: GRANT}))
+    until(lambda: stage.holds(at=other), "the other port's queues are there")
+    assert stage.driver.expected == 4
+    until(lambda: any(stage.port() in call for call in stage.driver.calls[calls:]), "the first port was looked at")
 
 
 def test_switch_says_who_makes_its_queues_and_where_that_fails(stage: Stage) -> None:

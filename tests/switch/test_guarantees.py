@@ -1,0 +1,113 @@
+"""Guarantees as tenants have them: asked over the API, kept by queues on the ports of real switches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from pliant.v1 import fabric_pb2, tenant_pb2
+
+from tests.support.eventually import eventually
+from tests.support.fabric import Fabric, Policy, leaf_spine
+from tests.support.rig import Host, Rig
+
+LINK_KBPS = 30_000
+GUARANTEE_KBPS = 14_000
+TCP_PAYLOAD = 1448 / 1514
+UPLINK = "s1-s11-101"
+
+
+def classes(fabric: Fabric, device: str = UPLINK) -> str:
+    return fabric.rig.sandbox.run("tc", "class", "show", "dev", device)
+
+
+def all_queues(fabric: Fabric) -> str:
+    """Every class and filter of every device, without counters."""
+    devices = fabric.rig.sandbox.run("sh", "-c", "ls /sys/class/net").split()
+    return "\n".join(
+        fabric.rig.sandbox.run("tc", what, "show", "dev", device) for device in devices for what in ("class", "filter"))
+
+
+def guarantee(fabric: Fabric, tenant: str, kbps: int) -> None:
+    policy = Policy(guarantee_in_kbps=kbps, guarantee_out_kbps=kbps)
+    message = tenant_pb2.Tenant(name=f"tenants/{tenant}", bandwidth=policy)
+    fabric.client.tenants.update(message, ["bandwidth"], wait=True)
+
+
+def conditions(fabric: Fabric, tenant: str) -> dict[str, str]:
+    found = fabric.client.tenants.get(f"tenants/{tenant}")
+    return {condition.reason: condition.message for condition in found.conditions}
+
+
+@pytest.fixture
+def fabric(ovs: Rig) -> Iterator[Fabric]:
+    """Two leaves and one spine; every link is declared to carry 30 Mbit/s."""
+    with leaf_spine(ovs, leaves=(1, 2), spines=(11,)) as fabric:
+        for link in fabric.client.links.list():
+            message = fabric_pb2.Link(name=link.name, capacity_override_kbps=LINK_KBPS)
+            fabric.client.links.update(message, ["capacity_override_kbps"])
+        yield fabric
+
+
+def two_tenants(fabric: Fabric) -> dict[str, Host]:
+    """x and z on leaf 1, each with a receiver on leaf 2, each a tenant of its own."""
+    hosts: dict[str, Host] = {}
+    for number, tenant in enumerate(("x", "z"), start=1):
+        network = fabric.create_network(tenant)
+        hosts[tenant] = fabric.add_host(tenant, 1, number, 10 + number)
+        hosts[f"r{tenant}"] = fabric.add_host(f"r{tenant}", 2, number, 20 + number)
+        fabric.create_ports(network, (hosts[tenant], hosts[f"r{tenant}"]))
+        assert hosts[tenant].ping(hosts[f"r{tenant}"]).lost == 0
+    return hosts
+
+
+def test_guarantee_is_enforced_changes_live_and_survives_a_restart(fabric: Fabric) -> None:
+    """X keeps its rate beside a flood of Z's; a new pliantd finds the queues and writes nothing; at the end all go."""
+    hosts = two_tenants(fabric)
+    assert "5011" not in classes(fabric)
+    guarantee(fabric, "x", GUARANTEE_KBPS)
+    eventually(lambda: "rate 14Mbit ceil 30Mbit" in classes(fabric), what="the queue of X is there")
+    assert "GUARANTEE_NOT_ENFORCED" not in conditions(fabric, "x")
+    with ThreadPoolExecutor(2) as pool:
+        flood = pool.submit(hosts["z"].udp_rate_to, hosts["rz"], offered_kbps=2 * LINK_KBPS, duration_s=6)
+        kept = hosts["x"].tcp_rate_to(hosts["rx"], duration_s=5).rate_kbps
+        left = flood.result().rate_kbps
+    print(f"X has {kept:.0f} kbit/s of its {GUARANTEE_KBPS}, Z's flood {left:.0f}")
+    assert kept > 0.8 * GUARANTEE_KBPS * TCP_PAYLOAD
+    assert left > 0.2 * (LINK_KBPS - GUARANTEE_KBPS)
+    fabric.pliantd.wait_for_links(4)  # probes are not lost in the flood
+    guarantee(fabric, "x", 2 * GUARANTEE_KBPS - 1_000)
+    eventually(lambda: "rate 27Mbit" in classes(fabric), what="the guarantee is another one")
+    before, flows = all_queues(fabric), fabric.flows()
+    fabric.pliantd.kill()
+    fabric.pliantd.start()
+    fabric.wait_in_sync()
+    eventually(lambda: fabric.pliantd.log().count("queue_driver") >= 6, what="it knows who makes its queues")
+    # Longer than it takes to remove what has no use.
+    hosts["x"].ping(hosts["rx"], count=50, interval_s=0.1)
+    assert all_queues(fabric) == before
+    assert fabric.flows() == flows
+    assert "queues_set" not in fabric.pliantd.log().split("queue_driver")[-1]
+    guarantee(fabric, "x", 0)
+    eventually(lambda: "5011" not in all_queues(fabric), what="the queues are gone")
+
+
+def test_guarantee_that_no_queue_enforces_says_so(fabric: Fabric) -> None:
+    """A port with queues of somebody else's: they stay, the tenant says where and why; freed, all is well."""
+    two_tenants(fabric)
+    tc = "tc", "qdisc"
+    fabric.rig.sandbox.run(*tc, "add", "dev", UPLINK, "root", "handle", "5:", "htb", "default", "1")
+    guarantee(fabric, "x", GUARANTEE_KBPS)
+
+    def said() -> bool:
+        message = conditions(fabric, "x").get("GUARANTEE_NOT_ENFORCED", "")
+        assert "0000000000000001" in message and UPLINK in message and "somebody else" in message, message
+        return True
+
+    eventually(said, what="the tenant says that its guarantee is not enforced, where and why")
+    assert "GUARANTEE_NOT_ENFORCED" not in conditions(fabric, "z")
+    assert "htb 5:" in fabric.rig.sandbox.run(*tc, "show", "dev", UPLINK)
+    fabric.rig.sandbox.run(*tc, "del", "dev", UPLINK, "root")
+    eventually(lambda: "GUARANTEE_NOT_ENFORCED" not in conditions(fabric, "x"), 60, "all is well")
+    assert "rate 14Mbit" in classes(fabric)
