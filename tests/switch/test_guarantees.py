@@ -85,7 +85,7 @@ def test_guarantee_is_enforced_changes_live_and_survives_a_restart(fabric: Fabri
     fabric.wait_in_sync()
     eventually(lambda: fabric.pliantd.log().count("queue_driver") >= 6, what="it knows who makes its queues")
     # Longer than it takes to remove what has no use.
-    hosts["x"].ping(hosts["rx"], count=50, interval_s=0.1)
+    hosts["x"].ping(hosts["rx"], count=40, interval_s=0.1)
     assert all_queues(fabric) == before
     assert fabric.flows() == flows
     assert "queues_set" not in fabric.pliantd.log().split("queue_driver")[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -119,6 +120,26 @@ def test_thousand_guarantees_change_in_one_batch(ovs: Rig, device: str) -> None:
     assert bring(tc, {port: after}) == Brought({}, 0)
     assert bring(tc, {port: tenants({7: 1_000}, rate_kbps=100_000)}).faults == {}
     assert tc_show(ovs, "class", device).count("class htb") == 4
+
+
+def test_any_change_ends_in_what_was_asked(ovs: Rig, device: str) -> None:
+    """Tenants and pipes come, go and change, thirty times: the kernel takes each change, and none is left to make."""
+    port, tc, chance = switch_port(ovs, device), driver(ovs), random.Random(7)
+    for _ in range(30):
+        queues = [
+            Queue(number=n, whose=(OfTenant(n),), guarantee_kbps=chance.randint(1, 900), ceiling_kbps=LINK_KBPS,
+                  weight=chance.randint(1, 9), traffic_class=chance.choice(list(TrafficClass)))
+            for n in sorted(chance.sample(range(1, 600), chance.randint(0, 12)))]
+        queues += [
+            Queue(number=16_384 + n, guarantee_kbps=chance.randint(1, 900), ceiling_kbps=LINK_KBPS,
+                  whose=(OfPair(chance.randint(1, 3), chance.choice((0, 0x000401, 0x00A0FF))), OfPair(9 + n, 0x000402)))
+            for n in sorted(chance.sample(range(1, 15_000), chance.randint(0, 3)))]
+        queues = list({each.whose[0]: each for each in queues}.values())
+        rest = best_effort(LINK_KBPS, LINK_KBPS - sum(each.guarantee_kbps for each in queues))
+        wanted = {port: PortQueues(rate_kbps=LINK_KBPS, queues=(rest, *queues))}
+        brought = bring(tc, wanted)
+        assert brought.faults == {}, brought
+        assert bring(tc, wanted) == Brought({}, 0)
 
 
 def test_queues_of_somebody_else_are_left_alone(ovs: Rig, device: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from struct import pack
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from os_ken.ofproto import ofproto_v1_3 as ofp
@@ -10,6 +13,7 @@ from os_ken.ofproto import ofproto_v1_3_parser as osken
 from controller.openflow import decode, messages, parts
 from controller.openflow.entries import Bucket, Flow, Group, Meter, flow
 from controller.openflow.fields import FIELDS, RANK, header
+from controller.openflow.queue_stats import QUEUE_STATS, QueueStat, queue_stats, queue_stats_request
 from tests.support import of_replies as replies
 from tests.support import of_strategies as some
 from tests.unit.openflow import oracle
@@ -105,6 +109,30 @@ def test_requests_equal_the_oracle(table: int, cookie: int, mask: int) -> None:
     assert messages.port_desc_request() == oracle.frame(osken.OFPPortDescStatsRequest(switch))
     assert messages.desc_request() == oracle.frame(osken.OFPDescStatsRequest(switch))
     assert messages.barrier() == oracle.frame(osken.OFPBarrierRequest(switch))
+
+
+@given(some.U32, some.U32)
+def test_queue_stats_request_equals_the_oracle(port_no: int, queue_id: int) -> None:
+    """Of one queue of one port."""
+    theirs = osken.OFPQueueStatsRequest(oracle.SWITCH, 0, port_no, queue_id)
+    assert queue_stats_request(port_no, queue_id) == oracle.frame(theirs)
+
+
+@given(st.lists(st.builds(QueueStat, some.U32, some.U32, some.U64, some.U64, some.U64, st.integers(0, 2**32 - 1)),
+                max_size=5))
+def test_queue_stats_read_as_the_oracle_reads_them(stats: list[QueueStat]) -> None:
+    """The same reply, parsed by both; cut off anywhere, it is no reply."""
+    bodies = [pack("!IIQQQII", *stat[:5], *divmod(stat.duration_ns, 10**9)) for stat in stats]
+    reply = replies.multipart(QUEUE_STATS, bodies)
+    theirs = osken.OFPMultipartReply.parser(oracle.SWITCH, 4, reply[1], len(reply), 0, reply).body
+    ours = queue_stats([reply])
+    assert ours == stats
+    assert [(q.port_no, q.queue_id, q.tx_bytes, q.tx_packets, q.tx_errors, q.duration_sec * 10**9 + q.duration_nsec)
+            for q in theirs] == [tuple(stat) for stat in stats]
+    with pytest.raises(decode.DecodeError):
+        queue_stats([replies.multipart(QUEUE_STATS, [*bodies, b"x"])])
+    with pytest.raises(decode.DecodeError):
+        queue_stats([replies.multipart(messages.PORT_STATS, bodies)])
 
 
 @given(st.lists(FLOWS, max_size=3), some.U64)
