@@ -17,13 +17,13 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from struct import Struct
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
+
+from tests.fakes.openflow_entries import FakePort, FlowEntry, FlowKey, flow_stats, oxms, references
 
 T = TypeVar("T")
 
 HEADER = Struct("!BBHI")
-_FLOW_STATS = Struct("!HBxIIHHHH4xQQQHH")
-_PORT = Struct("!I4x6s2x16sIIIIIIII")
 _PACKET_IN = Struct("!BBHIIHBBQHHBBBBI4x2x")
 _HELLO, _ERROR, _ECHO_REQUEST, _ECHO_REPLY, _FEATURES_REQUEST, _SET_CONFIG = 0, 1, 2, 3, 5, 9
 _PACKET_OUT, _FLOW_MOD, _GROUP_MOD, _MULTIPART, _BARRIER, _METER_MOD = 13, 14, 15, 18, 20, 29
@@ -31,34 +31,6 @@ _ALL = 0xFF
 _ANY_GROUP, _ALL_METERS = 0xFFFFFFFC, 0xFFFFFFFF
 LOCAL = 0xFFFFFFFE
 Refusal = tuple[int, int]
-
-
-class FlowKey(NamedTuple):
-    table: int
-    priority: int
-    match: bytes
-    """OXM bytes without header and padding"""
-
-
-@dataclass(frozen=True, slots=True)
-class FlowEntry:
-    cookie: int
-    flags: int
-    instructions: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class FakePort:
-    port_no: int
-    name: str = ""
-    mac: str = ""
-    up: bool = True
-    speed_kbps: int = 10_000_000
-
-    def pack(self) -> bytes:
-        mac = bytes.fromhex(self.mac.replace(":", "")) if self.mac else b"\x02\xff" + self.port_no.to_bytes(4, "big")
-        name = (self.name or f"p{self.port_no}").encode()
-        return _PORT.pack(self.port_no, mac, name, 0, 0 if self.up else 1, 0, 0, 0, 0, self.speed_kbps, 0)
 
 
 @dataclass(eq=False)
@@ -233,8 +205,8 @@ class FakeSwitch:
         if strict:
             candidates: Iterable[FlowKey] = [key] if key in self.flows else ()
         else:
-            wanted = set(_oxms(key.match))
-            candidates = (k for k in self.flows if key.table in (_ALL, k.table) and wanted <= set(_oxms(k.match)))
+            wanted = set(oxms(key.match))
+            candidates = (k for k in self.flows if key.table in (_ALL, k.table) and wanted <= set(oxms(k.match)))
         return (k for k in candidates if self.flows[k].cookie & mask == cookie & mask)
 
     def _group_mod(self, frame: bytes) -> None:
@@ -268,7 +240,7 @@ class FakeSwitch:
         self.meters[meter_id] = frame[10:]
 
     def _check(self, instructions: bytes) -> None:
-        for what, one in _references(instructions):
+        for what, one in references(instructions):
             if what == "group" and one not in self.groups:
                 raise _Refused(2, 9)
             if what == "meter" and one not in self.meters:
@@ -277,7 +249,7 @@ class FakeSwitch:
     def _drop_flows_using(self, what: str, one: int) -> None:
         number = one.to_bytes(4, "big")  # a look at the bytes first: to decode every flow for each takes its time
         users = (k for k, entry in self.flows.items() if number in entry.instructions)
-        for key in [k for k in users if (what, one) in _references(self.flows[k].instructions)]:
+        for key in [k for k in users if (what, one) in references(self.flows[k].instructions)]:
             del self.flows[key]
 
     def _multipart(self, xid: int, frame: bytes) -> Iterator[bytes]:
@@ -298,7 +270,7 @@ class FakeSwitch:
             table, cookie, mask = Struct("!B15xQQ").unpack_from(body)
             for key, entry in self.flows.items():
                 if table in (_ALL, key.table) and entry.cookie & mask == cookie & mask:
-                    yield _flow_stats(key, entry)
+                    yield flow_stats(key, entry)
         elif kind == 7:
             for group in self.groups.values():
                 yield (2 + len(group)).to_bytes(2, "big") + group
@@ -321,39 +293,6 @@ class FakeSwitch:
 class _Refused(Exception):
     def __init__(self, error_type: int, code: int) -> None:
         self.type, self.code = error_type, code
-
-
-def _flow_stats(key: FlowKey, entry: FlowEntry) -> bytes:
-    match_bytes = (4 + len(key.match) + 7) // 8 * 8
-    head = _FLOW_STATS.pack(48 + match_bytes + len(entry.instructions), key.table, 1, 0, key.priority, 0, 0,
-                            entry.flags, entry.cookie, 0, 0, 1, 4 + len(key.match))  # fmt: skip
-    return head + key.match + bytes(match_bytes - 4 - len(key.match)) + entry.instructions
-
-
-def _oxms(match: bytes) -> Iterator[bytes]:
-    start = 0
-    while start < len(match):
-        end = start + 4 + match[start + 3]
-        yield match[start:end]
-        start = end
-
-
-def _references(instructions: bytes) -> list[tuple[str, int]]:
-    """The groups and meters that instructions use."""
-    found, start = [], 0
-    while start < len(instructions):
-        kind, length = Struct("!HH").unpack_from(instructions, start)
-        if kind == 6:
-            found.append(("meter", int.from_bytes(instructions[start + 4:start + 8], "big")))
-        elif kind in (3, 4):
-            at = start + 8
-            while at < start + length:
-                action, action_bytes = Struct("!HH").unpack_from(instructions, at)
-                if action == 22:
-                    found.append(("group", int.from_bytes(instructions[at + 4:at + 8], "big")))
-                at += max(8, action_bytes)
-        start += max(8, length)
-    return found
 
 
 class Switches:
