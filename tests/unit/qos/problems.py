@@ -60,10 +60,14 @@ def rates(problem: Problem) -> dict[str, float]:
     return {key: allotment.rate_kbps for key, allotment in allot(problem).items()}
 
 
+def slack(problem: Problem) -> float:
+    """What rounding may add or take, kbit/s: sums near the widest capacity carry it into all that share with them."""
+    return 1e-11 * max(problem.capacity.values(), default=0.0)
+
+
 def is_close(problem: Problem, a: float | Fraction, b: float | Fraction) -> bool:
-    """The same but for rounding, which sums near the widest capacity carry into all that share with them."""
-    widest = max(problem.capacity.values(), default=0.0)
-    return isclose(a, b, rel_tol=1e-9, abs_tol=1e-11 * widest)
+    """The same but for rounding."""
+    return isclose(a, b, rel_tol=1e-9, abs_tol=slack(problem))
 
 
 # -- the exact answer
