@@ -1,8 +1,10 @@
 """Who keeps how much of a resource when a failure leaves less of it than was promised.
 
-    KEEP         first
-    DEGRADE_FAIR then, everyone the same share of its claim
-    SHED         then
+    protected    who was admitted for the loss of a link comes before all who were not, or that was for nothing:
+                 the others' traffic is on the same detour.  Within both,
+        KEEP         first
+        DEGRADE_FAIR then, everyone the same share of its claim
+        SHED         then
     reserves     last of all, in the same order: what is only for the next failure
 
 A function of the claims as they are: when the link is back, so are the guarantees.
@@ -10,7 +12,8 @@ A function of the claims as they are: when the link is back, so are the guarante
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import product
 
 from controller.model.bandwidth import OnFailure
 from controller.qos.ledger import Claim
@@ -18,20 +21,24 @@ from controller.qos.ledger import Claim
 _ORDER = OnFailure.KEEP, OnFailure.DEGRADE_FAIR, OnFailure.SHED
 
 
-def share_out(claims: Mapping[str, Claim], on_failure: Mapping[str, OnFailure], budget_kbps: int) -> dict[str, Claim]:
+def share_out(
+    claims: Mapping[str, Claim], on_failure: Mapping[str, OnFailure], budget_kbps: int, *, protected: Collection[str]
+) -> dict[str, Claim]:
     """owner -> what it keeps; their sum is at most the budget, and all of every claim if all fit."""
     if sum(claim.reserved_kbps for claim in claims.values()) <= budget_kbps:
         return dict(claims)
     left = budget_kbps
     working: dict[str, int] = {}
     spare: dict[str, int] = {}
-    for turn in _ORDER:
-        asked = {owner: claim.working_kbps for owner, claim in claims.items() if on_failure[owner] is turn}
-        working |= (kept := _fairly(asked, left))
+    turns = [
+        {owner: claim for owner, claim in claims.items() if (owner in protected, on_failure[owner]) == turn}
+        for turn in product((True, False), _ORDER)
+    ]
+    for turn in turns:
+        working |= (kept := _fairly({owner: claim.working_kbps for owner, claim in turn.items()}, left))
         left -= sum(kept.values())
-    for turn in _ORDER:
-        asked = {owner: claim.reserved_kbps - claim.working_kbps for owner, claim in claims.items()
-                 if on_failure[owner] is turn}
+    for turn in turns:
+        asked = {owner: claim.reserved_kbps - claim.working_kbps for owner, claim in turn.items()}
         spare |= (kept := _fairly(asked, left))
         left -= sum(kept.values())
     return {owner: Claim(working[owner], working[owner] + spare[owner]) for owner in claims}

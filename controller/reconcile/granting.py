@@ -125,7 +125,10 @@ class Granting:
         claims, terms = self._now.ledger.by_resource.get(resource, Map()), self._now.terms
         capacity = capacity_kbps(fabric, resource)
         on_failure = {owner: terms[owner].on_failure for owner in claims}
-        kept = dict(claims) if capacity is None else share_out(claims, on_failure, budget(capacity))
+        protected = {owner for owner in claims if terms[owner].is_protected}
+        kept = dict(claims)
+        if capacity is not None:
+            kept = share_out(claims, on_failure, budget(capacity), protected=protected)
         losses = {owner: here for owner, here in kept.items() if here != claims[owner]}
         if losses:
             self._losses[resource] = losses
