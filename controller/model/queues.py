@@ -15,6 +15,14 @@ BEST_EFFORT = 0
 """The number of the queue of whoever has none of its own."""
 
 
+FIRST_PIPE = 16_384
+"""Above the slices of tenants."""
+
+
+def queue_of_pipe(pipe_id: int) -> int:
+    return FIRST_PIPE + pipe_id
+
+
 class OfTenant(NamedTuple):
     """Labelled frames of one tenant, on a port inside the fabric."""
 

@@ -13,6 +13,7 @@ What each kind reads, beside the features and the queue driver of its switch:
     port         the port, its rates, keys and place
     peer         the same, the edge id of its place, presence of the network here
     queue        the tenant's slice, whether it has a guarantee
+    pipe         the pipe, its rates, its id, its ports, their keys and places, the edge ids of these
 
 Keys change only together with the objects that hold them, edge ids with the ports attached to the edge.
 """
@@ -29,6 +30,7 @@ from controller.model.ids import network_of, tenant_of
 from controller.pipeline import tables
 from controller.pipeline.compiler import fragment_key, fragments_on
 from controller.pipeline.tables import Kind
+from controller.pipeline.views import chooses_queues
 from controller.pipeline.world import FragmentKey, World
 
 
@@ -109,11 +111,13 @@ class _Search:
                 self.add(Kind.LABEL, dpid, edge, number)
 
     def named(self, name: str) -> None:
-        """An object of intent, by the form of its name: tenants/t[/networks/n[/subnets/s | /ports/p]]."""
+        """An object of intent, by the form of its name: tenants/t[/pipes/p | /networks/n[/subnets/s | /ports/p]]."""
         match name.split("/"):
             case [_, _]:
                 for dpid in self._switches():
                     self.add(Kind.TENANT, dpid, name)
+            case [_, _, "pipes", _]:
+                self._pipe(name)
             case [_, _, _, _]:
                 self._network(name)
             case [_, _, _, _, "subnets", _]:
@@ -129,6 +133,8 @@ class _Search:
                     self.shared(dpid, name)
             case [_, _, "networks", _]:
                 self._network(name)
+            case [_, _, "pipes", _]:
+                self._pipe(name)
             case [_, _, _, _, "ports", _]:
                 if (at := self.worlds[1].placement.at.get(name)) is not None:
                     self.add(Kind.PORT, at.dpid, name)
@@ -170,6 +176,7 @@ class _Search:
                 self._network(network)
                 for port in world.placement.presence[network][edge]:
                     self._peer(port)
+                    self._pipes_of(port)
 
     def _switches(self) -> set[int]:
         return {dpid for world in self.worlds for dpid in world.fabric.switches}
@@ -205,7 +212,25 @@ class _Search:
             if key is not None:
                 self.add(Kind.FLOOD, at.dpid, network, tables.leaf_of(key.key24))
         self._peer(port)
+        self._pipes_of(port)
         self._presence(network)
+
+    def _pipes_of(self, port: str) -> None:
+        for world in self.worlds:
+            for pipe in world.intent.pipes_by_port.get(port, ()):
+                self._pipe(pipe)
+
+    def _pipe(self, name: str) -> None:
+        """Where its ends are; and where flows choose queues, if it has a guarantee."""
+        for world in self.worlds:
+            if (pipe := world.intent.pipes.get(name)) is None:
+                continue
+            places = (world.placement.at.get(end) for end in (pipe.a, pipe.b))
+            dpids = {at.dpid for at in places if at is not None}
+            if pipe.bandwidth.may_guarantee:
+                dpids.update(dpid for dpid in world.fabric.switches if chooses_queues(world, dpid))
+            for dpid in dpids:
+                self.add(Kind.PIPE, dpid, name)
 
     def _presence(self, network: str) -> None:
         """Where the network arrived or left, everybody's peer fragments; everywhere, the copies to other edges."""

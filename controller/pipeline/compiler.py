@@ -8,12 +8,13 @@ from typing import Any
 from controller.model.ids import tenant_of
 from controller.pipeline.base import compile_switch
 from controller.pipeline.classify import compile_switch_port
+from controller.pipeline.pipes import compile_pipe
 from controller.pipeline.queueing import compile_queue
 from controller.pipeline.rates import compile_tenant
 from controller.pipeline.switching import compile_flood, compile_network, compile_peer, compile_port
 from controller.pipeline.tables import Kind
 from controller.pipeline.transit import compile_explicit, compile_label, compile_reach, compile_steer
-from controller.pipeline.views import local_leaves
+from controller.pipeline.views import chooses_queues, local_leaves
 from controller.pipeline.world import Fragment, FragmentKey, World
 
 _COMPILERS: dict[Kind, Callable[..., Fragment | None]] = {
@@ -29,6 +30,7 @@ _COMPILERS: dict[Kind, Callable[..., Fragment | None]] = {
     Kind.EXPLICIT: compile_explicit,
     Kind.STEER: compile_steer,
     Kind.QUEUE: compile_queue,
+    Kind.PIPE: compile_pipe,
 }
 
 
@@ -66,6 +68,18 @@ def fragments_on(world: World, dpid: int) -> Iterator[FragmentKey]:
     for tenant in world.guaranteed:
         yield fragment_key(Kind.QUEUE, dpid, tenant)
     yield from _of_tenants(world, dpid)
+    for pipe in _pipes(world, dpid):
+        yield fragment_key(Kind.PIPE, dpid, pipe)
+
+
+def _pipes(world: World, dpid: int) -> set[str]:
+    """With an end here; and where flows choose queues, all that have a guarantee."""
+    networks = world.placement.networks_at.get(dpid, ())
+    ports = (port for network in networks for port in world.placement.presence[network][dpid])
+    found = {pipe for port in ports for pipe in world.intent.pipes_by_port.get(port, ())}
+    if chooses_queues(world, dpid):
+        found.update(name for names in world.guaranteed.values() for name in names if name in world.intent.pipes)
+    return found
 
 
 def _of_tenants(world: World, dpid: int) -> Iterator[FragmentKey]:

@@ -13,11 +13,11 @@ _HEAD = """\
 
 Generated from `controller/pipeline/tables.py` by `make golden`; edit it there.  Schema version {version}.
 
-    tenant port -> classify -> port_security -> services -> tx meters -> fdb -> place -+-> rx meters -> deliver
-                                                                                       |
-                            fabric port -> classify -> fabric -> unlabel --------------+   (here)
-                                                          ^                            |
-                                                          +------ label <- path <------+   (elsewhere)
+    tenant port -> classify -> port_security -> services -> tx meters -> fdb -> pipe -> place -+-> rx meters -> deliver
+                                                                                               |
+                            fabric port -> classify -> fabric -> unlabel ----------------------+   (here)
+                                                          ^                                    |
+                                                          +------ label <- path <--------------+   (elsewhere)
 
 Read it beside `ovs-ofctl -O OpenFlow13 dump-flows BRIDGE`.  Tenants never meet: the network key in
 `metadata` is set from the switch port a frame came in on, every look-up of an address or MAC matches it, and between
@@ -61,6 +61,7 @@ that has no groups sends by the hop alone.
 |---|---|---|
 | port_no, at most 4095 | LLDP to the controller | {lldp} packets/s |
 | slot x 4 + 0, + 1 | ceiling out, in: of a port; of a network or a tenant on this edge | as asked, or its share |
+| (50,001 + pipe) x 4 + 0, + 1 | ceiling of a pipe, from its end a to b, from b to a | as asked |
 | slot x 4 + 2 of a port | queries the switch answers for it | {service} packets/s |
 | slot x 4 + 2 of a network | broadcast and multicast of the network from this edge | {bum} packets/s |
 | (1024 + port_no) x 4 + 3 | the frame that shows a port to be a host's | {hearing} packet/s |

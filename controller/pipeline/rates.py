@@ -1,4 +1,4 @@
-"""Ceilings as chained meters: port, network, tenant, on the way out and on the way in.
+"""Ceilings as chained meters: port, network, tenant, on the way out and on the way in.  Those of pipes: pipes.py.
 
 No ceiling: no meter, no flow, a table miss; and the tables of networks are passed only where one of them has a ceiling.
 A switch without meters (features.max_meters 0) enforces none of them: its fragments simply hold none.
@@ -20,8 +20,8 @@ def limit_port(draft: Draft, bound: BoundPort, rates: Rates) -> None:
     burst_ms = bound.port.bandwidth.burst_ms
     sent, received = (tables.SOURCE, bound.key24), (tables.DESTINATION, bound.key24)
     out_id, in_id = _meter_ids(bound.slot)
-    _limit(draft, tables.TX_PORT, sent, out_id, rates.ceiling_out_kbps, burst_ms, then=tables.TX_NETWORK)
-    _limit(draft, tables.RX_PORT, received, in_id, rates.ceiling_in_kbps, burst_ms, then=tables.RX_NETWORK)
+    limit(draft, tables.TX_PORT, where(sent), out_id, rates.ceiling_out_kbps, burst_ms, then=tables.TX_NETWORK)
+    limit(draft, tables.RX_PORT, where(received), in_id, rates.ceiling_in_kbps, burst_ms, then=tables.RX_NETWORK)
 
 
 def limit_network(draft: Draft, world: World, dpid: int, local: LocalNetwork) -> None:
@@ -73,8 +73,8 @@ def _limit_together(
         out_kbps, in_kbps = _part(out_kbps, share.out_kbps), _part(in_kbps, share.in_kbps)
         burst_ms = min(burst_ms, DEFAULT_BURST_MS)
     out_id, in_id = _meter_ids(slot)
-    _limit(draft, out, own, out_id, out_kbps, burst_ms, then=tables.after(out))
-    _limit(draft, into, own, in_id, in_kbps, burst_ms, then=tables.after(into))
+    limit(draft, out, where(own), out_id, out_kbps, burst_ms, then=tables.after(out))
+    limit(draft, into, where(own), in_id, in_kbps, burst_ms, then=tables.after(into))
 
 
 def _part(ceiling_kbps: int, share_kbps: int) -> int:
@@ -82,12 +82,13 @@ def _part(ceiling_kbps: int, share_kbps: int) -> int:
     return min(ceiling_kbps, share_kbps) if share_kbps else ceiling_kbps
 
 
-def _limit(
-    draft: Draft, table: Table, whose: Condition, meter_id: int, rate_kbps: int, burst_ms: int, *, then: Table,
+def limit(
+    draft: Draft, table: Table, whose: bytes, meter_id: int, rate_kbps: int, burst_ms: int, *, then: Table,
 ) -> None:
+    """Frames that match pass a meter of this rate, if there is one."""
     meter = draft.meter(meter_id, rate_kbps, burst_kbit(rate_kbps, burst_ms), "kbps") if rate_kbps else None
     if meter is not None:
-        draft.flow(table, Priority.NORMAL, where(whose), through(meter), goto(then))
+        draft.flow(table, Priority.NORMAL, whose, through(meter), goto(then))
 
 
 def _meter_ids(slot: int) -> tuple[int, int]:

@@ -83,7 +83,7 @@ def _peer(features: SwitchFeatures, peer: BoundPort, edge_id: int) -> Fragment:
     draft.flow(
         FDB, Priority.NORMAL, where((tables.NETWORK, peer.network_key), eth_dst=peer.mac),
         apply(tables.DESTINATION.load(peer.key24), tables.EDGE.load(edge_id)),
-        goto(tables.PLACE),
+        goto(tables.PIPE),
     )
     answer_for_peer(draft, peer)
     return draft.fragment()

@@ -3,11 +3,11 @@
 Everything here is data.  Fragment functions name these things and never write a raw register, table or priority;
 docs/pipeline.md is generated from this module (`make golden`).  Refuses to know any switch, port or tenant.
 
-    tenant port -> classify -> port_security -> services -> tx meters -> fdb -> place -+-> rx meters -> deliver
-                                                                                       |
-                            fabric port -> classify -> fabric -> unlabel --------------+   (here)
-                                                          ^                            |
-                                                          +------ label <- path <------+   (elsewhere)
+    tenant port -> classify -> port_security -> services -> tx meters -> fdb -> pipe -> place -+-> rx meters -> deliver
+                                                                                               |
+                            fabric port -> classify -> fabric -> unlabel ----------------------+   (here)
+                                                          ^                                    |
+                                                          +------ label <- path <--------------+   (elsewhere)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from controller.intent.pools import INDEX_BITS, INDEX_MASK
+from controller.intent.pools import INDEX_BITS, INDEX_MASK, RANGES
 from controller.openflow import actions
 from controller.openflow.match import MatchValue, match
 
@@ -106,8 +106,9 @@ ANSWERS = Table(9, "answers", "ARP and ND for every known address, echo for gate
 TX_PORT = Table(20, "tx_port", "the port's ceiling out (meter) -> 21; of a network that has one -> 21", 22)
 TX_NETWORK = Table(21, "tx_network", "the network's ceiling out on this edge (meter)", 22)
 TX_TENANT = Table(22, "tx_tenant", "the tenant's ceiling out on this edge (meter)", 40)
-FDB = Table(40, "fdb", "network and MAC -> destination key and edge, 44; BUM -> the network's meter here, then a copy "
+FDB = Table(40, "fdb", "network and MAC -> destination key and edge, 42; BUM -> the network's meter here, then a copy "
             "to each member", Reason.UNKNOWN_DESTINATION)
+PIPE = Table(42, "pipe", "the ceiling of a pipe, for frames from its one end to its other (meter)", 44)
 PLACE = Table(44, "place", "destination on this switch -> 72, else 50", 50)
 PATH = Table(50, "path", "destination edge -> label, one of its trees by a hash of the connection, 52; before that, "
              "for a network with a path policy: its own label, 52, or one of several, 51", Reason.NO_PATH)
@@ -127,8 +128,8 @@ DROP = Table(100, "drop", "counters by reason, and by reason and tenant")
 META = Table(253, "meta", "a canary flow that carries the schema version")
 
 TABLES: tuple[Table, ...] = (
-    CLASSIFY, QUEUE, FABRIC, PORT_SECURITY, SERVICES, ANSWERS, TX_PORT, TX_NETWORK, TX_TENANT, FDB, PLACE, PATH, STEER,
-    LABEL, UNLABEL, UNLABEL_BUM, COPY, RX_PORT, RX_NETWORK, RX_TENANT, DELIVER, DROP, META,
+    CLASSIFY, QUEUE, FABRIC, PORT_SECURITY, SERVICES, ANSWERS, TX_PORT, TX_NETWORK, TX_TENANT, FDB, PIPE, PLACE, PATH,
+    STEER, LABEL, UNLABEL, UNLABEL_BUM, COPY, RX_PORT, RX_NETWORK, RX_TENANT, DELIVER, DROP, META,
 )
 TABLE_NAMES: dict[int, str] = {table.number: table.name for table in TABLES}
 
@@ -289,7 +290,7 @@ def failover_group_id(label: int) -> int:
 OWNED_GROUPS = range(1 << 28, 5 << 28)
 
 
-# -- meters:  1..4095 LLDP by port_no; above, slot * 4 + kind, with slots from intent/keys.py (1024..50000)
+# -- meters:  1..4095 LLDP by port_no; above, slot * 4 + kind, with slots from intent/keys.py (1024..50000), pipes above
 
 
 class MeterKind(IntEnum):
@@ -308,10 +309,16 @@ class MeterKind(IntEnum):
 LAST_OWN_PUNT_METER = 4094
 """Switch ports above share one LLDP meter, the next number."""
 FIRST_SLOT, LAST_SLOT = 1024, 50_000
+LAST_PIPE = RANGES["pipes"][1]
+"""Pipes have slots above those of switches, the same on every switch."""
 
 
 def meter_id(slot: int, kind: MeterKind) -> int:
     return slot * 4 + kind
+
+
+def pipe_meter_id(pipe_id: int, kind: MeterKind) -> int:
+    return meter_id(LAST_SLOT + 1 + pipe_id, kind)
 
 
 def lldp_meter_id(port_no: int) -> int:
@@ -322,7 +329,7 @@ def hearing_meter_id(port_no: int) -> int:
     return meter_id(FIRST_SLOT + lldp_meter_id(port_no), MeterKind.HEARING)
 
 
-OWNED_METERS = range(1, 4 * (LAST_SLOT + 1))
+OWNED_METERS = range(1, 4 * (LAST_SLOT + 1 + LAST_PIPE + 1))
 
 SERVICE_PPS, SERVICE_BURST = 100, 200
 """Per port: answers are made on the slow path, and one host's storm must not take its neighbours' ARP."""
@@ -350,6 +357,7 @@ class Kind(IntEnum):
     EXPLICIT = 10
     STEER = 11
     QUEUE = 12
+    PIPE = 13
 
 
 HOLDS: dict[Kind, str] = {
@@ -365,4 +373,5 @@ HOLDS: dict[Kind, str] = {
     Kind.PORT: "a port bound here: classify, port security, meters, unlabel, deliver",
     Kind.PEER: "what this edge knows of any port of a network present on it: fdb, ARP and ND answers",
     Kind.QUEUE: "which queue the labelled frames of a tenant with a guarantee take",
+    Kind.PIPE: "a pipe's meters where its ends are, and the queue of its frames where it has a guarantee",
 }

@@ -16,7 +16,7 @@ from controller.intent.addresses import gateway_mac
 from controller.intent.snapshot import Snapshot
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
 from controller.model.ids import tenant_of
-from controller.model.network import Network, Port, Subnet
+from controller.model.network import Network, Pipe, Port, Subnet
 from controller.model.tenancy import Tenant
 from controller.pipeline.world import World
 
@@ -82,7 +82,7 @@ def find_local_network(world: World, dpid: int, name: str) -> LocalNetwork | Non
     return LocalNetwork(name=name, key=keys.network_key(name), slice=keys.slice_of(tenant_of(name)), slot=slot)
 
 
-def rates_of(world: World, obj: Tenant | Network | Port) -> Rates:
+def rates_of(world: World, obj: Tenant | Network | Port | Pipe) -> Rates:
     """What is in force now: the rates of the window that is open, else the policy's own."""
     return world.rates.get(obj.name, obj.bandwidth.rates)
 

@@ -35,6 +35,7 @@ class FragmentKey(NamedTuple):
     port         (port,)            a port bound on this switch: classify, port security, meters, unlabel, deliver
     peer         (port,)            what an edge knows of any port of a network present on it: fdb, ARP and ND answers
     queue        (tenant,)          which queue the labelled frames of a tenant with a guarantee take
+    pipe         (pipe,)            its meters where its ends are; the queue of its frames, if it has a guarantee
     """
 
     kind: str

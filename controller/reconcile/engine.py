@@ -39,7 +39,7 @@ Program = Map[FragmentKey, Fragment]
 _EMPTY: Program = Map()
 K = TypeVar("K")
 V = TypeVar("V")
-_OF_INTENT = frozenset({"port", "peer", "network", "steer", "tenant"})
+_OF_INTENT = frozenset({"port", "peer", "network", "steer", "tenant", "queue", "pipe"})
 """Kinds of fragments whose subject starts with the name of an object."""
 
 

@@ -5,6 +5,7 @@
     meter of a port        dropped by its ceiling: of the port, its network, its tenant
     meter of a network     ... of the network and its tenant
     meter of a tenant      ... of the tenant
+    meter of a pipe        ... of the pipe, and of the port that sent it, its network, its tenant
 
 Pure: reads one world.
 """
@@ -95,6 +96,8 @@ def _own_port(owners: Owners, world: World, port: str) -> None:
     chain = _chain(world, port)
     owners.rx[port_no] = tuple(Entry(name, uid, "out") for name, uid in chain)
     owners.tx[port_no] = tuple(Entry(name, uid, "in") for name, uid in chain)
+    for pipe in world.intent.pipes_by_port.get(port, ()):
+        _own_pipe(owners, world, pipe, port, chain)
     key = world.intent.keys.port_key(port)
     _own_meters(owners, key.slot if key else None, "port", chain)
 
@@ -106,6 +109,15 @@ def _own_meters(owners: Owners, slot: int | None, cause: Cause, chain: tuple[tup
         # What a port sends is counted where it comes in, ahead of all meters; what it receives behind them.
         entries = tuple(Entry(name, uid, way, cause, way == "out") for name, uid in chain)
         owners.meters[tables.meter_id(slot, kind)] = entries
+
+
+def _own_pipe(owners: Owners, world: World, name: str, port: str, chain: tuple[tuple[str, str], ...]) -> None:
+    """What the pipe's meter on the switch of this end drops, of what this end sends."""
+    pipe = world.intent.pipes[name]
+    way, kind = WAYS[0] if port == pipe.a else WAYS[1]
+    sent = (Entry(above, uid, "out", "pipe", was_counted=True) for above, uid in chain)
+    meter_id = tables.pipe_meter_id(world.intent.keys.pipe_id(name), kind)
+    owners.meters[meter_id] = (Entry(name, pipe.meta.uid, way, "pipe"), *sent)
 
 
 def _chain(world: World, name: str) -> tuple[tuple[str, str], ...]:

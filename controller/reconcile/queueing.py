@@ -17,12 +17,10 @@ from controller.fabric.graph import UNKNOWN_SPEED_KBPS
 from controller.fabric.observed import Observed
 from controller.fabric.ports import EndPoint
 from controller.model.network import Pipe
-from controller.model.queues import BEST_EFFORT, Grant, OfPair, OfTenant, PortQueues, Queue
+from controller.model.queues import BEST_EFFORT, Grant, OfPair, OfTenant, PortQueues, Queue, queue_of_pipe
 from controller.pipeline.world import World
 from controller.reconcile.grants import OBSERVED_SHARE, Grants, capacity_kbps
 
-FIRST_PIPE_NUMBER = 16_384
-"""Above the slices of tenants."""
 BEST_EFFORT_SHARE = 0.05
 """What best effort has of each port whatever is promised."""
 
@@ -68,7 +66,7 @@ def _find(world: World, at: EndPoint, owner: str) -> Iterable[tuple[int, tuple[O
     if pipe is None:
         return []  # it went a moment ago
     whose = tuple(_inside(world, pipe) if is_inside else _at_its_end(world, pipe, at))
-    return [(FIRST_PIPE_NUMBER + keys.pipe_id(owner), whose)] if whose else []
+    return [(queue_of_pipe(keys.pipe_id(owner)), whose)] if whose else []
 
 
 def _inside(world: World, pipe: Pipe) -> Iterable[OfPair]:

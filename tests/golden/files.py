@@ -41,6 +41,7 @@ def _lab() -> Lab:
     lab.port("blue", "web", at=(11, 4), mac="02:00:00:00:00:01", addresses=["10.0.0.11"])
     lab.set_tenant_bandwidth("red", replace(ceiling, guarantee_out_kbps=5_000))
     lab.update(replace(lab.intent.networks["tenants/red/networks/net"], bandwidth=ceiling))
+    lab.pipe("red", "backup", "web", "db", BandwidthPolicy(guarantee_out_kbps=1_000, ceiling_in_kbps=3_000))
     lab.shares[12, "tenants/red"] = Share(in_kbps=4_000, out_kbps=8_000)
     lab.observe(QueuesFound(dpid=12, driver="ovsdb"))
     return lab

@@ -38,7 +38,7 @@ from controller.intent import edits
 from controller.intent.snapshot import EMPTY, Resource, Snapshot
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
 from controller.model.ids import tenant_of
-from controller.model.network import ANY_PATH, Attachment, Network, Port, Subnet
+from controller.model.network import ANY_PATH, Attachment, Network, Pipe, Port, Subnet
 from controller.model.tenancy import Tenant
 from controller.pipeline.affected import Changed
 from controller.pipeline.compiler import all_fragments, compile_fragment
@@ -160,6 +160,13 @@ class Lab:
         assert isinstance(made, Port)
         if at and bind:
             self.bind(made.name, EndPoint(*at))
+        return made
+
+    def pipe(self, tenant: str, pipe: str, a: str, b: str, bandwidth: BandwidthPolicy) -> Pipe:
+        """Between two ports of the tenant's network "net"."""
+        a, b = (f"tenants/{tenant}/networks/net/ports/{end}" for end in (a, b))
+        made = self.create(Pipe(name=f"tenants/{tenant}/pipes/{pipe}", a=a, b=b, bandwidth=bandwidth))
+        assert isinstance(made, Pipe)
         return made
 
     def set_tenant_bandwidth(self, tenant: str, bandwidth: BandwidthPolicy) -> None:

@@ -12,6 +12,7 @@ import pytest
 from controller.fabric.graph import EndPoint, QueuesFound, SwitchFeatures
 from controller.model.bandwidth import BandwidthPolicy
 from controller.model.network import Port
+from controller.model.queues import queue_of_pipe
 from controller.openflow.entries import GROUP_FAST_FAILOVER, Meter
 from controller.pipeline import tables
 from controller.pipeline.tables import MeterKind, Reason
@@ -304,6 +305,55 @@ def test_network_ceilings_stand_between_those_of_port_and_tenant() -> None:
     leaf.metered.clear()
     blue = world.port("blue", "a"), world.port("blue", "b")
     assert world.send(blue[0], udp(*blue)) != {} and not leaf.metered.keys() & {out_id, in_id}
+
+
+def test_pipe_is_metered_where_its_frames_come_in_by_direction() -> None:
+    """Near and far; neither other pairs of these ports, nor the other tenant with the same addresses, pass its meters.
+
+    A port of the same key on another edge is another port.
+    """
+    lab = make_lab()
+    lab.pipe("red", "far", "a", "c", CEILING)
+    lab.pipe("red", "near", "a", "b", CEILING)
+    world = World(lab)
+    keys = lab.intent.keys
+    far, near = (keys.pipe_id(f"tenants/red/pipes/{name}") for name in ("far", "near"))
+    a, b, c, d = (world.port("red", name) for name in "abcd")
+    port_keys = [keys.port_key(port.name) for port in (a, c, d)]
+    assert len({key.key24 for key in port_keys if key}) == 1, "the first port of each edge"
+    for sender, receiver, where_met in (
+        (a, c, {(11, far, MeterKind.OUT)}), (c, a, {(12, far, MeterKind.IN)}), (a, b, {(11, near, MeterKind.OUT)}),
+        (b, a, {(11, near, MeterKind.IN)}), (a, d, set()), (b, c, set()), (c, d, set()),
+    ):
+        for switch in world.net.switches.values():
+            switch.metered.clear()
+        assert world.send(sender, udp(sender, receiver)) == {world.at(receiver): [udp(sender, receiver)]}
+        wanted = {(dpid, tables.pipe_meter_id(pipe, kind)) for dpid, pipe, kind in where_met}
+        assert {(s.dpid, meter) for s in world.net.switches.values() for meter in s.metered} == wanted
+    meters = world.net.switches[11].meters
+    assert meters[tables.pipe_meter_id(far, MeterKind.OUT)].rate == CEILING.ceiling_out_kbps
+    assert meters[tables.pipe_meter_id(near, MeterKind.IN)].rate == CEILING.ceiling_in_kbps
+    assert all(meter_id in tables.OWNED_METERS for meter_id in meters)
+    blue_a, blue_c = world.port("blue", "a"), world.port("blue", "c")
+    world.net.switches[11].metered.clear()
+    assert world.send(blue_a, udp(blue_a, blue_c)) != {} and not world.net.switches[11].metered
+
+
+def test_frames_of_a_pipe_with_a_guarantee_take_its_queue_on_every_port_where_flows_choose_queues() -> None:
+    """On the fabric's ports rather than its tenant's, and on the port at its end; frames of other pairs do not."""
+    lab = make_lab()
+    lab.pipe("red", "p", "a", "c", BandwidthPolicy(guarantee_out_kbps=100))
+    for dpid in lab.fabric.switches:
+        lab.observe(QueuesFound(dpid=dpid, driver="ovsdb"))
+    world = World(lab)
+    queue = queue_of_pipe(lab.intent.keys.pipe_id("tenants/red/pipes/p"))
+    slice_ = lab.intent.keys.slice_of("tenants/red")
+    a, b, c = (world.port("red", name) for name in "abc")
+    for sender, receiver, wanted in ((a, c, {queue}), (c, a, {queue}), (b, c, {slice_})):
+        for switch in world.net.switches.values():
+            switch.queued.clear()
+        assert world.send(sender, udp(sender, receiver)) == {world.at(receiver): [udp(sender, receiver)]}
+        assert {number for switch in world.net.switches.values() for _, number in switch.queued} == wanted
 
 
 def test_labelled_frames_of_a_tenant_with_a_guarantee_take_its_queue_where_flows_choose_queues() -> None:

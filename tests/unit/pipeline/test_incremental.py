@@ -24,7 +24,7 @@ from controller.fabric.graph import (
 )
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
 from controller.model.errors import PliantError
-from controller.model.network import ANY_PATH, Attachment, Network, PathPolicy, Subnet
+from controller.model.network import ANY_PATH, Attachment, Network, PathPolicy, Pipe, Subnet
 from controller.model.tenancy import Tenant
 from controller.pipeline.affected import affected
 from controller.pipeline.compiler import compile_fragment
@@ -116,7 +116,9 @@ def change_network(lab: Lab, a: int, b: int) -> None:
 
 
 def _any_name(lab: Lab, a: int, b: int) -> str:
-    return (_any_port(lab, a), NETWORKS[a % 4], NETWORKS[a % 4].split("/networks/")[0])[b % 3]
+    if b % 4 == 3:
+        return _any_pipe(lab, a).name
+    return (_any_port(lab, a), NETWORKS[a % 4], NETWORKS[a % 4].split("/networks/")[0])[b % 4]
 
 
 def change_rates(lab: Lab, a: int, b: int) -> None:
@@ -147,6 +149,26 @@ def change_path_policy(lab: Lab, a: int, b: int) -> None:
 def declare_zone(lab: Lab, a: int, b: int) -> None:
     dpid = sorted(lab.fabric.switches)[a % len(lab.fabric.switches)]
     lab.observe(SwitchDeclared(dpid=dpid, settings=SwitchSettings(zone=("", "x", "y")[b % 3])))
+
+
+def create_pipe(lab: Lab, a: int, b: int) -> None:
+    """Between two ports of one network, of one switch or of two."""
+    ends = [port for port in sorted(lab.intent.ports) if port.startswith(NETWORKS[a % 4])]
+    one = lab.intent.ports[ends[a % len(ends)]]
+    lab.create(Pipe(
+        name=f"{one.tenant}/pipes/p{b % 3}", a=one.name, b=ends[b % len(ends)], bandwidth=POLICIES[1 + b % 3]))
+
+
+def _any_pipe(lab: Lab, a: int) -> Pipe:
+    return lab.intent.pipes[sorted(lab.intent.pipes)[a % len(lab.intent.pipes)]]
+
+
+def change_pipe(lab: Lab, a: int, b: int) -> None:
+    lab.update(replace(_any_pipe(lab, a), bandwidth=POLICIES[b % 4]))
+
+
+def delete_pipe(lab: Lab, a: int, _b: int) -> None:
+    lab.delete(_any_pipe(lab, a).name)
 
 
 def toggle_reach(lab: Lab, a: int, b: int) -> None:
@@ -182,6 +204,7 @@ def forget_switch(lab: Lab, a: int, _b: int) -> None:
 EDITS: tuple[Callable[[Lab, int, int], None], ...] = (
     create_network, create_subnet, delete_subnet, create_port, create_port, create_port, create_unattached_port,
     move_port, unbind_port, bind_port, change_port, delete_port, delete_network, delete_tenant, change_tenant,
+    create_pipe, create_pipe, change_pipe, delete_pipe,
     change_network, change_rates, change_shares, change_driver, change_path_policy, change_path_policy, declare_zone,
     toggle_reach, renumber_trees, toggle_link, hear_host, change_features, forget_switch,
 )  # fmt: skip
@@ -201,6 +224,7 @@ def _start() -> Lab:
         create_network(lab, i, 0)
         for j in range(3):
             _edit(lab, create_port, 4 * j + i, i + j)
+        _edit(lab, create_pipe, i, 1 + i)
     return lab
 
 

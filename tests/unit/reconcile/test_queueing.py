@@ -13,9 +13,9 @@ from controller.fabric.declared import LinkSettings
 from controller.fabric.graph import EndPoint, LinkDeclared
 from controller.model.bandwidth import TrafficClass
 from controller.model.network import Pipe
-from controller.model.queues import BEST_EFFORT, Grant, OfPair, OfTenant
+from controller.model.queues import BEST_EFFORT, Grant, OfPair, OfTenant, queue_of_pipe
 from controller.pipeline.world import World
-from controller.reconcile.queueing import FIRST_PIPE_NUMBER, Plans, port_queues, rate_kbps
+from controller.reconcile.queueing import Plans, port_queues, rate_kbps
 from tests.support.worlds import Lab
 
 RED, PIPE = "tenants/red", "tenants/red/pipes/p"
@@ -58,7 +58,7 @@ def test_tenant_is_told_by_its_slice_and_a_pipe_by_mac_and_key_both_ways(world: 
     rest, red, pipe = found.queues
     assert (rest.number, rest.whose, rest.guarantee_kbps) == (BEST_EFFORT, (), found.rate_kbps - 150_000)
     assert (red.number, red.whose, red.ceiling_kbps) == (slice_, (OfTenant(slice_),), found.rate_kbps)
-    assert (pipe.number, pipe.ceiling_kbps) == (FIRST_PIPE_NUMBER + keys.pipe_id(PIPE), 60_000)
+    assert (pipe.number, pipe.ceiling_kbps) == (queue_of_pipe(keys.pipe_id(PIPE)), 60_000)
     assert set(pipe.whose) == {OfPair(0x02000000000A, key_b.key24), OfPair(0x02000000000B, key_a.key24)}
 
 

@@ -1,0 +1,78 @@
+"""Pipes: the traffic between two ports, by its two directions apart.  Ceilings as meters, guarantees as queues.
+
+    out   from a to b    metered on a's switch, slot of the pipe, OUT
+    in    from b to a    metered on b's switch, slot of the pipe, IN
+
+    fdb ─► pipe ─► place        both ports of one switch or not, a frame passes table `pipe` once, where it comes in
+
+Where flows choose queues, a pipe that has, or may have, a guarantee is told by the MAC of its one end and the key of
+its other: on fabric ports, where there is a label, and where the frame leaves for its port.  BUM is no pipe's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from controller.model.queues import queue_of_pipe
+from controller.openflow import actions
+from controller.pipeline import tables
+from controller.pipeline.draft import Draft, apply, goto
+from controller.pipeline.rates import limit
+from controller.pipeline.tables import DELIVER, FABRIC, PLACE, QUEUE, Kind, MeterKind, Priority, where
+from controller.pipeline.views import BoundPort, chooses_queues, find_bound_port, find_features, rates_of
+from controller.pipeline.world import Fragment, World
+
+_EMPTY = Fragment()
+
+
+class _Way(NamedTuple):
+    """One direction."""
+
+    source: BoundPort
+    destination: BoundPort
+    meter_id: int
+    ceiling_kbps: int
+
+
+def compile_pipe(world: World, dpid: int, name: str) -> Fragment | None:
+    features, pipe = find_features(world, dpid), world.intent.pipes.get(name)
+    if features is None or pipe is None:
+        return None
+    draft = Draft(Kind.PIPE, features)
+    queues = pipe.bandwidth.may_guarantee and chooses_queues(world, dpid)
+    for way in _ways(world, name):
+        if way.source.at.dpid == dpid:
+            _limit(draft, world, way, pipe.bandwidth.burst_ms)
+        if queues:
+            _queue(draft, dpid, way, queue_of_pipe(world.intent.keys.pipe_id(name)))
+    fragment = draft.fragment()
+    return None if fragment == _EMPTY else fragment
+
+
+def _ways(world: World, name: str) -> Iterator[_Way]:
+    """Both directions; none while an end is unbound."""
+    pipe, pipe_id = world.intent.pipes[name], world.intent.keys.pipe_id(name)
+    a, b, rates = find_bound_port(world, pipe.a), find_bound_port(world, pipe.b), rates_of(world, pipe)
+    if a is not None and b is not None:
+        yield _Way(a, b, tables.pipe_meter_id(pipe_id, MeterKind.OUT), rates.ceiling_out_kbps)
+        yield _Way(b, a, tables.pipe_meter_id(pipe_id, MeterKind.IN), rates.ceiling_in_kbps)
+
+
+def _limit(draft: Draft, world: World, way: _Way, burst_ms: int) -> None:
+    source, destination = way.source, way.destination
+    # Keys of ports are unique on their edge alone.
+    edge_id = 0 if destination.at.dpid == source.at.dpid else world.intent.keys.edge_id(destination.at.dpid)
+    if edge_id is not None:
+        passes = where(
+            (tables.SOURCE, source.key24), (tables.DESTINATION, destination.key24), (tables.EDGE, edge_id))
+        limit(draft, tables.PIPE, passes, way.meter_id, way.ceiling_kbps, burst_ms, then=PLACE)
+
+
+def _queue(draft: Draft, dpid: int, way: _Way, queue: int) -> None:
+    mac, destination, choose = way.source.mac, way.destination, actions.set_queue(queue)
+    labelled = where(eth_src=mac, eth_dst=tables.key_in_label(destination.key24))
+    draft.flow(QUEUE, Priority.EXACT, labelled, apply(choose), goto(FABRIC))
+    if destination.at.dpid == dpid:
+        arrives = where((tables.DESTINATION, destination.key24), eth_src=mac)
+        draft.flow(DELIVER, Priority.EXACT, arrives, apply(choose, actions.output(destination.at.port_no)))
