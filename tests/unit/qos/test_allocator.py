@@ -105,6 +105,15 @@ def test_allocator_says_what_holds_back() -> None:
     }
 
 
+def test_allocator_loads_a_link_with_what_crosses_it() -> None:
+    """Half of A goes over this spine: the 20 that its tenant allows leave 90 of 100 to B."""
+    split = Aggregate(resources={"spine": 0.5, "tenant": 1.0})
+    _, allotments = _with({"spine": 100, "tenant": 20}, A=split, B=_of("spine"))
+    assert allotments == {"A": _gets(20, "tenant"), "B": _gets(90, "spine")}
+    _, allotments = _with({"spine": 60, "tenant": 200}, A=split, B=_of("spine"))
+    assert allotments == {"A": _gets(40, "spine"), "B": _gets(40, "spine")}
+
+
 def test_allocator_tells_of_another_bottleneck() -> None:
     """Though the rate stays."""
     allocator, _ = _with({"one": 10, "other": 20}, A=_of("one", "other"))
