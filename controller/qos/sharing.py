@@ -1,0 +1,241 @@
+"""One ceiling that holds over several edge switches: which share each of them holds, so that the sum is never above it.
+
+    look       what an edge offered and dropped              ─► its demand (demand.py)
+    aim        what each should hold, from what it was allotted  ─► mostly nothing: small moves are not worth a refill
+    step       the shares to tell now, the lower ones first  ─► told, and counted with the higher of old and new
+    confirm    the switch holds it                           ─► the next step, which gives what was freed to others
+
+    edge       told        may be in force        counts
+    A          20          60 or 20               60      until A confirms
+    B          40          40                     40      so B may not grow yet
+
+A switch out of reach goes on with what it held, which counts for a while; then it is taken to be gone, and is told the
+floor when it is back.  There is always room for one edge more, which holds little before it is told anything.  On one
+edge alone there is nothing to share: it holds the whole ceiling.
+
+Pure: the time comes as an argument, shares go out as values.  Knows no tenant, and not how a switch is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from controller.qos import demand
+from controller.qos.steps import next_step
+
+PERIOD_S = 0.5
+"""T: how often it is looked and aimed"""
+MODIFY_S = 2 * PERIOD_S
+"""A meter is modified at most so often, for each time fills its bucket again."""
+AWAY_S = 10 * PERIOD_S
+"""How long a switch that is out of reach is waited for."""
+HYSTERESIS = 0.05
+FLOOR_KBPS, FLOOR_SHARE = 64, 0.01
+"""What every edge holds at least, so that whoever begins to send is noticed: the higher, where there is room."""
+
+
+class Request(NamedTuple):
+    guarantee_kbps: float
+    demand_kbps: float
+    weight: float
+
+
+@dataclass(slots=True)
+class _Edge:
+    told_kbps: int
+    held_kbps: int
+    """what it may hold instead of what it was told; the same once that is confirmed"""
+    demand_kbps: float
+    weight: float = 1.0
+    told_s: float = float("-inf")
+    away_since_s: float | None = None
+    is_gone: bool = False
+
+    @property
+    def is_away(self) -> bool:
+        return self.away_since_s is not None
+
+    @property
+    def is_pending(self) -> bool:
+        return self.held_kbps != self.told_kbps and not self.is_away
+
+
+class Sharing:
+    """One direction of one ceiling.  Belongs to one thread."""
+
+    def __init__(self, ceiling_kbps: int, held: Mapping[int, int] | None = None) -> None:
+        """`held`: what was told before a restart, confirmed or not: their sum was within the ceiling then."""
+        self.ceiling_kbps = ceiling_kbps
+        self._edges = {dpid: _Edge(kbps, kbps, float(kbps)) for dpid, kbps in (held or {}).items()}
+        self._leaving: dict[int, int] = {}
+        """dpid -> what may still be in force there, though nothing of it is there any more"""
+        self._wanted: dict[int, int] = {}
+
+    # -- answers
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        return tuple(self._edges)
+
+    @property
+    def leaving(self) -> tuple[int, ...]:
+        return tuple(self._leaving)
+
+    @property
+    def is_alone(self) -> bool:
+        return len(self._edges) == 1
+
+    @property
+    def floor_kbps(self) -> int:
+        floor = max(FLOOR_KBPS, round(FLOOR_SHARE * self.ceiling_kbps))
+        return max(1, min(floor, self.ceiling_kbps // (2 * max(1, len(self._edges)))))
+
+    @property
+    def in_force_kbps(self) -> int:
+        """The most that all switches together may let pass, those apart that are taken to be gone."""
+        return sum(self._may_hold().values()) + sum(self._leaving.values())
+
+    def told_kbps(self, dpid: int) -> int:
+        return self._edges[dpid].told_kbps
+
+    def request(self, dpid: int) -> Request:
+        """What to ask for it when the ceiling is allotted."""
+        edge = self._edges[dpid]
+        if edge.is_gone:
+            return Request(self.floor_kbps, self.floor_kbps, edge.weight)
+        if edge.is_away:
+            held = max(edge.told_kbps, edge.held_kbps)
+            return Request(held, held, edge.weight)
+        return Request(self.floor_kbps, max(self.floor_kbps, edge.demand_kbps), edge.weight)
+
+    def unconfirmed(self) -> dict[int, int]:
+        """What was told and is not confirmed yet, by switches that can be reached."""
+        return {dpid: edge.told_kbps for dpid, edge in self._edges.items() if edge.is_pending}
+
+    # -- what happened
+
+    def set_ceiling(self, kbps: int) -> None:
+        """Whoever is alone has the new one at once: it is told no share."""
+        for edge in self._edges.values() if self.is_alone else ():
+            if edge.told_kbps == self.ceiling_kbps:
+                edge.told_kbps = edge.held_kbps = kbps
+        self.ceiling_kbps = kbps
+
+    def place(self, now_s: float, weights: Mapping[int, float], reachable: Set[int]) -> None:
+        """Where it is present now, how much of it (its ports there), and which switches can be reached."""
+        for dpid in [dpid for dpid in self._edges if dpid not in weights]:
+            edge = self._edges.pop(dpid)
+            self._leaving[dpid] = max(edge.told_kbps, edge.held_kbps)
+        for dpid, weight in weights.items():
+            if dpid not in self._edges:
+                told = entry_kbps(self.ceiling_kbps)
+                held = max(told, self._leaving.pop(dpid, 0))
+                self._edges[dpid] = _Edge(told, held, demand.least_kbps(self.ceiling_kbps))
+            edge = self._edges[dpid]
+            edge.weight = weight
+            self._note_reach(edge, now_s, is_reachable=dpid in reachable)
+
+    def look(self, dpid: int, rate_kbps: float, dropped_kbps: float) -> None:
+        """What the edge offered lately, and what of it its share dropped."""
+        if (edge := self._edges.get(dpid)) is not None:
+            edge.demand_kbps = demand.estimate(
+                edge.demand_kbps, rate_kbps, dropped_kbps, edge.told_kbps, self.ceiling_kbps)
+
+    def confirm(self, dpid: int, kbps: int) -> None:
+        """The switch holds this share; the answer to an older one says nothing."""
+        edge = self._edges.get(dpid)
+        if edge is not None and edge.told_kbps == kbps:
+            edge.held_kbps = kbps
+
+    def left(self, dpid: int) -> None:
+        """The switch confirmed that nothing of it is in force there."""
+        self._leaving.pop(dpid, None)
+
+    # -- what follows
+
+    def aim(self, now_s: float, allotted: Mapping[int, float]) -> None:
+        """What each edge should hold, by what it was allotted of the ceiling; what is left over is shared out, too.
+
+        As long as everybody has what it was allotted, nobody is told anything.
+        """
+        told = {dpid: edge.told_kbps for dpid, edge in self._edges.items()}
+        if sum(told.values()) <= self._total_kbps and all(
+            allotted.get(dpid, 0.0) <= (1 + HYSTERESIS) * kbps for dpid, kbps in told.items()
+        ):
+            self._wanted = told
+            return
+        over = max(0.0, self._total_kbps - sum(allotted.values()))
+        weights = sum(edge.weight for edge in self._edges.values() if not edge.is_away) or 1.0
+        target = {}
+        for dpid, edge in self._edges.items():
+            more = 0.0 if edge.is_away else over * edge.weight / weights
+            target[dpid] = max(self.floor_kbps, int(allotted.get(dpid, 0.0) + more))
+        self._wanted = self._calm(now_s, self._within(target))
+
+    def step(self, now_s: float) -> dict[int, int]:
+        """The shares to tell the switches now; they count as told."""
+        may_hold = self._may_hold()
+        wanted = {dpid: edge.told_kbps if edge.is_away else self._wanted.get(dpid, edge.told_kbps)
+                  for dpid, edge in self._edges.items()}
+        step = next_step(may_hold, wanted, self._total_kbps - sum(self._leaving.values()))
+        falls = {dpid: kbps for dpid, kbps in step.items() if kbps < may_hold[dpid]}
+        if any(edge.is_pending or (dpid in falls and not edge.is_away) for dpid, edge in self._edges.items()):
+            step = falls  # what is about to be freed is given out in one part, for each part fills a bucket
+        step |= {dpid: self.floor_kbps for dpid, edge in self._edges.items() if edge.is_gone}
+        step = {dpid: kbps for dpid, kbps in step.items() if kbps != self._edges[dpid].told_kbps}
+        for dpid, kbps in step.items():
+            edge = self._edges[dpid]
+            edge.held_kbps, edge.told_kbps, edge.told_s = max(edge.held_kbps, edge.told_kbps), kbps, now_s
+        return step
+
+    # -- inside
+
+    @property
+    def _total_kbps(self) -> int:
+        """What is shared out: all but what one edge more would hold."""
+        return self.ceiling_kbps - (0 if self.is_alone else entry_kbps(self.ceiling_kbps))
+
+    def _note_reach(self, edge: _Edge, now_s: float, *, is_reachable: bool) -> None:
+        if is_reachable:
+            edge.away_since_s, edge.is_gone = None, False
+        elif edge.away_since_s is None:
+            edge.away_since_s = now_s
+        elif now_s >= edge.away_since_s + AWAY_S:
+            edge.is_gone, edge.demand_kbps = True, 0.0
+
+    def _may_hold(self) -> dict[int, int]:
+        return {dpid: self.floor_kbps if edge.is_gone else max(edge.told_kbps, edge.held_kbps)
+                for dpid, edge in self._edges.items()}
+
+    def _within(self, target: dict[int, int]) -> dict[int, int]:
+        """Floors may have lifted the sum above the total: whoever has more than the floor gives in proportion."""
+        floor = self.floor_kbps
+        excess, spare = sum(target.values()) - self._total_kbps, sum(kbps - floor for kbps in target.values())
+        if excess <= 0 or spare <= 0:
+            return target
+        return {dpid: kbps - -(-excess * (kbps - floor) // spare) for dpid, kbps in target.items()}
+
+    def _calm(self, now_s: float, target: dict[int, int]) -> dict[int, int]:
+        """Keep what is nearly right, or was changed a moment ago, as far as the sum allows."""
+        told = {dpid: self._edges[dpid].told_kbps for dpid in target}
+        calm = {dpid: told[dpid] if now_s < self._edges[dpid].told_s + MODIFY_S or _is_near(kbps, told[dpid]) else kbps
+                for dpid, kbps in target.items()}
+        growth = {dpid: kbps - told[dpid] for dpid, kbps in calm.items() if kbps > told[dpid]}
+        excess, more = sum(calm.values()) - self._total_kbps, sum(growth.values())
+        if excess > more:
+            return target  # the ceiling was lowered
+        for dpid, grows in growth.items() if excess > 0 else ():
+            kbps = calm[dpid] - -(-excess * grows // more)
+            calm[dpid] = told[dpid] if _is_near(kbps, told[dpid]) else kbps
+        return calm
+
+
+def _is_near(kbps: int, told_kbps: int) -> bool:
+    return abs(kbps - told_kbps) <= HYSTERESIS * told_kbps
+
+
+def entry_kbps(ceiling_kbps: int) -> int:
+    """What an edge holds that was told no share, while its owner is on others, too."""
+    return max(1, min(FLOOR_KBPS, ceiling_kbps // FLOOR_KBPS))
