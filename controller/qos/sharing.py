@@ -66,9 +66,14 @@ class Sharing:
     """One direction of one ceiling.  Belongs to one thread."""
 
     def __init__(self, ceiling_kbps: int, held: Mapping[int, int] | None = None) -> None:
-        """`held`: what was told before a restart, confirmed or not: their sum was within the ceiling then."""
+        """`held`: what was told before a restart.  Nobody knows what of it was confirmed, only that at every moment the
+        ceiling was kept: so each may still hold all that it leaves to one edge, if the others hold what they were told.
+        """
         self.ceiling_kbps = ceiling_kbps
-        self._edges = {dpid: _Edge(kbps, kbps, float(kbps)) for dpid, kbps in (held or {}).items()}
+        held = held or {}
+        total = sum(held.values())
+        most = max(ceiling_kbps, total) - total
+        self._edges = {dpid: _Edge(kbps, kbps + most, float(kbps)) for dpid, kbps in held.items()}
         self._leaving: dict[int, int] = {}
         """dpid -> what may still be in force there, though nothing of it is there any more"""
         self._wanted: dict[int, int] = {}

@@ -199,9 +199,9 @@ def test_switch_out_of_reach_keeps_its_share_for_a_while() -> None:
 
 EVENTS = st.lists(st.one_of(
     st.tuples(st.just("offer"), st.tuples(st.integers(1, 4), st.sampled_from([0, 500, 9_000, 29_000, 90_000]))),
-    st.tuples(st.sampled_from(["look", "aim", "step", "deliver", "confirm", "again", "wait", "restart"]), st.none()),
+    st.tuples(st.sampled_from(["round", "step", "deliver", "confirm", "all", "again", "wait", "restart"]), st.none()),
     st.tuples(st.sampled_from(["away", "back", "leave", "join"]), st.tuples(st.integers(1, 4), st.just(0))),
-), max_size=120)  # fmt: skip
+), min_size=10, max_size=80)  # fmt: skip
 
 
 @settings(max_examples=300)
@@ -238,8 +238,15 @@ def test_never_more_than_the_ceiling_in_force(events: list[tuple[str, tuple[int,
                 field.weights.pop(dpid, None)
             case "join" if not field.away and not field.sharing.leaving:
                 field.weights.setdefault(dpid, 1.0)
-            case "look" | "aim" | "step":
-                getattr(field, what)()
+            case "step":
+                field.step()
+            case "round":
+                field.look()
+                field.aim()
+                field.step()
+            case "all":
+                while field.under_way:
+                    field.deliver()
         field.place()
         assert field.in_force <= CEILING, what
         assert field.sharing.in_force_kbps >= field.in_force
