@@ -25,6 +25,7 @@ from controller.northbound.server import Listen, Server, Tls
 from controller.northbound.unmeasured import Unmeasured
 from controller.pipeline.tables import OWNED_GROUPS, OWNED_METERS
 from controller.reconcile.admission import Admission
+from controller.reconcile.elastic import Elastic
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.loop import Loop
 from controller.reconcile.operator import Operator
@@ -109,6 +110,9 @@ def build(config: Config) -> Controller:
         fabric=loop.fabric, report=loop.wires_dead)
     queues = _queues(config, runtime, loop, databases)
     telemetry = Telemetry(lambda: loop.view().world, loop.datapaths, store, clock=time.monotonic, wall_clock=time.time)
+    elastic = Elastic(lambda: loop.view().world, loop.datapaths, loop.set_shares, store, clock=time.monotonic,
+                      post=telemetry.post)
+    telemetry.also(elastic.tick)
     operator = Operator(loop, telemetry)
 
     def fabric_changed() -> None:
@@ -117,6 +121,7 @@ def build(config: Config) -> Controller:
 
     loop.load(engine.snapshot(), status_changed=engine.status_changed, fabric_changed=fabric_changed,
               view_changed=queues.wake)
+    elastic.restore()
     backend = Backend(
         engine=engine, confirmations=loop, operator=operator, version=version("pliant"), started_s=time.time(),
         # Takes whatever implements northbound.interfaces.Bandwidth: telemetry, with admission's quotes.

@@ -128,6 +128,11 @@ def burst_kbit(rate_kbps: int, burst_ms: int) -> int:
     return max(round(rate_kbps * burst_ms / 1_000), round(2 * FRAME_KBIT + 0.5))
 
 
+def entry_kbps(ceiling_kbps: int) -> int:
+    """What an edge switch may pass that joins others under a ceiling and was told no share of it yet."""
+    return max(1, min(MIN_RATE_KBPS, ceiling_kbps // MIN_RATE_KBPS))
+
+
 # -- what it gets
 
 

@@ -22,6 +22,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from controller.model.bandwidth import entry_kbps
 from controller.qos import demand
 from controller.qos.steps import next_step
 
@@ -240,7 +241,3 @@ class Sharing:
 def _is_near(kbps: int, told_kbps: int) -> bool:
     return abs(kbps - told_kbps) <= HYSTERESIS * told_kbps
 
-
-def entry_kbps(ceiling_kbps: int) -> int:
-    """What an edge holds that was told no share, while its owner is on others, too."""
-    return max(1, min(FLOOR_KBPS, ceiling_kbps // FLOOR_KBPS))

@@ -32,6 +32,7 @@ from controller.pipeline.views import policy_of
 from controller.pipeline.world import Fragment, FragmentKey, Placement, Share, World
 from controller.reconcile.granting import Granting
 from controller.reconcile.labelling import Labelling, Pair
+from controller.reconcile.opening import opening_shares
 from controller.reconcile.placing import displace, note_guarantee, place
 from controller.reconcile.steering import Kept, Steered, Steering
 
@@ -164,6 +165,9 @@ class Engine:
         names |= self._between(joined | self.labelling.take_rejoined())
         steered = self._steer(epoch, names | rebound, choices, topology=topology)
         names |= self._of_networks(steered.networks)
+        opened = opening_shares(self._compiled, self.world, names | rebound | rates)
+        shares |= opened.keys()
+        self.world = replace(self.world, shares=self.world.shares.update(opened))
         before, self._compiled = self._compiled, self.world
         keys = affected(before, self.world, Changed(
             ports=frozenset(rebound), objects=frozenset(names), switch_ports=change.ports, switches=change.switches,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Protocol
 
 from controller.fabric import cache
 from controller.fabric.graph import Fabric
@@ -12,13 +13,20 @@ from controller.fabric.observed import Change
 from controller.fabric.ports import PortRole
 from controller.reconcile import steering_records
 from controller.reconcile.steering import Kept
-from controller.service.interfaces import Store
+
+
+class Cache(Protocol):
+    """The part of a store that holds what was observed."""
+
+    def cached(self) -> Mapping[str, bytes]: ...
+
+    def save_cache(self, items: Mapping[str, bytes | None]) -> None: ...
 
 
 class Keeper:
     """Writes only records that differ from what is kept.  Used by one thread."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Cache) -> None:
         self._store = store
         self._kept: dict[str, bytes] = dict(store.cached())
 

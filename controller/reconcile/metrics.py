@@ -1,10 +1,11 @@
-"""How long changes take, for Prometheus."""
+"""How long changes take, and how many shares of ceilings move, for Prometheus."""
 
 from __future__ import annotations
 
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 COMPILE_SECONDS = Histogram("pliant_compile_seconds", "Time to work changes into the programs.", buckets=BUCKETS_S)
 APPLY_SECONDS = Histogram(
     "pliant_apply_seconds", "Time from handing a change to the switches to its last confirmation.", buckets=BUCKETS_S)
+SHARES_TOLD = Counter("pliant_shares_told_total", "Shares of ceilings told to switches.")

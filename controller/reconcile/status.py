@@ -169,13 +169,14 @@ class View:
         if not isinstance(obj, Tenant | Network | Port | Pipe) or not obj.bandwidth.may_limit:
             return []
         limits = []
+        switches = self.world.fabric.switches
         edges = () if isinstance(obj, Port | Pipe) else self.needs(obj.name)
-        apart = tuple(dpid for dpid in edges if (dpid, obj.name) not in self.world.shares)
+        apart = tuple(dpid for dpid in edges if (dpid, obj.name) not in self.world.shares
+                      and dpid in switches and switches[dpid].features.max_meters)
         if apart and len(edges) > 1:
             message = (f"the ceiling holds on {', '.join(map(format_dpid, apart))} by "
                        f"{'itself' if len(apart) == 1 else 'themselves'}, not yet for the sum of all edge switches")
             limits.append(Condition(reason="PER_EDGE", message=message, switches=apart))
-        switches = self.world.fabric.switches
         without = tuple(d for d in self._edges_of(obj) if d in switches and not switches[d].features.max_meters)
         if without:
             names = ", ".join(format_dpid(d) for d in without)

@@ -13,9 +13,7 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from concurrent.futures import Future
 from functools import partial
-from typing import Protocol, TypeVar
 
 import structlog
 from immutables import Map
@@ -23,12 +21,14 @@ from immutables import Map
 from controller.fabric.ports import EndPoint
 from controller.model.usage import Usage
 from controller.openflow import decode, messages
-from controller.openflow.decode import DecodeError, MeterStat, PortStat
+from controller.openflow.decode import MeterStat, PortStat
 from controller.pipeline.world import World
 from controller.qos.accounts import Accounts, Entry, SourceKey
 from controller.qos.counters import Reading
+from controller.reconcile.answers import Answer, gather, read
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.followers import Followers
+from controller.reconcile.keeper import Cache
 from controller.reconcile.looks import Looks
 from controller.reconcile.owners import Owners, exists, link_name, owners_on
 from controller.reconcile.rates import Rate, rates
@@ -42,17 +42,7 @@ BEGUN_SAVE_S = 1.0
 """What a counter stood at when it began is kept sooner, and ahead of showing anything of it."""
 SETTLE_S = 10.0
 """How long after a start a switch may take to come back before sums are shown without what it counted meanwhile."""
-Answer = Future[list[bytes]]
 Counter = tuple[SourceKey, tuple[Entry, ...] | None, Reading]
-T = TypeVar("T")
-
-
-class Cache(Protocol):
-    """The part of a store that holds what was observed."""
-
-    def cached(self) -> Mapping[str, bytes]: ...
-
-    def save_cache(self, items: Mapping[str, bytes | None]) -> None: ...
 
 
 class Telemetry:
@@ -71,6 +61,7 @@ class Telemetry:
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
         # Of the thread alone:
+        self._ticks: list[Callable[[float], None]] = [self._tick]
         self._looks: Looks[Datapath] = looks or Looks()
         self._accounts = Accounts()
         self._connected: set[int] = set()
@@ -87,6 +78,14 @@ class Telemetry:
         self._usage: Map[str, Usage] = Map()
 
     # -- any thread
+
+    def post(self, deed: Callable[[], None]) -> None:
+        """Have it called on the thread."""
+        self._inbox.put(deed)
+
+    def also(self, tick: Callable[[float], None]) -> None:
+        """Have this called at every tick, with the time.  Before `start`."""
+        self._ticks.append(tick)
 
     def start(self) -> None:
         """Continue the sums that were kept."""
@@ -132,13 +131,16 @@ class Telemetry:
         while True:
             try:
                 message = self._inbox.get(timeout=max(0.0, next_tick_s - self._clock()))
+                if message is None:
+                    self._safely(self._save)
+                    return
+                self._safely(message)
             except queue.Empty:
-                message = self._tick
-                next_tick_s = max(next_tick_s + TICK_S, self._clock())
-            if message is None:
-                self._safely(self._save)
-                return
-            self._safely(message)
+                pass
+            if (now_s := self._clock()) >= next_tick_s:
+                next_tick_s = max(next_tick_s + TICK_S, now_s)
+                for tick in self._ticks:
+                    self._safely(partial(tick, now_s))
 
     def _safely(self, deed: Callable[[], None]) -> None:
         """One bad answer must not end all counting."""
@@ -147,8 +149,7 @@ class Telemetry:
         except Exception:
             log.exception("telemetry_failed")
 
-    def _tick(self) -> None:
-        now_s = self._clock()
+    def _tick(self, now_s: float) -> None:
         self._notice(self._world())
         datapaths = self._datapaths()
         for dpid in self._connected - datapaths.keys():
@@ -185,7 +186,7 @@ class Telemetry:
     def _look_afresh(self) -> None:
         """Somebody begins to follow."""
         self._looks.hurry_all(looks=2)
-        self._tick()
+        self._tick(self._clock())
 
     def _out_of_reach(self, dpid: int) -> None:
         self._accounts.out_of_reach(dpid)
@@ -208,13 +209,13 @@ class Telemetry:
         if not self._looks.answered(self._clock(), dpid, datapath):
             return
         self._news = True
-        stats = _read(dpid, answers[-1], decode.port_stats)
+        stats = read(dpid, answers[-1], decode.port_stats)
         if stats is None:
             self._out_of_reach(dpid)
             return
         owners, at_s = owners_on(self._world(), dpid), self._wall_clock()
         for answer in answers[:-1]:
-            if (meter_stats := _read(dpid, answer, decode.meter_stats)) is not None:
+            if (meter_stats := read(dpid, answer, decode.meter_stats)) is not None:
                 self._note_meters(dpid, meter_stats, owners, at_s)
         self._note_ports(dpid, stats, owners, at_s)
         self._note_rates(dpid, stats)
@@ -278,21 +279,3 @@ class Telemetry:
         except StoreFailed as error:
             self._accounts.not_kept(changes)
             log.error("usage_not_kept", error=str(error))
-
-
-def gather(answers: Sequence[Answer], then: Callable[[Sequence[Answer]], None]) -> None:
-    """Call back with all of them when the last one is done, from whatever thread that happens in."""
-    left = itertools.count(len(answers) - 1, -1)  # atomic, unlike a number that is decremented
-    for answer in answers:
-        answer.add_done_callback(lambda _: then(answers) if next(left) == 0 else None)
-
-
-def _read(dpid: int, answer: Answer, read: Callable[[Sequence[bytes]], list[T]]) -> list[T] | None:
-    """What the switch answered; None if it went away, knows no such counters, or makes no sense."""
-    if answer.exception() is not None:
-        return None
-    try:
-        return read(answer.result())
-    except DecodeError as error:
-        log.info("counters_malformed", dpid=f"{dpid:016x}", error=str(error))
-        return None

@@ -113,7 +113,7 @@ class Condition(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     SWITCHES_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """UPPER_SNAKE and stable, for programs: UNATTACHED, SWITCH_UNKNOWN, SWITCH_NOT_CONFIRMED, PER_EDGE, ..."""
+    """UPPER_SNAKE and stable, for programs: UNATTACHED, SWITCH_UNKNOWN, SWITCH_NOT_CONFIRMED, NO_METERS, ..."""
     message: _builtins.str
     """For people."""
     @_builtins.property

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.model.bandwidth import entry_kbps
 from controller.qos.allocation import Aggregate, Allocator
-from controller.qos.sharing import AWAY_S, MODIFY_S, PERIOD_S, Sharing, entry_kbps
+from controller.qos.sharing import AWAY_S, MODIFY_S, PERIOD_S, Sharing
 
 CEILING = 30_000
 

@@ -252,10 +252,10 @@ def test_shares_that_a_switch_does_not_confirm_name_it_at_the_deadline(rig: Rig)
     rig.wait(rig.apply(*tenant("red", {"a": (11, 3), "b": (12, 3)}, CEILING).values()))
     rig.in_sync(11, 12)
     wires[12].close_gate()
-    shares = {(dpid, RED_TENANT): Share(in_kbps=4_000, out_kbps=2_000) for dpid in (11, 12, 99)}
+    shares = {(dpid, RED_TENANT): Share(in_kbps=3_000, out_kbps=1_000) for dpid in (11, 12, 99)}
     assert rig.loop.set_shares(shares, 0.3).result(WAIT_S) == (12,)
     wires[12].open_gate()
-    eventually(lambda: tenant_kbps(wires[12]) == (2_000, 4_000))
+    eventually(lambda: tenant_kbps(wires[12]) == (1_000, 3_000))
 
 
 def test_shares_set_before_the_start_are_in_the_first_program(rig: Rig) -> None:

@@ -160,25 +160,29 @@ def test_port_without_a_path_is_degraded() -> None:
 
 
 def test_ceilings_say_what_they_do_not_cover() -> None:
-    """A tenant's on several edges holds on each by itself, until it is shared; none holds on a switch without meters.
-
-    All are ACTIVE all the same.
-    """
+    """A switch without meters enforces none; everything is ACTIVE all the same."""
     sim = make({"a": (11, 3)}, features=SwitchFeatures(max_groups=1_000))
-    sim.apply([tenant("red", {}, CEILING)["tenants/red"], port("red", "a", (11, 3), CEILING)])
+    sim.apply([tenant("red", {}, CEILING)["tenants/red"], port("red", "a", (11, 3), CEILING), port("red", "b", (12, 3))])
     sim.settle()
     assert [c.reason for c in status(sim, "tenants/red").conditions] == ["NO_METERS"]
-    sim.apply([port("red", "b", (12, 3))])
-    sim.settle()
-    assert condition(sim, "tenants/red", "PER_EDGE").switches == (11, 12)
-    told: set[str] = set()
-    sim.after_step = lambda outcome: told.update(outcome.names)
-    for dpid in (11, 12):
-        sim.set_shares({(dpid, "tenants/red"): Share(in_kbps=500, out_kbps=500)})
-    sim.settle()
-    assert [c.reason for c in status(sim, "tenants/red").conditions] == ["NO_METERS"] and "tenants/red" in told
     assert condition(sim, A, "NO_METERS").switches == (11,)
     assert status(sim, A).state is State.ACTIVE
+
+
+def test_edge_that_holds_a_whole_ceiling_beside_others_is_named() -> None:
+    """The first of several edges, until it was told its share."""
+    sim = make({"a": (11, 3)})
+    sim.apply([tenant("red", {}, CEILING)["tenants/red"]])
+    sim.settle()
+    assert status(sim, "tenants/red").conditions == ()
+    sim.apply([port("red", "b", (12, 3))])
+    sim.settle()
+    assert condition(sim, "tenants/red", "PER_EDGE").switches == (11,)
+    told: set[str] = set()
+    sim.after_step = lambda outcome: told.update(outcome.names)
+    sim.set_shares({(11, "tenants/red"): Share(in_kbps=500, out_kbps=500)})
+    sim.settle()
+    assert status(sim, "tenants/red").conditions == () and "tenants/red" in told
 
 
 def test_nothing_is_remembered_of_deleted_objects() -> None:
