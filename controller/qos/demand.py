@@ -13,7 +13,7 @@ HUNGRY = 0.9
 HEADROOM = 1.2
 LEAST_KBPS = 1_000.0
 """what whoever is silent is taken to want next"""
-LEAST_SHARE = 0.1
+LEAST_SHARE = 0.02
 """of the ceiling, where that is less"""
 FALL = 0.7
 """of the estimate remains at least, one look later"""

@@ -21,9 +21,9 @@ def test_estimate(rate: float, dropped: float, expected: float) -> None:
 
 
 def test_nobody_is_taken_to_want_nothing() -> None:
-    """So that it can begin: 1 Mbit/s, or a tenth of a ceiling that is small."""
-    assert estimate(0, 0, 0, 10_000, CEILING) == 1_000
-    assert estimate(0, 0, 0, 100, 300) == 30
+    """So that it can begin: 1 Mbit/s, or a small part of a ceiling that is small."""
+    assert estimate(0, 0, 0, 10_000, 100_000) == 1_000
+    assert estimate(0, 0, 0, 100, 300) == 6
 
 
 def test_the_hungry_are_taken_at_what_they_had_when_they_are_not_any_more() -> None:

@@ -162,7 +162,8 @@ def test_port_without_a_path_is_degraded() -> None:
 def test_ceilings_say_what_they_do_not_cover() -> None:
     """A switch without meters enforces none; everything is ACTIVE all the same."""
     sim = make({"a": (11, 3)}, features=SwitchFeatures(max_groups=1_000))
-    sim.apply([tenant("red", {}, CEILING)["tenants/red"], port("red", "a", (11, 3), CEILING), port("red", "b", (12, 3))])
+    red = tenant("red", {}, CEILING)["tenants/red"]
+    sim.apply([red, port("red", "a", (11, 3), CEILING), port("red", "b", (12, 3))])
     sim.settle()
     assert [c.reason for c in status(sim, "tenants/red").conditions] == ["NO_METERS"]
     assert condition(sim, A, "NO_METERS").switches == (11,)
