@@ -76,17 +76,17 @@ class BookEdit:
         if not routes:
             return set()
         return {network for network, footprint in self._footprints.items()
-                if any((self._policy(network), *pair) in routes for pair in footprint.crossings)}
+                if any(self._route(network, *pair) in routes for pair in footprint.crossings)}
 
     def _is_resteered(self, name: str) -> bool:
         """Whether it is a network with another path policy than before."""
         old, new = self._before.intent.networks.get(name), self._asked.intent.networks.get(name)
         return old is not None and new is not None and old.path_policy != new.path_policy
 
-    def _policy(self, network: str) -> str:
-        """The network itself if it has a say in its paths, as a Route wants it."""
+    def _route(self, network: str, src: int, dst: int) -> Route:
         found = self._asked.intent.networks.get(network)
-        return network if found is not None and found.path_policy != ANY_PATH else ""
+        policy = found.path_policy if found is not None else ANY_PATH
+        return Route(network if policy != ANY_PATH else "", policy, src, dst)
 
     def _footprint(self, network: str, terms: Terms) -> Footprint:
         found = self._footprints.get(network)
@@ -96,8 +96,8 @@ class BookEdit:
         return found
 
     def _make_footprint(self, network: str, terms: Terms) -> Footprint:
-        policy, edges = self._policy(network), sorted(self._asked.tallies[network])
-        routes = {(s, d): (policy, s, d) for s in edges for d in edges if s != d}
+        edges = sorted(self._asked.tallies[network])
+        routes = {(s, d): self._route(network, s, d) for s in edges for d in edges if s != d}
         crossings = {pair: self._loads.crossing(route) for pair, route in routes.items()}
         failures: dict[EndPoint, dict[tuple[int, int], Mapping[EndPoint, float]]] = {}
         exposed = []
@@ -238,7 +238,7 @@ class BookEdit:
                 if port is not None and port.attachment is not None]
         if len(ends) < 2 or ends[0] == ends[1]:
             return needs
-        route = (self._policy(network_of(src)), ends[0], ends[1])
+        route = self._route(network_of(src), ends[0], ends[1])
         for link, share in self._loads.crossing(route).items():
             needs[link] = Need(share * kbps, share * kbps)
         for wire, failing in self._loads.failing(route).items() if terms.is_protected else ():

@@ -1,44 +1,73 @@
 """Which ways the frames of a network take from edge to edge: as installed, and as they would be.
 
-The one place that says so to whoever adds up loads.  A Route names the network only if its path policy has a say.
+The one place that says so to whoever adds up loads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
+from controller.fabric.explicit import Steer
 from controller.fabric.graph import Fabric
 from controller.fabric.paths.arrays import Topology
-from controller.fabric.paths.plan import Plan, Planner
+from controller.fabric.paths.plan import Plan
+from controller.fabric.paths.policy import PolicyPaths
+from controller.model.network import ANY_PATH, Spread
 from controller.reconcile.labelling import Labelling
-from controller.reconcile.loads import Course, Route, tree_course
+from controller.reconcile.loads import Course, ExplicitStrand, Route, Strand, TreeStrand, tree_course
+from controller.reconcile.steering import Steering, together
 
 
 class Installed:
     """By the labels that switches write, may be writing, and are going to write."""
 
-    def __init__(self, labelling: Labelling) -> None:
+    def __init__(self, labelling: Labelling, steering: Steering) -> None:
         self._labelling = labelling
+        self._steering = steering
 
     def __call__(self, route: Route) -> Sequence[Course]:
-        _, src, dst = route
-        return [tree_course(plan, src, dst) for plan in self._labelling.going(src, dst)]
+        plans = self._labelling.going(route.src, route.dst)
+        every = [tree_course(plan, route.src, route.dst) for plan in plans]
+        if not route.network:
+            return every
+        courses: list[Course] = []
+        for steer in self._steering.going(route.network, route.src, route.dst):
+            courses += every if steer is None else [self._steered(route, steer)]
+        return courses
+
+    def _steered(self, route: Route, steer: Steer) -> Course:
+        strands: list[Strand] = [ExplicitStrand(self._steering.route(number)) for number in steer.numbers]
+        if steer.trees:
+            plan = self._labelling.plan_of(route.dst, steer.version)
+            strands += tree_course(plan, route.src, route.dst, steer.trees)
+        return strands
 
 
 class Foreseen:
-    """By the plans as they are, and those that there would be toward a switch that is no edge yet."""
+    """By the plans as they are, those that there would be toward a switch that is no edge yet, and path policies."""
 
     def __init__(self, fabric: Fabric, plans: Mapping[int, Plan]) -> None:
         self._fabric = fabric
-        self._plans = dict(plans)
-        self._planner: Planner | None = None
+        self._plans = plans
 
     def __call__(self, route: Route) -> Sequence[Course]:
-        _, src, dst = route
-        return [tree_course(self._plan(dst), src, dst)]
+        plan = self._plans.get(route.dst)
+        if plan is None:
+            plan = self._paths.plan(route.dst)
+        every = tree_course(plan, route.src, route.dst)
+        if route.policy == ANY_PATH or not every:
+            return [every]
+        verdict = self._paths.verdict(route.src, route.dst, route.policy, plan)
+        ways = verdict.ways
+        if route.policy.spread is Spread.TOGETHER:
+            ways = together(
+                route.network, self._paths.tree_ways(route.src, route.dst, plan) if verdict.any_tree else ways)
+        elif verdict.any_tree:
+            return [every]
+        return [[ExplicitStrand(way.route) if way.tree is None else TreeStrand(plan, route.src, route.dst, way.tree)
+                 for way in ways]]
 
-    def _plan(self, edge: int) -> Plan:
-        if edge not in self._plans:
-            self._planner = self._planner or Planner(Topology.of(self._fabric))
-            self._plans[edge] = self._planner.toward(edge)
-        return self._plans[edge]
+    @cached_property
+    def _paths(self) -> PolicyPaths:
+        return PolicyPaths(Topology.of(self._fabric))

@@ -81,7 +81,7 @@ class Engine:
         """fragments that cannot be compiled, and why: a defect.  Of each the program holds what it held before"""
         self.labelling = labelling
         self.steering = steering
-        self.granting = Granting(labelling)
+        self.granting = Granting(labelling, steering)
         self._compiled = World(intent=Snapshot(), fabric=Fabric())
         self._bindings = Bindings()
         self._names: set[str] = set()

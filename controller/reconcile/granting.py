@@ -39,6 +39,7 @@ from controller.reconcile.grants import (
 from controller.reconcile.labelling import Labelling
 from controller.reconcile.loads import Ground, Loads
 from controller.reconcile.peaks import peaks
+from controller.reconcile.steering import Steering
 
 
 @dataclass(slots=True)
@@ -55,8 +56,9 @@ class Regrant:
 class Granting:
     """Owned by the reconcile thread; `granted` is a value that any thread may read."""
 
-    def __init__(self, labelling: Labelling) -> None:
+    def __init__(self, labelling: Labelling, steering: Steering) -> None:
         self._labelling = labelling
+        self._steering = steering
         self.start_over()
 
     def start_over(self) -> None:
@@ -64,7 +66,7 @@ class Granting:
         self.granted: Granted = NOT_GRANTED
         self._now: Book = NO_BOOK
         self._peaks: Map[str, Rates] = Map()
-        self._loads = Loads(Installed(self._labelling), Ground(fabric=Fabric()))
+        self._loads = Loads(Installed(self._labelling, self._steering), Ground(fabric=Fabric()))
         self._losses: dict[Resource, dict[str, Claim]] = {}
         """where claims do not fit: what those keep who do not keep all"""
         self._names: set[str] = set()
@@ -79,7 +81,8 @@ class Granting:
         """Bring `granted` up to the world."""
         moved, names, change = self._labelling.take_moved(), self._names, self._change
         self._names, self._change = set(), NO_CHANGE
-        routes = self._loads.renew(world.fabric, moved, everywhere=change.topology)
+        routes = self._loads.renew(
+            world.fabric, moved, self._steering.take_moved(), everywhere=change.topology)
         before = self.granted
         if not (names or routes or change.links or change.ports):
             return Regrant()

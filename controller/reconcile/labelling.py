@@ -123,6 +123,11 @@ class Labelling:
         for edge in sorted({*flipped, *(edge for edge, _ in held)}):
             self._prune(edge)
 
+    def plan_of(self, edge: int, version: int) -> Plan:
+        """The plan of one of the edge's versions; of one that it has not, the plan as of now."""
+        found = (v.hops for v in self.versions.get(edge, ()) if v.version == version)
+        return next(found, self.plans.get(edge, Map()))
+
     def in_use(self, dpid: int, edge: int) -> TreeVersion | None:
         """The version that the switch writes toward the edge, as last mapped."""
         chosen = self._choices.get(edge, {}).get(dpid)

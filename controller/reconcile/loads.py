@@ -5,18 +5,21 @@
                link is the largest share under any of them, so nothing is promised twice while labels move
     crossing   {link: share}; a strand that meets a dead link goes on as the switches themselves do, by fast failover
 
-Whose paths differ by network (Course): the caller of `crossing` decides; here nothing knows networks or guarantees.
+Which strands a network has is courses.py's; here nothing knows labels' versions, policies or guarantees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import NamedTuple, Protocol
 
+from controller.fabric.explicit import Route as Explicit
 from controller.fabric.graph import Fabric
 from controller.fabric.paths.plan import NO_FAILOVER, Plan
 from controller.fabric.ports import EndPoint
+from controller.model.network import PathPolicy
 
 Crossing = Mapping[EndPoint, float]
 
@@ -87,6 +90,37 @@ class TreeStrand:
         return tuple(found), True
 
 
+@dataclass(frozen=True, slots=True)
+class ExplicitStrand:
+    """An explicit path; where it is dead frames go back the way they came, to where the backup leaves."""
+
+    path: Explicit
+
+    def links(self, ground: Ground) -> tuple[tuple[EndPoint, ...], bool]:
+        found: list[EndPoint] = []
+        for leg in self.path.working:
+            if not ground.is_dead(leg.src):
+                found.append(leg.src)
+                continue
+            at = leg.src.dpid
+            if not self.path.backup or not ground.fails_over(at):
+                return tuple(found), False
+            around = self._around(at)
+            alive = list(takewhile(lambda link: not ground.is_dead(link), around))
+            return (*found, *alive), alive == around
+        return tuple(found), True
+
+    def _around(self, at: int) -> list[EndPoint]:
+        """The links from a switch on the path to its end, by the backup."""
+        links: list[EndPoint] = []
+        leaves = {leg.src.dpid: i for i, leg in enumerate(self.path.backup)}
+        behind = {leg.dst.dpid: leg for leg in self.path.working}
+        while at not in leaves and at in behind:
+            links.append(behind[at].dst)
+            at = behind[at].src.dpid
+        return [*links, *(leg.src for leg in self.path.backup[leaves.get(at, 0):])]
+
+
 def tree_course(plan: Plan, src: int, dst: int, trees: Sequence[int] = ()) -> Course:
     """The working trees of a plan, or of them only these; none from where there is no path."""
     if src not in plan or dst not in plan:
@@ -130,8 +164,13 @@ def failing(courses: Sequence[Course], ground: Ground) -> dict[EndPoint, Failing
     return found
 
 
-Route = tuple[str, int, int]
-"""(network whose path policy decides, or "" for any path; source edge; destination edge)"""
+class Route(NamedTuple):
+    """From one edge to another, for a network whose path policy has a say, or "" and ANY_PATH for all others."""
+
+    network: str
+    policy: PathPolicy
+    src: int
+    dst: int
 
 
 class _Everywhere(Container[Route]):
@@ -166,11 +205,14 @@ class Loads:
             self._failing[route] = failing(self._courses(route), self._ground)
         return self._failing[route]
 
-    def renew(self, fabric: Fabric, edges: set[int], *, everywhere: bool) -> set[Route]:
-        """Labels toward these edges, or links anywhere, are other ones: the routes on which that changes anything."""
+    def renew(self, fabric: Fabric, edges: Set[int], networks: Set[str], *, everywhere: bool) -> set[Route]:
+        """Labels toward these edges, what is written for these networks, or links anywhere, are other ones: the routes
+        on which that changes anything.
+        """
         self._ground = Ground(fabric=fabric)
         changed = set()
-        for route in [route for route in self._crossings if everywhere or route[2] in edges]:
+        for route in [route for route in self._crossings if everywhere or route.dst in edges
+                      or route.network in networks]:
             before, was_failing = self._crossings.pop(route), self._failing.pop(route, None)
             if self.crossing(route) != before or (was_failing is not None and self.failing(route) != was_failing):
                 changed.add(route)

@@ -23,7 +23,7 @@ from itertools import permutations
 
 from immutables import Map
 
-from controller.fabric.explicit import DROPPED, ExplicitPath, Steer
+from controller.fabric.explicit import DROPPED, ExplicitPath, Route, Steer
 from controller.fabric.labels import LabelHop
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Plan
@@ -112,6 +112,7 @@ class Steering:
         """networks whose policy binds them to anything"""
         self._policies: PolicyPaths | None = None
         self._kept = Kept()
+        self._moved: set[str] = set()
         self._start = True
         for network, steers in kept.steers.items():
             self._put_in_force(network, steers, epoch=0, done=Steered())
@@ -145,6 +146,21 @@ class Steering:
         """What changed since the last call, for whoever keeps it."""
         changed, self._kept = self._kept, Kept()
         return replace(changed, paths={number: self._pool.paths.get(number) for number in self._pool.take_changed()})
+
+    def take_moved(self) -> set[str]:
+        """The networks whose frames may go otherwise since the last call: see `going`."""
+        moved, self._moved = self._moved, set()
+        return moved
+
+    def going(self, network: str, src: int, dst: int) -> list[Steer | None]:
+        """What is written on the network's frames, and what will be next; None: all trees."""
+        pair = src, dst
+        return [self._in_force.get(network, {}).get(pair), *(
+            held[network][pair] for held in (self._wanted, self._ahead) if pair in held.get(network, {}))]
+
+    def route(self, number: int) -> Route:
+        """Of an explicit path that some steer names."""
+        return self._pool.paths[number].route
 
     # -- what follows
 
@@ -212,6 +228,7 @@ class Steering:
             self._pool.release(held.pop(network, {}).values())
             if steers:
                 held[network] = steers
+        self._moved.add(network)
         self._say(network, done, violations=tuple(violations))
 
     def _steer(
@@ -264,6 +281,7 @@ class Steering:
         self._pool.use(steers.values(), written=True)
         self._pool.release(before.values(), written_until=epoch)
         self._kept.steers[network] = steers
+        self._moved.add(network)
         for pair in before.keys() | steers.keys():
             if before.get(pair) != (steer := steers.get(pair)):
                 dpid, edge = pair

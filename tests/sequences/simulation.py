@@ -368,7 +368,8 @@ class Simulation:
     def check_grants(self) -> None:
         """What guarantees come to is what a start from nothing makes of the same world, and no more than links carry.
         """
-        engine, granting = self.reconciler.engine, Granting(self.reconciler.engine.labelling)
+        engine = self.reconciler.engine
+        granting = Granting(engine.labelling, engine.steering)
         granting.note((obj.name for obj in engine.world.intent.objects()), NO_CHANGE)
         granting.work(engine.world)
         held, fresh = self.reconciler.view.granted, granting.granted
