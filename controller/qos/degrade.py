@@ -35,18 +35,18 @@ def share_out(
         for turn in product((True, False), _ORDER)
     ]
     for turn in turns:
-        working |= (kept := _fairly({owner: claim.working_kbps for owner, claim in turn.items()}, left))
-        left -= sum(kept.values())
+        kept, left = _fairly({owner: claim.working_kbps for owner, claim in turn.items()}, left)
+        working |= kept
     for turn in turns:
         asked = {owner: claim.reserved_kbps - claim.working_kbps for owner, claim in turn.items()}
-        spare |= (kept := _fairly(asked, left))
-        left -= sum(kept.values())
+        kept, left = _fairly(asked, left)
+        spare |= kept
     return {owner: Claim(working[owner], working[owner] + spare[owner]) for owner in claims}
 
 
-def _fairly(asked: Mapping[str, int], budget_kbps: int) -> dict[str, int]:
-    """All they ask for, or of it the same share to each."""
+def _fairly(asked: Mapping[str, int], budget_kbps: int) -> tuple[dict[str, int], int]:
+    """All they ask for, or of it the same share to each; and what that leaves for later turns: of crumbs, nothing."""
     total = sum(asked.values())
     if total <= budget_kbps:
-        return dict(asked)
-    return {owner: kbps * budget_kbps // total for owner, kbps in asked.items()}
+        return dict(asked), budget_kbps - total
+    return {owner: kbps * budget_kbps // total for owner, kbps in asked.items()}, 0

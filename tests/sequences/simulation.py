@@ -39,6 +39,7 @@ from controller.reconcile.plan import Mark, Step
 from controller.reconcile.reconciler import Outcome, Reconciler
 from controller.reconcile.session import Session
 from controller.reconcile.status import Waiter
+from controller.service.interfaces import Gate
 from tests.fakes.data_plane import FakeNetwork, FakeSwitch, Refused
 from tests.support.worlds import guaranteed
 
@@ -97,6 +98,7 @@ class Simulation:
         self.cache = MemoryCache()
         self.switches: dict[int, FakeSwitch] = {}
         self.channels: dict[int, Channel] = {}
+        self.gates: tuple[Gate, ...] = ()
         self.refuses: Callable[[int, Mark], bool] = lambda dpid, mark: False
         self.frames = 0
         """sent to all switches, ever"""
@@ -131,8 +133,10 @@ class Simulation:
         applied = edits.apply(
             before, tuple(puts), tuple(deletes), floor=self.reconciler.view.floor, generation=before.generation + 1,
             now_s=0.0, new_uid=lambda: f"uid-{next(self._uid)}", force=True)
-        self.intent = applied.snapshot.at_generation(before.generation + 1)
         names = {obj.name for obj in applied.objects} | set(applied.deleted)
+        for gate in self.gates:
+            gate.check(before, applied.snapshot, frozenset(names))
+        self.intent = applied.snapshot.at_generation(before.generation + 1)
         for _ in range(feed):
             self.reconciler.commit(self.intent, names)
         self.dirty = True

@@ -1,0 +1,344 @@
+"""Guarantees meet links: what is admitted and refused, what becomes of it in a failure, and that no order of events
+promises anything twice.  Spines 1 and 2, leaves 11 to 13, every link 100 Mbit/s.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from controller.fabric.declared import LinkSettings, SwitchSettings
+from controller.fabric.events import LinkDeclared, PortObserved, SwitchDeclared
+from controller.fabric.ports import EndPoint, SwitchPort
+from controller.intent.snapshot import Resource
+from controller.model.bandwidth import (
+    BandwidthPolicy,
+    Interval,
+    OnFailure,
+    Rates,
+    Recurring,
+    TrafficClass,
+    Window,
+)
+from controller.model.errors import PliantError, ResourceExhausted
+from controller.model.network import Network, PathPolicy, Pipe
+from controller.model.status import State
+from controller.reconcile.admission import Admission
+from tests.sequences.simulation import Simulation
+from tests.sequences.states import network_name, port, port_name, tenant
+
+NOW_S = 1_800_000_000.0
+LINK_KBPS, FREE_KBPS = 100_000, 95_000
+
+
+class Fabric(Simulation):
+    """A simulation whose commits have to pass admission, as those of the service do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for end in (end for wire in self.wires for end in wire):
+            self.observe(LinkDeclared(src=end, settings=LinkSettings(capacity_kbps=LINK_KBPS)))
+        self.settle()
+        self.admission = Admission(lambda: self.reconciler.view, lambda: self.intent, lambda: NOW_S)
+        self.gates = (self.admission,)
+
+    def promised(self) -> dict[EndPoint, int]:
+        """What queues keep free on each link inside the fabric."""
+        grants = self.reconciler.view.grants
+        return {at: sum(each.guarantee_kbps for each in here.values()) for at, here in grants.items()}
+
+    def reasons(self, name: str) -> list[str]:
+        return [condition.reason for condition in self.reconciler.view.status(name).conditions]
+
+
+@pytest.fixture
+def fabric() -> Fabric:
+    return Fabric()
+
+
+def both(kbps: int, **how: object) -> BandwidthPolicy:
+    return BandwidthPolicy(guarantee_in_kbps=kbps, guarantee_out_kbps=kbps, **how)  # type: ignore[arg-type]
+
+
+def everywhere(name: str, policy: BandwidthPolicy) -> list[Resource]:
+    """A tenant with a port on each leaf, at a place of its own."""
+    n = 3 + ("red", "blue", "green").index(name)
+    return [*tenant(name, {"a": (11, n), "b": (12, n), "c": (13, n)}, policy).values()]
+
+
+def alone(name: str, policy: BandwidthPolicy) -> Resource:
+    return tenant(name, {}, policy)[f"tenants/{name}"]
+
+
+def test_guarantee_is_granted_on_every_link_it_may_cross(fabric: Fabric) -> None:
+    """A pool of 40 over two trees is 20 on each of the twelve links, and nothing elsewhere."""
+    fabric.apply(everywhere("red", both(40_000)))
+    fabric.settle()
+    assert set(fabric.promised().values()) == {20_000}
+    assert len(fabric.promised()) == 2 * len(fabric.wires)
+    fabric.apply([alone("red", BandwidthPolicy())])
+    fabric.settle()
+    assert not fabric.promised()
+
+
+def test_refusal_names_links_what_is_left_and_what_would_fit(fabric: Fabric) -> None:
+    """In words for people and in numbers for programs; and what would fit does, to the last kbit/s."""
+    fabric.apply(everywhere("red", both(100_000)))
+    with pytest.raises(ResourceExhausted) as caught:
+        fabric.apply(everywhere("blue", both(100_000)))
+    error = caught.value
+    assert error.reason == "GUARANTEE_DOES_NOT_FIT"
+    assert error.subject == "tenants/blue"
+    assert error.message == (
+        "what tenants/blue asks for does not fit: no 50 Mbit/s left on link 0000000000000001:1 -> 000000000000000b:1, "
+        "only 45 Mbit/s, and too little on 11 more; 90 Mbit/s would fit")
+    assert error.metadata == {
+        "links": "links/0000000000000001-1,links/0000000000000001-2,links/0000000000000001-3", "link_count": "12",
+        "needed_kbps": "50000,50000,50000", "left_kbps": "45000,45000,45000",
+        "largest_guarantee_in_kbps": "90000", "largest_guarantee_out_kbps": "90000"}
+    assert "tenants/blue" not in fabric.intent.tenants
+    with pytest.raises(ResourceExhausted):
+        fabric.apply(everywhere("blue", both(90_001)))
+    fabric.apply(everywhere("blue", both(90_000)))
+    fabric.settle()
+    assert set(fabric.promised().values()) == {FREE_KBPS}
+
+
+def test_changes_between_two_views_count_at_once(fabric: Fabric) -> None:
+    """Nothing is promised twice because the reconcile thread has not looked yet; what is given back counts, too."""
+    fabric.apply(everywhere("red", both(180_000)))
+    with pytest.raises(ResourceExhausted):
+        fabric.apply(everywhere("blue", both(20_000)))
+    fabric.apply([alone("red", both(100_000))])
+    fabric.apply(everywhere("blue", both(80_000)))
+    with pytest.raises(ResourceExhausted):
+        fabric.apply(everywhere("green", both(20_000)))
+    fabric.apply((), ["tenants/red"])
+    fabric.apply(everywhere("green", both(100_000)))
+    fabric.settle()
+    assert set(fabric.promised().values()) == {90_000}
+
+
+def test_question_leaves_nothing_behind(fabric: Fabric) -> None:
+    """What was only asked (validate_only), or refused by somebody else, is not promised to anybody."""
+    fabric.apply(everywhere("red", both(10_000)))
+    asked = fabric.intent.put(alone("red", both(180_000)))
+    for _ in range(2):
+        fabric.admission.check(fabric.intent, asked, frozenset({"tenants/red"}))
+    fabric.apply(everywhere("blue", both(180_000)))
+    with pytest.raises(ResourceExhausted):
+        fabric.apply([alone("red", both(10_001))])
+
+
+def test_quote_is_what_admission_would_say(fabric: Fabric) -> None:
+    """Whether it fits, how much would, and where it does not."""
+    fabric.apply(everywhere("red", both(100_000)))
+    fabric.apply(everywhere("blue", BandwidthPolicy()))
+    fits = fabric.admission.quote(alone("blue", both(50_000)))
+    assert (fits.fits, fits.largest_in_kbps, fits.largest_out_kbps, fits.shortfalls) == (True, 90_000, 90_000, ())
+    asked = fabric.admission.quote(alone("blue", both(95_000)))
+    assert (asked.fits, asked.largest_in_kbps, asked.largest_out_kbps) == (False, 90_000, 90_000)
+    assert {(each.needed_kbps, each.left_kbps) for each in asked.shortfalls} == {(47_500, 45_000)}
+    assert fabric.admission.quote(alone("blue", BandwidthPolicy())).largest_out_kbps == 90_000
+    one_way = fabric.admission.quote(alone("blue", BandwidthPolicy(guarantee_out_kbps=200_000)))
+    assert (one_way.fits, one_way.largest_in_kbps, one_way.largest_out_kbps) == (False, 0, 90_000)
+    assert not fabric.admission.quote(port("blue", "x", (11, 8))).shortfalls
+
+
+def test_port_that_comes_to_a_full_link_is_refused_where_its_tenant_is_guaranteed(fabric: Fabric) -> None:
+    """A pool reaches wherever its tenant has ports; so a port that takes it to a full switch does not fit."""
+    fabric.apply(tenant("red", {"a": (11, 3), "b": (12, 3)}, both(100_000)).values())
+    fabric.apply(tenant("blue", {"a": (12, 4), "b": (13, 4)}, both(80_000)).values())
+    fabric.apply(tenant("green", {"a": (13, 7), "b": (11, 7)}, both(50_000)).values())
+    with pytest.raises(ResourceExhausted, match="ask for less, or elsewhere"):
+        fabric.apply([port("red", "c", (13, 5))])
+    fabric.apply([port("red", "c", (12, 5)), port("green", "c", (13, 6))])
+
+
+def test_pipe_counts_on_its_path_on_top_of_its_tenant(fabric: Fabric) -> None:
+    """And comes out of the tenant's pool."""
+    fabric.apply(everywhere("red", both(60_000)))
+    pipe = Pipe(name="tenants/red/pipes/p", a=port_name("red", "a"), b=port_name("red", "b"),
+                bandwidth=BandwidthPolicy(guarantee_out_kbps=20_000))
+    fabric.apply([pipe])
+    fabric.settle()
+    grants = fabric.reconciler.view.grants
+    assert {name: each.guarantee_kbps for name, each in grants[EndPoint(11, 1)].items()} == {
+        "tenants/red": 20_000, "tenants/red/pipes/p": 10_000}
+    assert {name: each.guarantee_kbps for name, each in grants[EndPoint(12, 1)].items()} == {"tenants/red": 20_000}
+    assert {name: each.guarantee_kbps for name, each in grants[EndPoint(12, 3)].items()} == {
+        "tenants/red/pipes/p": 20_000}
+    with pytest.raises(PliantError):
+        fabric.apply([Pipe(name=pipe.name, a=pipe.a, b=pipe.b, bandwidth=both(300_000))])
+
+
+def test_access_port_cannot_guarantee_more_than_its_speed(fabric: Fabric) -> None:
+    """Where it says its speed; a little is left for its queues, and five percent for best effort."""
+    fabric.apply(tenant("red", {}).values())
+    slow = SwitchPort(port_no=3, name="s11-3", mac="0e:00:00:00:0b:03", up=True, speed_kbps=10_000)
+    fabric.observe(PortObserved(dpid=11, port=slow))
+    fabric.settle()
+    with pytest.raises(ResourceExhausted, match=r"access port 000000000000000b:3.*9\.31 Mbit/s would fit"):
+        fabric.apply([port("red", "a", (11, 3), both(10_000))])
+    fabric.apply([port("red", "a", (11, 3), both(9_310)), port("red", "b", (11, 4), both(9_000_000))])
+
+
+def test_windows_that_never_meet_share_a_link(fabric: Fabric) -> None:
+    """Two guarantees of the whole link, one by day and one by night; with an hour in common they do not fit."""
+    def at(hour: int, hours: int) -> BandwidthPolicy:
+        when = Recurring(cron=f"0 {hour} * * *", duration_s=hours * 3600, time_zone="Europe/Berlin")
+        rates = Rates(guarantee_in_kbps=150_000, guarantee_out_kbps=150_000)
+        return both(10_000, schedule=(Window(when=when, rates=rates),))
+
+    fabric.apply(everywhere("red", at(8, 10)))
+    fabric.settle()
+    with pytest.raises(ResourceExhausted, match="40 Mbit/s would fit"):
+        fabric.apply(everywhere("blue", at(17, 10)))
+    fabric.apply(everywhere("blue", at(18, 10)))
+    for now_s, promised in ((NOW_S, 80_000), (NOW_S - 4 * 3600, 10_000), (NOW_S + 12 * 3600, 80_000)):  # 9, 5, 21 h
+        fabric.pass_time(now_s)
+        fabric.settle()
+        assert set(fabric.promised().values()) == {promised}
+    once = Window(when=Interval(start_s=NOW_S + 90 * 86_400, end_s=NOW_S + 91 * 86_400),
+                  rates=Rates(guarantee_out_kbps=60_000, guarantee_in_kbps=60_000))
+    with pytest.raises(ResourceExhausted):
+        fabric.apply(everywhere("green", both(1_000, schedule=(once,))))
+
+
+@pytest.mark.parametrize(("on_failure", "kept"), [
+    (OnFailure.DEGRADE_FAIR, {"tenants/red": 47_500, "tenants/blue": 47_500}),
+    (OnFailure.KEEP, {"tenants/red": 90_000, "tenants/blue": 5_000}),
+    (OnFailure.SHED, {"tenants/red": 5_000, "tenants/blue": 90_000}),
+])
+def test_failure_degrades_as_the_policy_says_and_recovers_by_itself(
+    fabric: Fabric, on_failure: OnFailure, kept: dict[str, int],
+) -> None:
+    """With one of two spines gone the links of the other cannot carry both; who gives way, and who is told."""
+    fabric.apply(everywhere("red", both(90_000, on_failure=on_failure)))
+    fabric.apply(everywhere("blue", both(90_000)))
+    fabric.settle()
+    before = fabric.promised()
+    assert not fabric.reconciler.view.degraded
+    spine = [wire for wire in fabric.wires if wire[1].dpid == 1]
+    for wire in spine:
+        fabric.link_lost(wire)
+    fabric.settle()
+    grants = fabric.reconciler.view.grants
+    assert {name: each.guarantee_kbps for name, each in grants[EndPoint(11, 2)].items()} == kept
+    losers = {name for name, kbps in kept.items() if kbps < 90_000}
+    assert set(fabric.reconciler.view.degraded) == losers
+    for name in losers:
+        assert fabric.reconciler.view.degraded[name].share == pytest.approx(kept[name] / 90_000)
+        for each in (name, f"{name}/networks/net", f"{name}/networks/net/ports/a"):
+            status = fabric.reconciler.view.status(each)
+            assert "GUARANTEE_DEGRADED" in [condition.reason for condition in status.conditions]
+            assert status.state is State.DEGRADED
+    for wire in spine:
+        fabric.link_seen(wire)
+    fabric.settle()
+    assert (fabric.promised(), dict(fabric.reconciler.view.degraded)) == (before, {})
+    assert "GUARANTEE_DEGRADED" not in fabric.reasons("tenants/blue")
+
+
+def test_degradation_is_reported_once(fabric: Fabric) -> None:
+    """One alarm for each owner when it begins to get less."""
+    alarms: list[str] = []
+    granting = fabric.reconciler.engine.granting
+    work = granting.work
+
+    def listen(world: object) -> object:
+        regrant = work(world)  # type: ignore[arg-type]
+        alarms.extend(alarm.message for alarm in regrant.alarms)
+        return regrant
+
+    granting.work = listen  # type: ignore[method-assign, assignment]
+    fabric.apply([*everywhere("red", both(90_000)), *everywhere("blue", both(90_000))])
+    fabric.settle()
+    for wire in [wire for wire in fabric.wires if wire[1].dpid == 1]:
+        fabric.link_lost(wire)
+        fabric.settle()
+    assert len(alarms) == 2
+    assert all("keeps" in alarm and "of its guarantee" in alarm for alarm in alarms)
+
+
+def test_critical_guarantee_is_reserved_for_any_single_failure(fabric: Fabric) -> None:
+    """What each spine would have to carry alone is kept free on both, and refused where it is not there."""
+    with pytest.raises(ResourceExhausted, match="95 Mbit/s would fit"):
+        fabric.apply(everywhere("red", both(100_000, traffic_class=TrafficClass.CRITICAL)))
+    fabric.apply(everywhere("red", both(90_000, traffic_class=TrafficClass.CRITICAL)))
+    fabric.settle()
+    assert max(fabric.promised().values()) == 90_000
+    assert fabric.reasons("tenants/red") == []
+    fabric.apply(everywhere("blue", both(10_000)))
+    fabric.link_lost(fabric.wires[0])
+    fabric.settle()
+    assert fabric.promised()[EndPoint(11, 2)] == FREE_KBPS
+    assert set(fabric.reconciler.view.degraded) == {"tenants/blue"}
+    assert "GUARANTEE_UNPROTECTED" in fabric.reasons("tenants/red/networks/net")
+
+
+def test_operator_cannot_take_away_what_is_guaranteed_unless_forced(fabric: Fabric) -> None:
+    """Less capacity, or a drained spine, by declaration: refused, with whom it would hit; what happens is not asked."""
+    fabric.apply(everywhere("red", both(160_000)))
+    fabric.settle()
+    link, spine = fabric.wires[0][0], fabric.wires[0][1].dpid
+    for event in (LinkDeclared(src=link, settings=LinkSettings(capacity_kbps=50_000)),
+                  SwitchDeclared(dpid=spine, settings=SwitchSettings(drained=True))):
+        refusal = fabric.reconciler.refusal([event])
+        assert refusal is not None
+        assert refusal.reason == "WOULD_BREAK_GUARANTEES"
+        assert refusal.metadata["owners"] == "tenants/red"
+        assert "tenants/red would get less" in refusal.message
+    assert fabric.reconciler.refusal([LinkDeclared(src=link, settings=LinkSettings(capacity_kbps=90_000))]) is None
+    fabric.observe(LinkDeclared(src=link, settings=LinkSettings(capacity_kbps=50_000)))
+    fabric.settle()
+    assert fabric.promised()[link] == 47_500
+    assert "tenants/red" in fabric.reconciler.view.degraded
+    fabric.apply([alone("red", both(100_000))])  # less is never refused
+    with pytest.raises(ResourceExhausted):
+        fabric.apply([alone("red", both(100_001))])
+
+
+def test_path_policy_counts_on_the_paths_it_leaves(fabric: Fabric) -> None:
+    """A network that keeps to one tree needs all of its guarantee there."""
+    fabric.apply(everywhere("red", both(60_000)))
+    one_tree = Network(name=network_name("red"), path_policy=PathPolicy(trees=(0,)))
+    fabric.apply([one_tree])
+    fabric.settle()
+    assert set(fabric.promised().values()) == {60_000}
+    with pytest.raises(ResourceExhausted, match="95 Mbit/s would fit"):
+        fabric.apply([alone("red", both(100_000))])
+    fabric.apply([replace(one_tree, path_policy=PathPolicy())])
+    fabric.settle()
+    assert set(fabric.promised().values()) == {30_000}
+
+
+def test_whoever_has_no_guarantee_costs_admission_nothing(fabric: Fabric) -> None:
+    """No trial, no path, no memory of the change."""
+    fabric.apply(everywhere("red", BandwidthPolicy(ceiling_in_kbps=5_000)))
+    for index in range(20):
+        fabric.apply([port("red", chr(100 + index), (11, 20 + index))])
+    assert fabric.admission._running is None
+    assert not fabric.admission._recent
+
+
+def test_thousand_policy_changes_cost_what_they_change(fabric: Fabric) -> None:
+    """One after the other in a fabric where many have guarantees: each is worked out alone, not all of them again."""
+    def objects() -> Iterator[Resource]:
+        for number in range(60):
+            name = f"t{number}"
+            yield from tenant(name, {}).values()
+            yield port(name, "a", (11 + number % 3, 20 + number), both(100))
+
+    fabric.gates = ()
+    fabric.apply(objects())
+    fabric.gates = (fabric.admission,)
+    fabric.settle()
+    started_s = time.process_time()
+    for turn in range(100):
+        number = turn % 60
+        fabric.apply([port(f"t{number}", "a", (11 + number % 3, 20 + number), both(101 + turn))])
+    assert time.process_time() - started_s < 5.0
