@@ -131,7 +131,7 @@ def test_userspace_datapath_heeds_no_chosen_queue_so_tc_is_chosen(stage: Stage) 
     counted = asyncio.run(stage.queues.count(1, PORT))
     assert counted[5].packets == 0 and counted[BEST_EFFORT].packets >= 5
     stage.bring({PORT: None})
-    tc = Tc(lambda: inside(rig.sandbox, Netlink))
+    tc = Tc(lambda family: inside(rig.sandbox, lambda: Netlink(family)))
     switch = known(rig, other)
     assert stage.queues.types[1] == "netdev"
     assert Probe(tc, stage.queues)(switch).driver is tc

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
+import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +26,7 @@ from tests.support.rig import Host, Rig
 LINK_KBPS = 30_000
 GUARANTEE_KBPS = 14_000
 TCP_PAYLOAD = 1448 / 1514
+SEND_BUFFER_FORCE = 32
 X, Z = 5, 300
 """slices"""
 
@@ -52,7 +55,7 @@ def switch_port(rig: Rig, device: str, port_no: int = 1) -> SwitchPort:
 
 def driver(rig: Rig) -> Tc:
     """One that works where the switches are."""
-    return Tc(lambda: inside(rig.sandbox, Netlink))
+    return Tc(lambda family: inside(rig.sandbox, lambda: Netlink(family)))
 
 
 def bring(tc: Tc, wanted: Mapping[SwitchPort, PortQueues | None]) -> Brought:
@@ -191,6 +194,25 @@ def test_device_that_vanishes_or_is_another_is_no_error(ovs: Rig, device: str) -
     ovs.sandbox.run("ip", "link", "del", device)
     assert "no device p1" in bring(tc, {port: tenants({X: 2_000})}).faults[1]
     assert bring(tc, {port: None}) == Brought({}, 0)
+
+
+def test_leaves_are_as_long_as_the_switchs_socket_allows(ovs: Rig, device: str) -> None:
+    """The smallest socket that sends for all devices counts; a longer one, longer leaves, but no more than 20 ms."""
+    port, tc = switch_port(ovs, device), driver(ovs)
+
+    def limits(n_queues: int) -> set[str]:
+        tc.expect(n_queues)
+        bring(tc, {port: tenants({X: 1_000})})
+        return set(re.findall(r"limit (\d+)p", tc_show(ovs, "qdisc", device)))
+
+    assert limits(4) == {"20"}
+    with inside(ovs.sandbox, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)) as sender:
+        assert limits(4) == {"20"}
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 20_000)
+        assert limits(1) == {"14"}
+        sender.setsockopt(socket.SOL_SOCKET, SEND_BUFFER_FORCE, 2_000_000)
+        assert limits(50) == {"30"}
+        assert limits(5) == {"49"}
 
 
 # -- what it does to traffic

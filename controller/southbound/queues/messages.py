@@ -251,13 +251,13 @@ def refusal(message: Message) -> tuple[int, str]:
     asked = HEADER.size if not number or message.flags & _CAPPED else HEADER.unpack_from(body, 4)[0]
     if not message.flags & _EXPLAINED:
         return number, ""
-    return number, _text(dict(_attributes(body[4 + asked + -asked % 4:])).get(1, b""))
+    return number, _text(dict(attributes(body[4 + asked + -asked % 4:])).get(1, b""))
 
 
 def read_device(body: bytes) -> Device:
     with _bounds():
         _, _, number, _, _ = _LINK.unpack_from(body)
-        found = dict(_attributes(body[_LINK.size:]))
+        found = dict(attributes(body[_LINK.size:]))
         master = _U32.unpack(found[_IF_MASTER])[0] if _IF_MASTER in found else 0
         mac = found.get(_IF_ADDRESS, b"").hex(":")
         return Device(number, found[_IF_NAME].rstrip(b"\0").decode(errors="replace"), mac, master)
@@ -266,11 +266,11 @@ def read_device(body: bytes) -> Device:
 def read_qdisc(body: bytes) -> Qdisc:
     with _bounds():
         _, device, handle, parent, _ = _TC.unpack_from(body)
-        found = dict(_attributes(body[_TC.size:]))
+        found = dict(attributes(body[_TC.size:]))
         kind, options = _text(found[_KIND]), found.get(_OPTIONS, b"")
         number = 0
         if kind == "htb":
-            number = _HTB_GLOBAL.unpack(dict(_attributes(options))[_HTB_INIT])[2]
+            number = _HTB_GLOBAL.unpack(dict(attributes(options))[_HTB_INIT])[2]
         elif kind == "pfifo":
             (number,) = _U32.unpack(options)
         return Qdisc(device, handle, parent, kind, number)
@@ -280,10 +280,10 @@ def read_class(body: bytes) -> tuple[int, Class, QueueCount]:
     """Handle, what it is, and what it counted.  Of a class that is not HTB's nothing but zeros."""
     with _bounds():
         _, _, handle, parent, _ = _TC.unpack_from(body)
-        found = dict(_attributes(body[_TC.size:]))
+        found = dict(attributes(body[_TC.size:]))
         if _text(found[_KIND]) != "htb":
             return handle, Class(parent, 0, 0, 0, 0, 0, 0), QueueCount(0, 0, 0)
-        options = dict(_attributes(found[_OPTIONS]))
+        options = dict(attributes(found[_OPTIONS]))
         rate, ceiling, burst, ceiling_burst, quantum, _, priority = _HTB_CLASS.unpack(options[_HTB_PARAMETERS])
         wide, wide_ceiling = options.get(_HTB_RATE64), options.get(_HTB_CEIL64)
         rate = _U64.unpack(wide)[0] if wide else _RATE.unpack(rate)[5]
@@ -296,13 +296,13 @@ def read_filter(body: bytes) -> Filter | None:
     """None: it only says that there are filters of some priority.  Of another kind than u32 no more than that."""
     with _bounds():
         _, _, handle, _, info = _TC.unpack_from(body)
-        found = dict(_attributes(body[_TC.size:]))
+        found = dict(attributes(body[_TC.size:]))
         kind, priority, protocol = _text(found[_KIND]), info >> 16, info & 0xFFFF
         if _OPTIONS not in found or not handle:
             return None
         if kind != "u32":
             return Filter(priority, handle, protocol=protocol, kind=kind)
-        options = dict(_attributes(found[_OPTIONS]))
+        options = dict(attributes(found[_OPTIONS]))
         table, bucket = handle >> 20, handle >> 12 & 0xFF
         if _U32_DIVISOR in options:
             return Filter(priority, handle, table, divisor=_U32.unpack(options[_U32_DIVISOR])[0], protocol=protocol)
@@ -336,7 +336,8 @@ def _attribute(kind: int, value: bytes) -> bytes:
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and value of each."""
     at = 0
     while len(data) - at >= _ATTRIBUTE.size:
         length, kind = _ATTRIBUTE.unpack_from(data, at)
@@ -356,7 +357,7 @@ def _selector(flags: int, keys: Sequence[Key], hash_at: int, hash_mask: int) -> 
 
 
 def _read_count(stats: bytes) -> QueueCount:
-    found = dict(_attributes(stats))
+    found = dict(attributes(stats))
     octets, packets = _STATS_BASIC.unpack_from(found[_BASIC]) if _BASIC in found else (0, 0)
     if _PACKETS64 in found:
         (packets,) = _U64.unpack(found[_PACKETS64])

@@ -50,11 +50,11 @@ class Refusal(NamedTuple):
 
 
 class Netlink:
-    """Close it, or use it as a context manager."""
+    """Close it when it is of no use any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, family: int = socket.NETLINK_ROUTE) -> None:
         """OSError if there is none to be had."""
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
         self._socket.settimeout(ANSWER_TIMEOUT_S)
         self._socket.bind((0, 0))
         for option in (_CAP_ACK, _EXT_ACK):

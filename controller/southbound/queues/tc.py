@@ -8,8 +8,11 @@ another handle than ours somebody else made: it is left alone, and the port has 
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+
+import structlog
 
 from controller.fabric.ports import Switch, SwitchPort
 from controller.model.queues import BEST_EFFORT, PortQueues, QueueCount
@@ -17,7 +20,15 @@ from controller.reconcile.queue_driver import Brought
 from controller.southbound.queues import messages, tree
 from controller.southbound.queues.messages import HANDLE, MAJOR, ROOT_PARENT, Device, MalformedError, Qdisc
 from controller.southbound.queues.netlink import KernelRefused, Netlink
-from controller.southbound.queues.tree import CONTROL, REST, TOP, Found, Tree
+from controller.southbound.queues.sockets import (
+    NETLINK_SOCK_DIAG,
+    frames_at_once,
+    get_packet_sockets,
+    read_packet_socket,
+)
+from controller.southbound.queues.tree import CONTROL, MIN_LEAF_FRAMES, REST, TOP, Found, Tree
+
+log = structlog.get_logger()
 
 _GONE = frozenset({errno.ENODEV, errno.ENXIO})
 _FORBIDDEN = frozenset({errno.EPERM, errno.EACCES})
@@ -40,10 +51,11 @@ class Tc:
 
     name = "tc"
 
-    def __init__(self, connect: Callable[[], Netlink] = Netlink) -> None:
+    def __init__(self, connect: Callable[[int], Netlink] = Netlink) -> None:
+        """Args: connect: to one of the kernel's netlink families."""
         self._connect = connect
         self._open: Netlink | None = None
-        self._leaf_limit = tree.leaf_limit(0)
+        self._shared_limit = tree.MAX_LEAF_FRAMES
 
     # -- for the probe
 
@@ -64,8 +76,12 @@ class Tc:
 
     def expect(self, n_queues: int) -> bool:
         """So many share the socket of a userspace switch.  True if the leaves have to be of another length."""
-        before, self._leaf_limit = self._leaf_limit, tree.leaf_limit(n_queues)
-        return self._leaf_limit != before
+        frames, before = self._frames_at_once(), self._shared_limit
+        self._shared_limit = tree.shared_limit(frames, n_queues)
+        if self._shared_limit == MIN_LEAF_FRAMES != before:
+            log.warning("queues_are_short", queues=n_queues, frames_each=MIN_LEAF_FRAMES, frames_at_once=frames,
+                        remedy="a larger net.core.wmem_default before ovs-vswitchd is started")
+        return self._shared_limit != before
 
     async def bring(self, dpid: int, wanted: Mapping[SwitchPort, PortQueues | None]) -> Brought:
         """Make the queues of these ports so."""
@@ -107,9 +123,9 @@ class Tc:
             elif root is not None and root.handle and not is_ours:
                 faults[port.port_no] = _foreign(device, root)
             else:
+                limit = tree.leaf_limit(queues.rate_kbps)
                 # What belongs to another device is a port of a kernel datapath.
-                limit = tree.kernel_leaf_limit(queues.rate_kbps) if device.master else self._leaf_limit
-                wanted = tree.tree_of(queues, limit)
+                wanted = tree.tree_of(queues, limit if device.master else min(limit, self._shared_limit))
                 try:
                     count = self._change(device, wanted, root if is_ours else None, qdiscs)
                 except KernelRefused as error:
@@ -189,8 +205,18 @@ class Tc:
 
     def _netlink(self) -> Netlink:
         if self._open is None:
-            self._open = self._connect()
+            self._open = self._connect(socket.NETLINK_ROUTE)
         return self._open
+
+    def _frames_at_once(self) -> int:
+        try:
+            netlink = self._connect(NETLINK_SOCK_DIAG)
+            try:
+                return frames_at_once(netlink.ask(get_packet_sockets(), read_packet_socket))
+            finally:
+                netlink.close()
+        except _FAILURES:  # a kernel that does not say, or forbids to ask
+            return frames_at_once(())
 
     def _failed(self, error: Exception) -> str:
         """Answers that are still to be read there are of no use: begin anew the next time."""

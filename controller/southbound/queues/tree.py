@@ -33,10 +33,10 @@ BURST_BYTES = 15_000
 BURST_MS = 1
 """A class may send so much at once, the longer of both: less, and the kernel's timers limit the rate."""
 CONTROL_KBPS = 256
-LEAF_BUDGET_FRAMES = 80
 MIN_LEAF_FRAMES = 8
-KERNEL_LEAF_MS = 20
 MAX_LEAF_FRAMES = 1_000
+LEAF_MS = 20
+"""No queue is longer, at the port's rate."""
 _TICK_NS = 64
 _PRIORITIES = {TrafficClass.CRITICAL: 0, TrafficClass.STANDARD: 1, TrafficClass.BULK: 2}
 _PIPES, _TENANTS = 1, 2
@@ -93,14 +93,14 @@ class Found:
     filters: list[Filter] = field(default_factory=list)
 
 
-def leaf_limit(n_classes: int) -> int:
-    """Frames that each of so many leaves may hold that share one socket."""
-    return max(MIN_LEAF_FRAMES, LEAF_BUDGET_FRAMES // max(1, n_classes))
+def shared_limit(frames: int, n_leaves: int) -> int:
+    """What each of so many leaves may hold if they share a socket for so many frames, with some to spare."""
+    return max(MIN_LEAF_FRAMES, frames * 7 // 8 // max(1, n_leaves))
 
 
-def kernel_leaf_limit(rate_kbps: int) -> int:
-    """Where the kernel forwards, each port has a socket's worth of memory of its own: a queue of some milliseconds."""
-    return min(MAX_LEAF_FRAMES, max(MIN_LEAF_FRAMES, rate_kbps * KERNEL_LEAF_MS // (8 * FRAME_BYTES)))
+def leaf_limit(rate_kbps: int) -> int:
+    """What a leaf of a port may hold that shares with nobody: some milliseconds' worth."""
+    return min(MAX_LEAF_FRAMES, max(MIN_LEAF_FRAMES, rate_kbps * LEAF_MS // (8 * FRAME_BYTES)))
 
 
 def tree_of(port: PortQueues, limit: int) -> Tree:

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from controller.southbound.queues import messages
 from controller.southbound.queues.messages import HANDLE, Class, Filter, Key, MalformedError
+from controller.southbound.queues.sockets import read_packet_socket
 
 U32 = st.integers(0, 2**32 - 1)
 MINORS, RATES = st.integers(1, 0xFFFF), st.integers(1, 50_000_000_000)
 CLASSES = st.builds(Class, U32, RATES, RATES, U32, U32, U32, st.integers(0, 7))
 KEYS = st.lists(st.builds(Key, st.sampled_from([-12, -8, -4, 0]), U32, U32), max_size=4).map(tuple)
-READERS = (messages.read_device, messages.read_qdisc, messages.read_class, messages.read_filter)
+READERS = (messages.read_device, messages.read_qdisc, messages.read_class, messages.read_filter, read_packet_socket)
 
 
 def body(order: bytes) -> bytes:

@@ -9,6 +9,7 @@ from controller.model.bandwidth import TrafficClass
 from controller.model.queues import BEST_EFFORT, OfPair, OfTenant, PortQueues, Queue
 from controller.southbound.queues import messages, tree
 from controller.southbound.queues.messages import HANDLE, Class, Filter
+from controller.southbound.queues.sockets import frames_at_once
 from controller.southbound.queues.tree import CONTROL, REST, TOP, Found, Tree
 
 RATE_KBPS = 100_000
@@ -146,6 +147,7 @@ def read(order: bytes) -> tuple[int, Class]:
 
 
 def test_leaves_are_short_where_all_ports_share_a_socket() -> None:
-    """Eighty frames between them, eight at least; a kernel's port has milliseconds of its own."""
-    assert [tree.leaf_limit(n) for n in (0, 1, 2, 10, 11, 1_000)] == [80, 80, 40, 8, 8, 8]
-    assert [tree.kernel_leaf_limit(kbps) for kbps in (64, 100_000, 100_000_000)] == [8, 165, 1_000]
+    """Eighty frames between them of the ninety-two it holds, eight at least; no port has more than milliseconds."""
+    frames = frames_at_once(())
+    assert [tree.shared_limit(frames, n) for n in (0, 1, 2, 10, 11, 1_000)] == [80, 80, 40, 8, 8, 8]
+    assert [tree.leaf_limit(kbps) for kbps in (64, 100_000, 100_000_000)] == [8, 165, 1_000]
