@@ -10,6 +10,7 @@ import subprocess
 from types import TracebackType
 from typing import Self
 
+from apps.lab import sendbuffer
 from apps.lab.sandbox import Process, Sandbox, SandboxError
 
 RUN_DIR = "/run/openvswitch"
@@ -76,6 +77,13 @@ class OpenVSwitch:
             self.vswitchd.kill()
             self.vswitchd.wait()
             self.vswitchd = None
+
+    def enlarge_send_buffer(self) -> None:
+        """Room for longer queues on the ports, once the daemon has sent something; without it, on a busy machine, a
+        queue of a few frames runs dry whenever the daemon has to wait for the processor.
+        """
+        if self.vswitchd is None or not sendbuffer.enlarge(self.vswitchd.command_pid):
+            raise SandboxError("ovs-vswitchd has sent no frame yet: there is no buffer to enlarge")
 
     def vsctl(self, *argv: str) -> str:
         """ovs-vsctl."""

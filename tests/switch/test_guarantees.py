@@ -47,6 +47,7 @@ def fabric(ovs: Rig) -> Iterator[Fabric]:
         for link in fabric.client.links.list():
             message = fabric_pb2.Link(name=link.name, capacity_override_kbps=LINK_KBPS)
             fabric.client.links.update(message, ["capacity_override_kbps"])
+        ovs.enlarge_send_buffer()
         yield fabric
 
 

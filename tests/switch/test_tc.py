@@ -265,6 +265,7 @@ def test_guarantee_holds_beside_a_flood_and_neighbours_do_not_starve(ovs: Rig) -
     """X has its guarantee although Z floods; alone X borrows all; what leaves by another port is not held up."""
     wired, tc = Wired(ovs), driver(ovs)
     port = switch_port(ovs, wired.link, 101)
+    tc.expect(2)
     flood = "z", 2 * LINK_KBPS
     assert bring(tc, {port: PortQueues(rate_kbps=LINK_KBPS, queues=(best_effort(LINK_KBPS, LINK_KBPS),))}).faults == {}
     (unprotected, _) = wired.at_once(("x", 0), flood)

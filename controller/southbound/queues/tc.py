@@ -55,7 +55,8 @@ class Tc:
         """Args: connect: to one of the kernel's netlink families."""
         self._connect = connect
         self._open: Netlink | None = None
-        self._shared_limit = tree.MAX_LEAF_FRAMES
+        self._shared_limit = MIN_LEAF_FRAMES
+        self._is_warned = False
 
     # -- for the probe
 
@@ -78,7 +79,8 @@ class Tc:
         """So many share the socket of a userspace switch.  True if the leaves have to be of another length."""
         frames, before = self._frames_at_once(), self._shared_limit
         self._shared_limit = tree.shared_limit(frames, n_queues)
-        if self._shared_limit == MIN_LEAF_FRAMES != before:
+        if self._shared_limit == MIN_LEAF_FRAMES and not self._is_warned:
+            self._is_warned = True
             log.warning("queues_are_short", queues=n_queues, frames_each=MIN_LEAF_FRAMES, frames_at_once=frames,
                         remedy="a larger net.core.wmem_default before ovs-vswitchd is started")
         return self._shared_limit != before
