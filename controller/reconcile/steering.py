@@ -110,18 +110,28 @@ class Steering:
         """what will be wanted once the newest plan is written, so that its explicit paths are there by then"""
         self._bound: set[str] = set()
         """networks whose policy binds them to anything"""
+        self._former: dict[int, dict[tuple[str, int, Steer | None], int]] = {}
+        """dpid -> {(network, edge, what was in force): the epoch that replaced it}, until that is confirmed"""
+        self._doubtful: set[str] = set()
+        """networks judged by trees that some switch may still hold with other hops"""
         self._policies: PolicyPaths | None = None
+        self._compared: dict[int, tuple[Plan, Plan, bool]] = {}
         self._kept = Kept()
         self._moved: set[str] = set()
         self._start = True
         for network, steers in kept.steers.items():
             self._put_in_force(network, steers, epoch=0, done=Steered())
+        self._former.clear()
 
     # -- what happened
 
     def confirm(self, dpid: int, epoch: int, refused: frozenset[int], *, clean: bool) -> None:
         """The switch holds its target of `epoch`, but for the numbers it refused; `clean`: and nothing of before."""
         self.is_due |= self._pool.confirm(dpid, epoch, refused, clean=clean)
+        former = self._former.get(dpid, {})
+        for left in [left for left, since in former.items() if clean and since <= epoch]:
+            del former[left]
+            self._moved.add(left[0])
 
     @property
     def is_draining(self) -> bool:
@@ -135,6 +145,7 @@ class Steering:
     def forget(self, dpid: int) -> None:
         """The operator removed the switch: what it may be writing counts no longer."""
         self._pool.forget(dpid)
+        self._moved.update(network for network, _, _ in self._former.pop(dpid, {}))
 
     def start_over(self) -> None:
         """Look at everything again, and have everything kept again."""
@@ -147,16 +158,19 @@ class Steering:
         changed, self._kept = self._kept, Kept()
         return replace(changed, paths={number: self._pool.paths.get(number) for number in self._pool.take_changed()})
 
+    # -- where frames go
+
     def take_moved(self) -> set[str]:
         """The networks whose frames may go otherwise since the last call: see `going`."""
         moved, self._moved = self._moved, set()
         return moved
 
     def going(self, network: str, src: int, dst: int) -> list[Steer | None]:
-        """What is written on the network's frames, and what will be next; None: all trees."""
+        """What is written on the network's frames, what may still be, and what will be next; None: all trees."""
         pair = src, dst
-        return [self._in_force.get(network, {}).get(pair), *(
-            held[network][pair] for held in (self._wanted, self._ahead) if pair in held.get(network, {}))]
+        former = (steer for name, at, steer in self._former.get(src, {}) if (name, at) == (network, dst))
+        later = (held[network][pair] for held in (self._wanted, self._ahead) if pair in held.get(network, {}))
+        return list(dict.fromkeys((self._in_force.get(network, {}).get(pair), *later, *former)))
 
     def route(self, number: int) -> Route:
         """Of an explicit path that some steer names."""
@@ -181,6 +195,7 @@ class Steering:
         done = Steered()
         if topology or self._start:
             self._policies = None
+            self._compared.clear()
         if self._start:
             networks = {*networks, *world.intent.networks}
         self._bound -= networks
@@ -188,7 +203,7 @@ class Steering:
         looked_at = set(networks & self._bound.union(self._wanted, self._in_force, self.states))
         if topology or self._start:
             looked_at |= self._bound.union(self._in_force)
-        looked_at |= _between(world, self._bound - looked_at, choices)
+        looked_at |= _between(world, self._bound - looked_at, choices) | self._doubtful
         if self._pool.drop_drained():
             looked_at |= {name for name, state in self.states.items() if state.lacks_label}
         self._start = False
@@ -210,17 +225,21 @@ class Steering:
         wanted: Steers = {}
         ahead: Steers = {}
         violations = []
+        self._doubtful.discard(network)
         for src, dst in permutations(edges, 2):
             written, newest = labelling.in_use(src, dst), labelling.plans.get(dst)
             if written is None:
                 continue
-            steer, violation = self._steer(network, policy, src, dst, written.version, written.hops)
+            if written.earlier and policy.avoid_zones:
+                self._doubtful.add(network)
+            steer, violation = self._steer(network, src, dst, written.version, written.hops, policy,
+                                           is_settled=not written.earlier)
             if steer is not None:
                 wanted[src, dst] = steer
             if violation is not None:
                 violations.append(violation)
-            if newest is not None and any(written.hops.get(dpid) != hops for dpid, hops in newest.items()):
-                later, _ = self._steer(network, policy, src, dst, NO_VERSION, newest)
+            if newest is not None and self._is_other(written.hops, newest):
+                later, _ = self._steer(network, src, dst, NO_VERSION, newest, policy)
                 if later is not None:
                     ahead[src, dst] = later
         for held, steers in ((self._wanted, wanted), (self._ahead, ahead)):
@@ -231,12 +250,21 @@ class Steering:
         self._moved.add(network)
         self._say(network, done, violations=tuple(violations))
 
+    def _is_other(self, written: Plan, newest: Plan) -> bool:
+        """Whether the newest plan is more than a part of what is written; worked out once for all who ask."""
+        known = self._compared.get(id(newest))
+        if known is None or known[0] is not written or known[1] is not newest:
+            is_other = any(written.get(dpid) != hops for dpid, hops in newest.items())
+            known = self._compared[id(newest)] = written, newest, is_other
+        return known[2]
+
     def _steer(
-        self, network: str, policy: PathPolicy, src: int, dst: int, version: int, plan: Plan
+        self, network: str, src: int, dst: int, version: int, plan: Plan, policy: PathPolicy, *,
+        is_settled: bool = True,
     ) -> tuple[Steer | None, Violation | None]:
         """What a plan leaves of the policy; None: all trees."""
         assert self._policies is not None
-        verdict = self._policies.verdict(src, dst, policy, plan)
+        verdict = self._policies.verdict(src, dst, policy, plan, is_settled=is_settled)
         ways = verdict.ways
         if policy.spread is Spread.TOGETHER:
             ways = together(network, self._policies.tree_ways(src, dst, plan) if verdict.any_tree else ways)
@@ -283,8 +311,9 @@ class Steering:
         self._kept.steers[network] = steers
         self._moved.add(network)
         for pair in before.keys() | steers.keys():
-            if before.get(pair) != (steer := steers.get(pair)):
+            if (old := before.get(pair)) != (steer := steers.get(pair)):
                 dpid, edge = pair
+                self._former.setdefault(dpid, {})[network, edge, old] = epoch
                 done.steers.add((dpid, network, edge))
                 here = self.steers.get(dpid, Map())
                 here = here.delete((network, edge)) if steer is None else here.set((network, edge), steer)

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import permutations
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
+from immutables import Map
 
 from controller.fabric.declared import LinkSettings, SwitchSettings
 from controller.fabric.events import HostHeard, LinkDeclared, QueuesFound, RoleDeclared, SwitchDeclared
+from controller.fabric.paths.arrays import Topology
+from controller.fabric.paths.policy import PolicyPaths
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, OnFailure, Rates, TrafficClass
 from controller.model.errors import PliantError
 from controller.model.network import ANY_PATH, Network, PathPolicy, Pipe, Port, Spread
 from controller.pipeline.world import Share
 from controller.reconcile.reconciler import Outcome
+from controller.reconcile.steering import PolicyState, together
 from tests.sequences.simulation import FEATURES, LEAVES, Simulation
 from tests.sequences.states import network_name, port, port_name, tenant
 from tests.sequences.traffic import check_isolation, expected_reach, reach
@@ -240,6 +245,32 @@ def _any(course: Course, a: int) -> int:
     return sorted(course.sim.switches)[a % len(course.sim.switches)]
 
 
+def check_steers(sim: Simulation) -> None:
+    """What is written on the frames of each network is what its policy wants of the labels that stand now."""
+    engine = sim.reconciler.engine
+    paths = PolicyPaths(Topology.of(engine.world.fabric))
+    for name, network in engine.world.intent.networks.items():
+        assert not engine.steering.states.get(name, PolicyState()).waiting
+        for src, dst in permutations(engine.world.placement.presence.get(name, ()), 2):
+            steer = engine.world.steers.get(src, Map()).get((name, dst))
+            version, policy = engine.labelling.in_use(src, dst), network.path_policy
+            if version is None or policy == ANY_PATH:
+                assert steer is None
+                continue
+            verdict = paths.verdict(src, dst, policy, version.hops, is_settled=not version.earlier)
+            ways = verdict.ways
+            if policy.spread is Spread.TOGETHER:
+                ways = together(name, paths.tree_ways(src, dst, version.hops) if verdict.any_tree else ways)
+            if verdict.any_tree and not ways:
+                assert steer is None
+                continue
+            assert steer is not None
+            assert [*steer.trees] == [way.tree for way in ways if way.tree is not None]
+            explicit = [way.route for way in ways if way.tree is None]
+            assert [engine.steering.route(number) for number in steer.numbers] == explicit
+            assert not steer.trees or steer.version == version.version
+
+
 Act = Callable[[Course, int, int], None]
 ACTS: tuple[Act, ...] = (
     put_port, put_port, put_port, delete_port, delete_port, detach_port, delete_tenant, renew_network, change_tenant,
@@ -281,6 +312,7 @@ def test_incremental_equals_full_after_every_step(acts: list[tuple[Act, int, int
             sim.connect(dpid)
     sim.settle()
     sim.check_installed()
+    check_steers(sim)
     if not sim.reconciler.fabric.declared_roles:
         for wire in sim.wires:
             sim.link_seen(wire)

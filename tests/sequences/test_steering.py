@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import permutations, product
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from controller.fabric.declared import LinkSettings, SwitchSettings
 from controller.fabric.events import LinkDeclared, SwitchDeclared
 from controller.fabric.ports import EndPoint
+from controller.model.bandwidth import BandwidthPolicy
 from controller.model.network import ANY_PATH, Network, PathPolicy, Port, Spread
 from controller.model.status import State as Is
 from controller.pipeline.tables import Reason
@@ -280,6 +282,27 @@ def test_core_holds_explicit_paths_and_no_networks() -> None:
         sim.settle()
         sizes.append([len(sim.switches[spine].flows) for spine in SPINES])
     assert sizes[0] == sizes[1]
+
+
+def test_guarantees_are_kept_free_on_the_paths_that_the_network_takes() -> None:
+    """On its own spine only; while it moves to another one, on both until the edges have confirmed."""
+    sim = fabric("red")
+    set_policy(sim, RED, AVOID_B)
+    sim.settle()
+    ports = [replace(port, bandwidth=BandwidthPolicy(guarantee_in_kbps=1_000, guarantee_out_kbps=1_000))
+             for port in sim.intent.ports.values()]
+    sim.apply(ports)
+    sim.settle()
+
+    def granted() -> set[int]:
+        return {at.dpid for at, here in sim.reconciler.view.granted.grants.items() if here} & set(SPINES)
+
+    assert granted() == {1}
+    set_policy(sim, RED, AVOID_A)
+    sim.reconcile()
+    assert granted() > {1}
+    sim.settle()
+    assert crossed(sim, RED) <= granted() <= {2, 3}
 
 
 def test_port_on_another_switch_gets_paths_of_its_own() -> None:

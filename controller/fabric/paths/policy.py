@@ -71,21 +71,24 @@ class PolicyPaths:
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
-        self._verdicts: dict[tuple[int, int, PathPolicy], tuple[Plan, Verdict]] = {}
+        self._verdicts: dict[tuple[int, int, PathPolicy, bool], tuple[Plan, Verdict]] = {}
 
-    def verdict(self, src: int, dst: int, policy: PathPolicy, plan: Plan | None = None) -> Verdict:
+    def verdict(
+        self, src: int, dst: int, policy: PathPolicy, plan: Plan | None = None, *, is_settled: bool = True
+    ) -> Verdict:
         """Between two different edges (dpids).  `plan`: what frames toward `dst` take, else the best there is.
 
+        Not `is_settled`: some switch may still forward by another one, so that no tree keeps a promise.
         TOGETHER is not looked at: it is a choice among these ways.
         """
         policy = replace(policy, spread=Spread.SPREAD)
         if policy == ANY_PATH:
             return NOTHING_TO_STEER
         plan = self.plan(dst) if plan is None else plan
-        key = src, dst, policy
+        key = src, dst, policy, is_settled
         before = self._verdicts.get(key)
         if before is None or before[0] is not plan:
-            before = self._verdicts[key] = plan, self._judge(src, dst, policy, plan)
+            before = self._verdicts[key] = plan, self._judge(src, dst, policy, plan, is_settled=is_settled)
         return before[1]
 
     def tree_ways(self, src: int, dst: int, plan: Plan) -> tuple[Way, ...]:
@@ -113,7 +116,7 @@ class PolicyPaths:
 
     # -- judging
 
-    def _judge(self, src: int, dst: int, policy: PathPolicy, plan: Plan) -> Verdict:
+    def _judge(self, src: int, dst: int, policy: PathPolicy, plan: Plan, *, is_settled: bool) -> Verdict:
         if src not in plan:
             return NOTHING_TO_STEER
         query = _Query(self, src, dst, policy)
@@ -122,7 +125,7 @@ class PolicyPaths:
         ways = {tree: self._walk(plan, src, dst, tree) for tree in wanted}
         clear = {tree: legs for tree, legs in ways.items() if query.is_clear(legs)}
         good = {tree: legs for tree, legs in clear.items() if query.latency_us(legs) <= query.bound_us}
-        exposed = self._exposed(plan, good, query)
+        exposed = self._exposed(plan, good, query) if is_settled or not query.avoided else set(good)
         if len(good) == n_trees and not exposed:
             return NOTHING_TO_STEER
         found = tuple(query.ways(good, exposed))
@@ -137,7 +140,8 @@ class PolicyPaths:
         else:
             best_us = min(map(query.latency_us, clear.values()), default=0)
             fastest = {tree: legs for tree, legs in clear.items() if query.latency_us(legs) == best_us}
-            found = tuple(query.ways(fastest, self._exposed(plan, fastest, query)))
+            exposed = self._exposed(plan, fastest, query) if is_settled or not query.avoided else set(fastest)
+            found = tuple(query.ways(fastest, exposed))
         return Verdict(ways=found, constraint="LATENCY" if found else "ZONES", why=query.why(found))
 
     @cached_property

@@ -26,6 +26,8 @@ from controller.pipeline import tables
 from controller.pipeline.compiler import compile_fragment, fragments_on
 from controller.pipeline.tables import Kind
 from controller.pipeline.world import World
+from controller.reconcile.courses import Foreseen
+from controller.reconcile.loads import Ground, Route
 from controller.reconcile.ways import written
 from tests.fakes import packets
 from tests.fakes.data_plane import FakeNetwork, FakeSwitch
@@ -275,20 +277,26 @@ def test_network_keeps_out_of_a_zone_around_every_single_and_double_failure(
     zoned: tuple[Stage, frozenset[int]],
 ) -> None:
     """On trees and on explicit paths: no frame touches the zone or circles, whatever is dead.  Where the rest of the
-    fabric has two ways every frame gets around every dead wire, where it has one it arrives, else it is dropped.
+    fabric has two ways every frame gets around every dead wire, where it has one it arrives, else it is dropped; and
+    it crosses the links that are counted on for its guarantee.
     """
     stage, shut = zoned
     reached = set()
+    foresee, policy = Foreseen(stage.lab.fabric, {}), PathPolicy(avoid_zones=("x",))
     for frame in stage.frames():
         ends = {stage.at(frame.sender).dpid, stage.at(frame.receiver).dpid}
         reached.add(frozenset(ends))
         assert not through(frame.wires) & (shut - ends)
+        src, dst = stage.at(frame.sender).dpid, stage.at(frame.receiver).dpid
+        (course,) = foresee(Route(stage.network, policy, src, dst))
         is_safe = nx.edge_connectivity(around(stage, shut - ends), *ends) > 1
         for wire in frame.wires:
             stage.fail(wire)
             arrived = stage.send(frame)
             crossed = stage.crossed()
             assert arrived or not is_safe, (frame, wire)
+            cut = Ground(fabric=stage.lab.fabric, cut=wire)
+            assert (tuple(out for out, _ in stage.net.on_the_wire), arrived) in [way.links(cut) for way in course]
             assert not through(crossed) & (shut - ends)
             for second in crossed - {wire}:
                 stage.fail(wire | second)
