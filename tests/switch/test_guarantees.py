@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pliant.v1 import fabric_pb2, tenant_pb2
+from pliant.v1 import fabric_pb2, pipe_pb2, tenant_pb2
 
 from tests.support.eventually import eventually
 from tests.support.fabric import Fabric, Policy, leaf_spine
@@ -112,3 +113,32 @@ def test_guarantee_that_no_queue_enforces_says_so(fabric: Fabric) -> None:
     fabric.rig.sandbox.run(*tc, "del", "dev", UPLINK, "root")
     eventually(lambda: "GUARANTEE_NOT_ENFORCED" not in conditions(fabric, "x"), 60, "all is well")
     assert "rate 14Mbit" in classes(fabric)
+
+
+def test_pipe_has_queues_of_its_own_all_along_its_way(fabric: Fabric) -> None:
+    """Between two ports, either way, on links and on the access port where the label is gone; nobody else's frames."""
+    hosts = two_tenants(fabric)
+    x, receiver = hosts["x"], hosts["rx"]
+    ports = "tenants/x/networks/n/ports"
+    pipe = pipe_pb2.Pipe(
+        name="tenants/x/pipes/p", a=f"{ports}/x", b=f"{ports}/rx",
+        bandwidth=Policy(guarantee_in_kbps=1_000, guarantee_out_kbps=2_000))
+    fabric.client.pipes.create(pipe, wait=True)
+    way_out, way_in = (UPLINK, "s11-s2-2", "s2-rx"), ("s2-s11-101", "s11-s1-1", "s1-x")
+    for devices, rate in ((way_out, "2Mbit"), (way_in, "1Mbit")):
+        for device in devices:
+            eventually(lambda device=device, rate=rate: f"rate {rate}" in classes(fabric, device),  # type: ignore[misc]
+                       what=f"the pipe's queue on {device}")
+    assert x.ping(receiver, count=20, interval_s=0.05).lost == 0
+    assert hosts["z"].ping(hosts["rz"], count=20, interval_s=0.05).lost == 0
+    for device in (*way_out, *way_in):
+        sent = packets(fabric, device)
+        (number,) = [minor for minor in sent if minor not in ("ffff", "fffe", "fffd")]
+        # Its pings, and ARP; those of the other tenant are best effort.
+        assert 20 <= sent[number] <= 30, (device, sent)
+
+
+def packets(fabric: Fabric, device: str) -> dict[str, int]:
+    """Frames sent by each class."""
+    shown = fabric.rig.sandbox.run("tc", "-s", "class", "show", "dev", device)
+    return {minor: int(count) for minor, count in re.findall(r"class htb 5011:(\w+) .*?\n.*? (\d+) pkt", shown)}
