@@ -22,9 +22,9 @@ from controller.fabric.holddown import HoldDown
 from controller.northbound.auth import ensure_token
 from controller.northbound.calls import Backend
 from controller.northbound.server import Listen, Server, Tls
-from controller.northbound.unmeasured import Unmeasured
 from controller.pipeline.tables import OWNED_GROUPS, OWNED_METERS
 from controller.reconcile.admission import Admission
+from controller.reconcile.bandwidth import Bandwidth
 from controller.reconcile.elastic import Elastic
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.loop import Loop
@@ -113,6 +113,8 @@ def build(config: Config) -> Controller:
     elastic = Elastic(lambda: loop.view().world, loop.datapaths, loop.set_shares, store, clock=time.monotonic,
                       post=telemetry.post)
     telemetry.also(elastic.tick)
+    bandwidth = Bandwidth(telemetry, loop.view, admission.quote, clock=time.monotonic, wall_clock=time.time)
+    telemetry.also(bandwidth.tick)
     operator = Operator(loop, telemetry)
 
     def fabric_changed() -> None:
@@ -124,8 +126,7 @@ def build(config: Config) -> Controller:
     elastic.restore()
     backend = Backend(
         engine=engine, confirmations=loop, operator=operator, version=version("pliant"), started_s=time.time(),
-        # Takes whatever implements northbound.interfaces.Bandwidth: telemetry, with admission's quotes.
-        bandwidth=Unmeasured())
+        bandwidth=bandwidth)
     host, port = split_address(config.grpc.listen) if config.grpc.listen else ("", 0)
     server = Server(backend, Listen(host=host, port=port, unix=config.grpc_unix, tls=tls), token=token)
     return Controller(config=config, store=store, runtime=runtime, loop=loop, telemetry=telemetry, engine=engine,

@@ -66,7 +66,6 @@ REASONS: dict[str, str] = {
     "SWITCH_CONNECTED": "The switch is connected; disconnect it before it is forgotten.",
     "UNAUTHENTICATED": "No valid token came with the call.",
     "SHUTTING_DOWN": "The controller is stopping.",
-    "NOT_MEASURED": "Bandwidth is not measured, or not yet: ask again later.",
     "STORE_FAILED": "The store could not keep the change (disk full, file damaged); nothing was changed.",
     "INTERNAL": "A defect of the controller; nothing was changed, and its log has the details.",
 }

@@ -73,6 +73,8 @@ class _Sum:
     dropped_packets: int = 0
     kbps: int = 0
     dropped_kbps: int = 0
+    own_dropped_kbps: int = 0
+    """by its own ceiling"""
 
     def carry(self, octets: int, packets: int) -> None:
         self.owed_octets, octets = max(0, self.owed_octets - octets), max(0, octets - self.owed_octets)
@@ -211,6 +213,11 @@ class Accounts:
         total = account.sums[way]
         return max(0, total.kbps) + max(0, total.dropped_kbps), max(0, total.dropped_kbps)
 
+    def own_dropped_kbps(self, name: str, way: Way) -> int:
+        """What its own ceiling dropped lately, on all switches."""
+        account = self._accounts.get(name)
+        return max(0, account.sums[way].own_dropped_kbps) if account is not None else 0
+
     # -- what outlives a restart
 
     def changes(self) -> Records:
@@ -324,6 +331,8 @@ def _add_rate(total: _Sum, entry: Entry, kbps: int) -> None:
         total.kbps += kbps
         return
     total.dropped_kbps += kbps
+    if entry.name.rsplit("/", 2)[-2] == f"{entry.dropped_by}s":
+        total.own_dropped_kbps += kbps
     if entry.was_counted:
         total.kbps -= kbps
 

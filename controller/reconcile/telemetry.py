@@ -63,7 +63,8 @@ class Telemetry:
         # Of the thread alone:
         self._ticks: list[Callable[[float], None]] = [self._tick]
         self._looks: Looks[Datapath] = looks or Looks()
-        self._accounts = Accounts()
+        self.accounts = Accounts()
+        self.looks_had = 0
         self._connected: set[int] = set()
         self._seen: dict[int, dict[int, PortStat]] = {}
         self._meters: dict[int, set[int]] = {}
@@ -91,7 +92,7 @@ class Telemetry:
         """Continue the sums that were kept."""
         for key, value in self._cache.cached().items():
             try:
-                self._accounts.restore(key, value)
+                self.accounts.restore(key, value)
             except (ValueError, KeyError, TypeError) as error:
                 log.error("usage_unreadable", record=key, error=repr(error))
         self._settles_s = self._clock() + SETTLE_S
@@ -157,11 +158,11 @@ class Telemetry:
         self._connected = set(datapaths)
         if self._settles_s and now_s >= self._settles_s:
             self._settles_s = 0.0
-            self._accounts.settle()
+            self.accounts.settle()
             self._news = True
-        if now_s >= (self._saved_s + BEGUN_SAVE_S if self._accounts.has_begun else self._saved_s + SAVE_S):
+        if now_s >= (self._saved_s + BEGUN_SAVE_S if self.accounts.has_begun else self._saved_s + SAVE_S):
             self._save()
-        if self._news and not self._accounts.has_begun:
+        if self._news and not self.accounts.has_begun:
             self._publish()
             self._followers.tell()
         if not self._followers and self._seen:
@@ -174,14 +175,14 @@ class Telemetry:
         """What changed in the world since the last tick: objects that went, ports that came."""
         known, self._known = self._known, world
         if world.intent is not known.intent or world.fabric.links is not known.fabric.links:
-            self._accounts.forget(exists(world))
+            self.accounts.forget(exists(world))
         if world.placement.at is not known.placement.at:
             came = (at for port, at in world.placement.at.items() if known.placement.at.get(port) != at)
             self._looks.hurry({at.dpid for at in came})
         if world.fabric.switches is not known.fabric.switches:
             for dpid in known.fabric.switches:
                 if dpid not in world.fabric.switches:
-                    self._accounts.forget_switch(dpid)
+                    self.accounts.forget_switch(dpid)
 
     def _look_afresh(self) -> None:
         """Somebody begins to follow."""
@@ -189,7 +190,7 @@ class Telemetry:
         self._tick(self._clock())
 
     def _out_of_reach(self, dpid: int) -> None:
-        self._accounts.out_of_reach(dpid)
+        self.accounts.out_of_reach(dpid)
         self.rates = Map({at: rate for at, rate in self.rates.items() if at.dpid != dpid})
         self._seen.pop(dpid, None)
         self._meters.pop(dpid, None)
@@ -209,6 +210,7 @@ class Telemetry:
         if not self._looks.answered(self._clock(), dpid, datapath):
             return
         self._news = True
+        self.looks_had += 1
         stats = read(dpid, answers[-1], decode.port_stats)
         if stats is None:
             self._out_of_reach(dpid)
@@ -242,8 +244,8 @@ class Telemetry:
             if entries:
                 seen.add(key)
                 is_new = known is not None and key.number not in known
-                self._accounts.look(key, reading, entries, at_s, is_new=is_new)
-        self._accounts.looked(dpid, kinds, seen)
+                self.accounts.look(key, reading, entries, at_s, is_new=is_new)
+        self.accounts.looked(dpid, kinds, seen)
 
     def _note_rates(self, dpid: int, stats: Sequence[PortStat]) -> None:
         if not self._followers:
@@ -262,7 +264,7 @@ class Telemetry:
     def _publish(self) -> None:
         self._news = False
         usage = self._usage.mutate()
-        for name, now in self._accounts.news().items():
+        for name, now in self.accounts.news().items():
             if now is None:
                 usage.pop(name, None)
             else:
@@ -271,11 +273,11 @@ class Telemetry:
 
     def _save(self) -> None:
         self._saved_s = self._clock()
-        changes = self._accounts.changes()
+        changes = self.accounts.changes()
         if not changes:
             return
         try:
             self._cache.save_cache(changes)
         except StoreFailed as error:
-            self._accounts.not_kept(changes)
+            self.accounts.not_kept(changes)
             log.error("usage_not_kept", error=str(error))

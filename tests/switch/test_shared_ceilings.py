@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from apps.lab.measure import Stream
+from tests.support.eventually import eventually
 from tests.support.fabric import Fabric, Policy
 from tests.support.rig import Host
 
@@ -64,3 +65,27 @@ def test_ceiling_over_three_switches_with_moving_demand(red: dict[str, Host]) ->
           + " ".join(f"{rate(second, second + 1):.0f}" for second in range(20)))
     assert max(windows) <= 1.05 * CEILING_KBPS
     assert used >= 0.85 * CEILING_KBPS
+
+
+def test_status_and_usage_say_what_happens(shared_fabric: Fabric, red: dict[str, Host]) -> None:
+    """Held back by the tenant's ceiling, with room on all links; what is counted agrees with what arrives."""
+    client, port = shared_fabric.client, "tenants/red/networks/n/ports/c"
+    before = {usage.name: usage for usage in client.usage(watch_pb2.KIND_PORT)}
+    with red["a"].probe(red["c"], packets_per_s=PACKETS_PER_S, size_bytes=PAYLOAD) as probe:
+
+        def told() -> bool:
+            sent = client.tenants.get("tenants/red").bandwidth_status.outward
+            assert sent.bottleneck == "tenants/red", sent
+            assert 0.9 * CEILING_KBPS <= sent.delivered_kbps <= 1.1 * CEILING_KBPS, sent
+            assert sent.dropped.tenant_bytes > 0 and sent.spare_kbps > CEILING_KBPS, sent
+            return True
+
+        eventually(told, 20, "the tenant's ceiling is named")
+        arrived = probe.finish()
+
+    def counted() -> bool:
+        more = {usage.name: usage for usage in client.usage(watch_pb2.KIND_PORT)}[port]
+        assert arrived.received <= more.inward.packets - before[port].inward.packets <= arrived.received + 100
+        return True
+
+    eventually(counted, 20, "all that arrived is counted")

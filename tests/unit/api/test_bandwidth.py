@@ -17,11 +17,8 @@ from pliant.v1.pipe_pb2 import Pipe
 from pliant.v1.tenant_pb2 import Tenant
 
 from controller.model.bandwidth import BandwidthStatus, DirectionStatus, Drops
-from controller.model.errors import Unavailable
-from controller.model.network import Pipe as ModelPipe
 from controller.model.network import Port as ModelPort
 from controller.model.usage import Quote, Shortfall, Traffic, Usage
-from controller.northbound.unmeasured import Unmeasured
 from tests.support.api import Api, two_switches
 from tests.unit.api.names import NETWORK, PORTS, SUBNET, TENANT, port, refusal
 
@@ -222,20 +219,6 @@ def test_usage_watch_of_many_comes_in_messages_of_bounded_size(api: Api, ports: 
     api.bandwidth.look("port", *(carried(f"{PORTS}/p{n}", n) for n in range(2_500)))
     with ports.watch_usage(watch.KIND_PORT) as looks:
         assert [len(next(looks).usages) for _ in range(3)] == [1_000, 1_000, 500]
-
-
-def test_controller_that_measures_nothing_says_so() -> None:
-    """And answers no zeros that somebody might believe."""
-    nothing = Unmeasured()
-    assert nothing.status(A) is None
-    calls: tuple[Callable[[], object], ...] = (
-        lambda: nothing.usage("port", ""), lambda: nothing.follow(lambda: None),
-        lambda: nothing.quote(ModelPipe(name=PIPE, a=A, b=B)),
-    )
-    for call in calls:
-        with pytest.raises(Unavailable) as caught:
-            call()
-        assert caught.value.reason == "NOT_MEASURED"
 
 
 # -- quotes

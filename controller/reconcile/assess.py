@@ -1,0 +1,306 @@
+"""What every object gets of its bandwidth, in the words of BandwidthStatus: from measured rates, and one allocation.
+
+    measured     what each port offers, what is dropped of it, what each link carries
+    estimated    what each port wants (qos/demand.py), and over which links: nobody counts by pairs of ports, so a port
+                 is taken to exchange with the edges of its network in proportion to what these receive, or send
+    allotted     by the allocator, over links, ceilings of tenants and of networks; ports have their own as a bound
+
+Tenants and networks get what their ports get together.  Pure; keeps the estimates from one assessment to the next.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import cast, get_args
+
+from immutables import Map
+
+from controller.fabric.ports import EndPoint
+from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, BandwidthStatus, DirectionStatus, Rates
+from controller.model.network import Network, Pipe, Port
+from controller.model.tenancy import Tenant
+from controller.pipeline.views import rates_of
+from controller.qos.accounts import Accounts, Way
+from controller.qos.allocation import Aggregate, Allocator
+from controller.qos.demand import estimate
+from controller.reconcile.grants import capacity_kbps
+from controller.reconcile.loads import Ground, crossing, tree_course
+from controller.reconcile.owners import link_name
+from controller.reconcile.status import View
+
+WAYS: tuple[Way, ...] = get_args(Way)
+BUSY = 0.9
+"""of its capacity: whoever sends over such a link may want more"""
+ACTIVE_KBPS = 10
+"""Less than that is chatter, and tells of no hunger."""
+Key = tuple[str, Way]
+Limit = tuple[str | EndPoint, Way]
+"""What is a resource of the allocation: a tenant, network or link, by the direction that it is counted in."""
+Statuses = Map[str, BandwidthStatus]
+
+
+@dataclass(slots=True)
+class _Member:
+    """One direction of one port."""
+
+    name: str
+    way: Way
+    chain: tuple[str, ...]
+    """itself, its network, its tenant"""
+    rates: Rates
+    links: Mapping[EndPoint, float]
+    ceiling_kbps: float
+    demand_kbps: float = 0.0
+    resources: dict[Hashable, float] = field(default_factory=dict)
+
+
+class Assessor:
+    """Belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._allocator: Allocator[Key] = Allocator()
+        self._put: set[Key] = set()
+        self._limited: set[Hashable] = set()
+        self._demands: dict[Key, float] = {}
+
+    def assess(self, view: View, accounts: Accounts, at_s: float) -> Statuses:
+        """The statuses of all tenants, networks, bound ports and pipes."""
+        look = _Look(view, accounts)
+        members = [member for way in WAYS for member in look.members(way)]
+        self._demands = {(each.name, each.way): self._demand(look, each) for each in members}
+        guarantees = look.guarantees(self._demands)
+        for each in members:
+            key = each.name, each.way
+            each.demand_kbps = self._demands[key]
+            self._allocator.put(key, Aggregate(
+                guarantee_kbps=guarantees.get(key, 0.0), demand_kbps=each.demand_kbps, ceiling_kbps=each.ceiling_kbps,
+                weight=_weight(look.policy(each.chain), each.rates, each.way),
+                traffic_class=look.policy(each.chain).traffic_class, resources=each.resources))
+        for key in self._put - self._demands.keys():
+            self._allocator.put(key, None)
+        self._put = set(self._demands)
+        self._set_capacities(look, members)
+        self._allocator.solve()
+        return _Summary(look, self._allocator, members, at_s).statuses()
+
+    def _demand(self, look: _Look, member: _Member) -> float:
+        offered, dropped = look.accounts.offered_kbps(member.name, member.way)
+        cap = min([member.ceiling_kbps, *(
+            look.capacity_of(resource) / part for resource, part in member.resources.items())])
+        if cap == inf:
+            return 1.2 * offered
+        if offered > ACTIVE_KBPS and look.is_held_back(member):
+            dropped = max(dropped, 1)
+        return estimate(self._demands.get((member.name, member.way), 0.0), offered, dropped, cap, cap)
+
+    def _set_capacities(self, look: _Look, members: list[_Member]) -> None:
+        limited: dict[Hashable, float] = {}
+        for member in members:
+            for resource in member.resources:
+                if resource not in limited:
+                    limited[resource] = look.capacity_of(resource)
+        for resource in self._limited - limited.keys():
+            self._allocator.set_capacity(resource, None)
+        for resource, kbps in limited.items():
+            self._allocator.set_capacity(resource, None if kbps == inf else kbps)
+        self._limited = set(limited)
+
+
+class _Look:
+    """One view and what was measured of it."""
+
+    def __init__(self, view: View, accounts: Accounts) -> None:
+        self.view = view
+        self.world = view.world
+        self.accounts = accounts
+        self._crossings: dict[tuple[int, int], Mapping[EndPoint, float]] = {}
+        self._links: dict[tuple[str, int, Way], Mapping[EndPoint, float]] = {}
+        self._ground = Ground(fabric=self.world.fabric)
+
+    def members(self, way: Way) -> Iterator[_Member]:
+        intent = self.world.intent
+        for name, at in self.world.placement.at.items():
+            port = intent.ports.get(name)
+            if port is None:
+                continue
+            rates = rates_of(self.world, port)
+            member = _Member(
+                name=name, way=way, chain=(name, port.network, port.tenant), rates=rates,
+                links=self._links_of(port.network, at.dpid, way), ceiling_kbps=_ceiling(rates, way) or inf)
+            for above in member.chain[1:]:
+                if _ceiling(self.rates(above), way):
+                    member.resources[above, way] = 1.0
+            member.resources |= {(link, way): part for link, part in member.links.items()}
+            yield member
+
+    def rates(self, name: str) -> Rates:
+        obj = self.world.intent.get(name)
+        return rates_of(self.world, obj) if isinstance(obj, Tenant | Network | Port | Pipe) else Rates()
+
+    def policy(self, chain: tuple[str, ...]) -> BandwidthPolicy:
+        """The first that says anything, from the port up."""
+        objects = (self.world.intent.get(name) for name in chain)
+        policies = (obj.bandwidth for obj in objects if isinstance(obj, Tenant | Network | Port))
+        return next((policy for policy in policies if policy != NO_POLICY), NO_POLICY)
+
+    def capacity(self, link: EndPoint) -> float:
+        return capacity_kbps(self.world.fabric, link) or inf
+
+    def carried(self, link: EndPoint) -> int:
+        return self.accounts.usage(link_name(link)).outward.kbps
+
+    def capacity_of(self, resource: Hashable) -> float:
+        what, way = cast(Limit, resource)
+        return _ceiling(self.rates(what), way) if isinstance(what, str) else self.capacity(what)
+
+    def is_held_back(self, member: _Member) -> bool:
+        """A ceiling above it drops, or a link on its way is full."""
+        return any(self.accounts.own_dropped_kbps(above, member.way) > 0 for above in member.chain[1:]) or any(
+            self.carried(link) >= BUSY * self.capacity(link) for link in member.links)
+
+    def guarantee(self, name: str, way: Way) -> float:
+        """What is in force now, after schedule and failures."""
+        rates = self.rates(name)
+        asked = rates.guarantee_in_kbps if way == "in" else rates.guarantee_out_kbps
+        degraded = self.view.degraded.get(name)
+        return asked * degraded.share if degraded is not None else float(asked)
+
+    def guarantees(self, demands: Mapping[Key, float]) -> dict[Key, float]:
+        """Of ports: their own, or what their network's or tenant's comes to if it follows demand."""
+        below: defaultdict[Key, float] = defaultdict(float)
+        for (name, way), demand in demands.items():
+            port = self.world.intent.ports[name]
+            below[port.network, way] += demand
+            below[port.tenant, way] += demand
+        found = {}
+        for (name, way), demand in demands.items():
+            port = self.world.intent.ports[name]
+            parts = [self.guarantee(name, way)]
+            parts += [self.guarantee(above, way) * demand / below[above, way]
+                      for above in (port.network, port.tenant) if below[above, way]]
+            found[name, way] = max(parts)
+        return found
+
+    def _links_of(self, network: str, dpid: int, way: Way) -> Mapping[EndPoint, float]:
+        key = network, dpid, way
+        if key not in self._links:
+            self._links[key] = self._spread(network, dpid, way)
+        return self._links[key]
+
+    def _spread(self, network: str, dpid: int, way: Way) -> Mapping[EndPoint, float]:
+        """Which part of what a port sends, or receives, crosses each link."""
+        weights = {}
+        for other, ports in self.world.placement.presence.get(network, Map()).items():
+            measured = [self.accounts.usage(port) for port in ports]
+            kbps = sum(usage.inward.kbps if way == "out" else usage.outward.kbps for usage in measured)
+            others = 1.0 if other != dpid else 1 - 1 / len(ports)  # nobody exchanges anything with itself
+            weights[other] = others * (kbps + 0.001 * len(ports))
+        total, links = sum(weights.values()) or 1.0, defaultdict[EndPoint, float](float)
+        for other, weight in weights.items():
+            if other != dpid:
+                for link, part in self._crossing(*((dpid, other) if way == "out" else (other, dpid))).items():
+                    links[link] += part * weight / total
+        return {link: min(1.0, part) for link, part in links.items() if part > 0.001}
+
+    def _crossing(self, src: int, dst: int) -> Mapping[EndPoint, float]:
+        if (src, dst) not in self._crossings:
+            plan = self.view.plans.get(dst)
+            course = tree_course(plan, src, dst) if plan is not None else ()
+            self._crossings[src, dst] = crossing([course], self._ground) if course else {}
+        return self._crossings[src, dst]
+
+
+class _Summary:
+    """What the allocation comes to, for every object."""
+
+    def __init__(self, look: _Look, allocator: Allocator[Key], members: list[_Member], at_s: float) -> None:
+        self._look = look
+        self._at_s = at_s
+        self._allocator = allocator
+        self._load: defaultdict[Hashable, float] = defaultdict(float)
+        self._below: defaultdict[Key, list[_Member]] = defaultdict(list)
+        for member in members:
+            rate = allocator.allotment((member.name, member.way)).rate_kbps
+            for resource, part in member.resources.items():
+                self._load[resource] += part * rate
+            for name in member.chain:
+                self._below[name, member.way].append(member)
+
+    def statuses(self) -> Statuses:
+        names = dict.fromkeys(name for name, _ in self._below)
+        found = {name: BandwidthStatus(
+            inward=self._direction(name, "in"), outward=self._direction(name, "out"), since_s=self._at_s)
+            for name in names}
+        found |= {name: BandwidthStatus(
+            inward=self._pipe(name, "in"), outward=self._pipe(name, "out"), since_s=self._at_s)
+            for name in self._look.world.intent.pipes}
+        return Map(found)
+
+    def _direction(self, name: str, way: Way) -> DirectionStatus:
+        members, look = self._below[name, way], self._look
+        allotted, lost, links = 0.0, defaultdict[str, float](float), set[EndPoint]()
+        for member in members:
+            allotment = self._allocator.allotment((member.name, way))
+            bottleneck = self._name(allotment.bottleneck)
+            if not bottleneck and member.demand_kbps >= member.ceiling_kbps:
+                bottleneck = member.name
+            if bottleneck:
+                lost[bottleneck] += max(1.0, member.demand_kbps - allotment.rate_kbps)
+            allotted += allotment.rate_kbps
+            links.update(member.links)
+        ceiling, offered = _ceiling(look.rates(name), way), sum(member.demand_kbps for member in members)
+        if not lost:
+            allotted += self._headroom(members)
+        bottleneck, most = max(lost, key=lost.__getitem__, default=""), ceiling or inf
+        return self._status(name, way, min(allotted, most), min(offered, most), bottleneck, links)
+
+    def _pipe(self, name: str, way: Way) -> DirectionStatus:
+        """By its own meter alone."""
+        offered, dropped = self._look.accounts.offered_kbps(name, way)
+        ceiling = _ceiling(self._look.rates(name), way)
+        demand = float(ceiling) if dropped and ceiling else 1.2 * offered
+        allotted = float(ceiling) or max(demand, self._look.guarantee(name, way))
+        return self._status(name, way, allotted, demand, name if dropped else "", set())
+
+    def _status(
+        self, name: str, way: Way, allotted: float, demand: float, bottleneck: str, links: set[EndPoint]
+    ) -> DirectionStatus:
+        look = self._look
+        usage = look.accounts.usage(name)
+        delivered = (usage.inward if way == "in" else usage.outward).kbps
+        if name.startswith(f"{bottleneck}/"):
+            delivered = min(delivered, round(allotted))  # what those above drop is counted for them alone
+        spare = [max(0, round(look.capacity(link) - look.carried(link)))
+                 for link in links if look.capacity(link) != inf]
+        return DirectionStatus(
+            allotted_kbps=round(allotted), demand_kbps=round(demand),
+            delivered_kbps=delivered,
+            guarantee_kbps=round(look.guarantee(name, way)), ceiling_kbps=_ceiling(look.rates(name), way),
+            dropped=look.accounts.drops(name, way), bottleneck=bottleneck, spare_kbps=min(spare, default=None))
+
+    def _headroom(self, members: list[_Member]) -> float:
+        """What all of them together could use beyond what they want, as far as it is known."""
+        room = [min([member.ceiling_kbps - member.demand_kbps, *(
+            (self._look.capacity_of(resource) - self._load[resource]) / part
+            for resource, part in member.resources.items())]) for member in members]
+        finite = [more for more in room if more != inf]
+        return max(0.0, max(finite, default=0.0))
+
+    def _name(self, bottleneck: Hashable | None) -> str:
+        if bottleneck is None:
+            return ""
+        what, _ = cast(Limit, bottleneck)
+        return what if isinstance(what, str) else link_name(what)
+
+
+def _ceiling(rates: Rates, way: Way) -> int:
+    return rates.ceiling_in_kbps if way == "in" else rates.ceiling_out_kbps
+
+
+def _weight(policy: BandwidthPolicy, rates: Rates, way: Way) -> float:
+    guarantee = rates.guarantee_in_kbps if way == "in" else rates.guarantee_out_kbps
+    return float(policy.weight or guarantee or 1)
+

@@ -1,0 +1,61 @@
+"""What northbound asks of bandwidth: usage and status as of the last look, and quotes.
+
+The statuses are worked out on the telemetry thread, after looks, and so seldom that it takes a small part of its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from immutables import Map
+
+from controller.intent.snapshot import Resource
+from controller.model.bandwidth import BandwidthStatus
+from controller.model.usage import Quote, Usage
+from controller.reconcile.assess import Assessor, Statuses
+from controller.reconcile.status import View
+from controller.reconcile.telemetry import Telemetry
+
+PERIOD_S = 1.0
+SHARE = 0.05
+"""how much of the time may go into it"""
+
+
+class Bandwidth:
+    """`tick` is the telemetry thread's; the rest may be called from any."""
+
+    def __init__(
+        self, telemetry: Telemetry, view: Callable[[], View], quote: Callable[[Resource], Quote], *,
+        clock: Callable[[], float], wall_clock: Callable[[], float],
+    ) -> None:
+        self._telemetry = telemetry
+        self._view = view
+        self._quote = quote
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._assessor = Assessor()
+        self._next_s = 0.0
+        self._looks_seen = 0
+        self._statuses: Statuses = Map()
+
+    def status(self, name: str) -> BandwidthStatus | None:
+        """As of the last look; None for what is nowhere, or was not looked at."""
+        return self._statuses.get(name)
+
+    def usage(self, kind: str, parent: str) -> Sequence[Usage]:
+        return self._telemetry.usage(kind, parent)
+
+    def follow(self, notify: Callable[[], None]) -> Callable[[], None]:
+        return self._telemetry.follow(notify)
+
+    def quote(self, obj: Resource) -> Quote:
+        return self._quote(obj)
+
+    def tick(self, now_s: float) -> None:
+        """Assess again, if there was a look since."""
+        if now_s < self._next_s or self._telemetry.looks_had == self._looks_seen:
+            return
+        self._looks_seen = self._telemetry.looks_had
+        self._statuses = self._assessor.assess(self._view(), self._telemetry.accounts, self._wall_clock())
+        took_s = self._clock() - now_s
+        self._next_s = now_s + max(PERIOD_S, took_s / SHARE)

@@ -1,0 +1,133 @@
+"""What an object gets of its bandwidth, from what was measured: allotted, delivered, held back by what, and spare."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from immutables import Map
+
+from controller.fabric.declared import LinkSettings
+from controller.fabric.events import LinkDeclared
+from controller.fabric.paths.arrays import Topology
+from controller.fabric.paths.plan import Planner
+from controller.fabric.ports import EndPoint
+from controller.model.bandwidth import BandwidthPolicy, Drops
+from controller.qos.accounts import Accounts, Cause, Entry, SourceKey, Way
+from controller.qos.counters import NS_PER_S, Reading
+from controller.reconcile.assess import Assessor, Statuses
+from controller.reconcile.grants import Degraded, Granted
+from controller.reconcile.owners import link_name
+from controller.reconcile.status import View
+from tests.support.worlds import Lab
+
+RED, NET = "tenants/red", "tenants/red/networks/net"
+A, B = f"{NET}/ports/a", f"{NET}/ports/b"
+LINK_KBPS = 100_000
+
+
+class Site:
+    """Ports a on leaf 11 and b on leaf 12 of tenant red, over two spines; all links declared."""
+
+    def __init__(self, *, tenant: BandwidthPolicy | None = None, port: BandwidthPolicy | None = None) -> None:
+        lab = Lab.leaf_spine(leaves=(11, 12))
+        lab.network("red")
+        lab.update(replace(lab.intent.tenants[RED], bandwidth=tenant or BandwidthPolicy()))
+        lab.port("red", "a", at=(11, 3), bandwidth=port or BandwidthPolicy())
+        lab.port("red", "b", at=(12, 3))
+        for src in list(lab.fabric.links):
+            lab.observe(LinkDeclared(src=src, settings=LinkSettings(capacity_kbps=LINK_KBPS)))
+        self.lab, self.accounts, self.count = lab, Accounts(), 0
+
+    def view(self, granted: Granted | None = None) -> View:
+        planner = Planner(Topology.of(self.lab.fabric))
+        plans = Map({edge: planner.toward(edge) for edge in (11, 12)})
+        return View(world=self.lab.world, plans=plans, granted=granted or Granted())
+
+    def rate(self, name: str, way: Way, kbps: int, cause: Cause | None = None) -> None:
+        """One second of so much, as if a counter of it told it."""
+        self.count += 1
+        obj = self.lab.intent.get(name)
+        entry = Entry(name, obj.meta.uid if obj else "", way, cause, cause is not None and way == "out")
+        key = SourceKey(11, "test", self.count)
+        self.accounts.look(key, Reading(0, 0, 0), (entry,), 100.0)
+        self.accounts.look(key, Reading(kbps * 125, kbps, NS_PER_S), (entry,), 101.0)
+
+    def sends(self, kbps: int) -> None:
+        """Port a to port b."""
+        for name in (A, NET, RED):
+            self.rate(name, "out", kbps)
+        for name in (B, NET, RED):
+            self.rate(name, "in", kbps)
+
+    def statuses(self, granted: Granted | None = None) -> Statuses:
+        return Assessor().assess(self.view(granted), self.accounts, 101.0)
+
+
+def test_nothing_holds_back_who_sends_little() -> None:
+    """It may have what its links have left; they are named by nobody."""
+    site = Site()
+    site.sends(5_000)
+    site.rate(link_name(EndPoint(11, 1)), "out", 30_000)
+    statuses = site.statuses()
+    sent = statuses[A].outward
+    assert (sent.bottleneck, sent.delivered_kbps, sent.demand_kbps) == ("", 5_000, 6_000)
+    assert sent.allotted_kbps > 100_000, "two uplinks, half of it over each"
+    assert sent.spare_kbps == LINK_KBPS - 30_000
+    assert statuses[A].since_s == 101.0
+    assert statuses[B].inward.delivered_kbps == statuses[RED].inward.delivered_kbps == 5_000
+    assert statuses[B].outward.demand_kbps > 0 == statuses[B].outward.delivered_kbps
+
+
+def test_tenant_ceiling_is_named_as_what_holds_back() -> None:
+    """By what it drops; the port shows it, too, and is taken to get no more than its part."""
+    site = Site(tenant=BandwidthPolicy(ceiling_out_kbps=10_000))
+    site.sends(15_000)
+    site.rate(RED, "out", 5_000, "tenant")
+    statuses = site.statuses()
+    for name in (A, NET, RED):
+        sent = statuses[name].outward
+        assert sent.bottleneck == RED
+        assert sent.delivered_kbps <= 10_000 and 9_000 <= sent.allotted_kbps <= 10_000
+        assert sent.spare_kbps == LINK_KBPS
+    assert statuses[RED].outward.dropped == Drops(by_tenant=5_000 * 125)
+    assert statuses[RED].outward.ceiling_kbps == 10_000
+
+
+def test_port_ceiling_is_named_as_what_holds_back() -> None:
+    """The port's own name."""
+    site = Site(port=BandwidthPolicy(ceiling_out_kbps=2_000))
+    site.sends(3_000)
+    site.rate(A, "out", 1_000, "port")
+    sent = site.statuses()[A].outward
+    assert (sent.bottleneck, sent.allotted_kbps, sent.demand_kbps, sent.delivered_kbps) == (A, 2_000, 2_000, 2_000)
+
+
+def test_full_link_is_named_as_what_holds_back() -> None:
+    """Of those that its frames cross."""
+    site = Site()
+    site.sends(95_000)
+    for port_no in (1, 2):
+        site.rate(link_name(EndPoint(11, port_no)), "out", 98_000)
+    sent = site.statuses()[A].outward
+    assert sent.bottleneck in {link_name(EndPoint(11, 1)), link_name(EndPoint(11, 2)), ""}
+    assert sent.spare_kbps == 2_000
+
+
+def test_guarantee_in_force_is_after_failures() -> None:
+    """Degraded to a half: that is what it says, and what fulfilment is measured by."""
+    site = Site(port=BandwidthPolicy(guarantee_out_kbps=20_000))
+    site.sends(30_000)
+    assert site.statuses()[A].outward.guarantee_kbps == 20_000
+    sent = site.statuses(Granted(degraded=Map({A: Degraded(share=0.5, links=(), why="")})))[A].outward
+    assert sent.guarantee_kbps == 10_000
+    assert sent.fulfilment == 1.0
+
+
+def test_ports_that_are_gone_are_assessed_no_more() -> None:
+    """The same assessor, before and after."""
+    site, assessor = Site(tenant=BandwidthPolicy(ceiling_out_kbps=10_000)), Assessor()
+    site.sends(5_000)
+    assert A in assessor.assess(site.view(), site.accounts, 101.0)
+    site.lab.delete(A)
+    site.lab.delete(B)
+    assert assessor.assess(site.view(), site.accounts, 102.0) == Map()
