@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
 import pytest
+from pliant.v1 import watch_pb2
 
 from apps.lab.measure import Stream
 from tests.support.eventually import eventually
