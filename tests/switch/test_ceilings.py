@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pliant.v1 import network_pb2, tenant_pb2
+from pliant.v1.common_pb2 import BandwidthOverride, BandwidthWindow
+from pliant.v1.network_pb2 import Network
+from pliant.v1.pipe_pb2 import Pipe
 
 from apps.lab.measure import Rate
-from tests.support.fabric import Fabric, Policy
+from tests.support.fabric import ACTIVE, Fabric, Policy
 from tests.support.rig import Host
 
 UDP_PAYLOAD = 1400 / 1442
@@ -123,6 +126,75 @@ def test_ceiling_changes_live_and_loses_nothing_below_it(shared_fabric: Fabric, 
     print(f"ceiling 10 -> 20 Mbit/s live: {before / 1000:.2f} -> {after / 1000:.2f} Mbit/s")
     assert before == pytest.approx(SLOW * UDP_PAYLOAD, rel=0.1)
     assert after == pytest.approx(FAST * UDP_PAYLOAD, rel=0.1)
+    limit(shared_fabric, "a")
+
+
+def test_ceilings_of_a_network_and_of_pipes(shared_fabric: Fabric, red: dict[str, Host]) -> None:
+    """A network's over two ports of an edge; a pipe's in the direction it is for, near and far, of no other pair."""
+    a, b, c, d = (red[name] for name in "abcd")
+    client, name = shared_fabric.client, "tenants/red/networks/n"
+    client.networks.update(Network(name=name, bandwidth=Policy(ceiling_out_kbps=SLOW)), ["bandwidth"], wait=True)
+    one, two = at_once(
+        lambda: a.udp_rate_to(c, offered_kbps=SLOW, duration_s=4),
+        lambda: b.udp_rate_to(d, offered_kbps=SLOW, duration_s=4))
+    print(f"two ports under a network's 10 Mbit/s: {one / 1000:.2f} and {two / 1000:.2f} Mbit/s")
+    assert one + two == pytest.approx(SLOW * UDP_PAYLOAD, rel=0.1)
+    client.networks.update(Network(name=name), ["bandwidth"], wait=True)
+
+    far = Pipe(name="tenants/red/pipes/far", a=f"{name}/ports/a", b=f"{name}/ports/c",
+               bandwidth=Policy(ceiling_out_kbps=SLOW))
+    near = Pipe(name="tenants/red/pipes/near", a=f"{name}/ports/a", b=f"{name}/ports/b",
+                bandwidth=Policy(ceiling_in_kbps=SLOW))
+    for pipe in (far, near):
+        assert client.pipes.create(pipe, wait=True).state == ACTIVE
+    out, into = at_once(
+        lambda: a.udp_rate_to(c, offered_kbps=2 * SLOW, duration_s=4),
+        lambda: b.udp_rate_to(a, offered_kbps=2 * SLOW, duration_s=4))
+    print(f"pipes of 10 Mbit/s, to another edge and on the same: {out / 1000:.2f} and {into / 1000:.2f} Mbit/s")
+    assert out == pytest.approx(SLOW * UDP_PAYLOAD, rel=0.1)
+    assert into == pytest.approx(SLOW * UDP_PAYLOAD, rel=0.1)
+    back, others = at_once(
+        lambda: c.udp_rate_to(a, offered_kbps=2 * SLOW, duration_s=2),
+        lambda: b.udp_rate_to(d, offered_kbps=2 * SLOW, duration_s=2))
+    assert back > 1.5 * SLOW and others > 1.5 * SLOW
+    for pipe in (far, near):
+        client.pipes.delete(pipe.name, wait=True)
+
+
+def test_schedule_changes_a_ceiling_on_time_and_a_neighbour_loses_nothing(
+    shared_fabric: Fabric, red: dict[str, Host],
+) -> None:
+    """20 Mbit/s, for some seconds 10, and 20 again, though nobody asks for anything meanwhile.
+
+    The neighbour is of another tenant that has the same addresses.
+    """
+    a, c = red["a"], red["c"]
+    blue = shared_fabric.create_network("blue")
+    twins = [shared_fabric.add_host(f"{host.name}-twin", int(host.bridge[1:]), 7, int(host.ip.rpartition(".")[2]))
+             for host in (a, c)]
+    shared_fabric.create_ports(blue, twins)
+    begins_s = time.time() + 4.0
+    window = BandwidthWindow(override=BandwidthOverride(ceiling_out_kbps=SLOW))
+    window.interval.start_time.FromNanoseconds(int(begins_s * 1e9))
+    window.interval.end_time.FromNanoseconds(int((begins_s + 4.0) * 1e9))
+    port = network_pb2.Port(name="tenants/red/networks/n/ports/a",
+                            bandwidth=Policy(ceiling_out_kbps=FAST, schedule=[window]))
+    shared_fabric.client.ports.update(port, ["bandwidth"], wait=True)
+    with a.probe(c, packets_per_s=2_600, size_bytes=1400) as heavy, twins[0].probe(twins[1]) as thin:
+        starts_s = time.monotonic()
+        opens_s = starts_s + begins_s - time.time()
+        wait_until(opens_s + 7.0)
+        stream, neighbour = heavy.finish(), thin.finish()
+    before, inside, after = (
+        stream.rate_kbps(since_s=max(starts_s + 0.5, opens_s + since_s), until_s=opens_s + until_s)
+        for since_s, until_s in ((-2.0, -0.2), (0.8, 3.8), (4.8, 6.8)))
+    print(f"window of a schedule: {before / 1000:.2f} -> {inside / 1000:.2f} -> {after / 1000:.2f} Mbit/s; "
+          f"neighbour lost {neighbour.lost} of {neighbour.sent}")
+    assert before == pytest.approx(FAST * UDP_PAYLOAD, rel=0.15)
+    assert inside == pytest.approx(SLOW * UDP_PAYLOAD, rel=0.1)
+    assert after == pytest.approx(FAST * UDP_PAYLOAD, rel=0.15)
+    assert neighbour.sent > 5_000
+    assert (neighbour.lost, neighbour.duplicates) == (0, 0)
     limit(shared_fabric, "a")
 
 
