@@ -6,9 +6,9 @@ What each kind reads, beside the features and the queue driver of its switch:
     label        hops of that label, edge id                          reach    the choice, edge id
     explicit     the hop of that label
     steer        the steer, edge id, the network's key
-    tenant       the tenant, its rates, slot and share here, whether it is present here
-    network      the network, its rates, subnets, slot, share here and presence anywhere, edge ids, which local leaves
-                 hold a port
+    tenant       the tenant's slice, whether it is present here
+    ceiling      the tenant or network, its rates, slice or key, slot and share here, whether it is present here
+    network      its subnets, slot and presence anywhere, edge ids, which local leaves hold a port
     flood        port keys of one local leaf of the network, at most 64
     port         the port, its rates, keys and place
     peer         the same, the edge id of its place, presence of the network here
@@ -116,6 +116,7 @@ class _Search:
             case [_, _]:
                 for dpid in self._switches():
                     self.add(Kind.TENANT, dpid, name)
+                    self.add(Kind.CEILING, dpid, name)
             case [_, _, "pipes", _]:
                 self._pipe(name)
             case [_, _, _, _]:
@@ -128,11 +129,9 @@ class _Search:
     def rated(self, name: str) -> None:
         """An object whose rates are others: its meters, wherever it has some."""
         match name.split("/"):
-            case [_, _]:
+            case [_, _] | [_, _, "networks", _]:
                 for dpid in self._switches():
                     self.shared(dpid, name)
-            case [_, _, "networks", _]:
-                self._network(name)
             case [_, _, "pipes", _]:
                 self._pipe(name)
             case [_, _, _, _, "ports", _]:
@@ -142,10 +141,8 @@ class _Search:
     def shared(self, dpid: int, name: str) -> None:
         """A tenant or network whose part of its ceiling is another, if it is present on the switch."""
         placement = self.worlds[1].placement
-        if (dpid, name) in placement.tenants:
-            self.add(Kind.TENANT, dpid, name)
-        elif name in placement.networks_at.get(dpid, ()):
-            self.add(Kind.NETWORK, dpid, name)
+        if (dpid, name) in placement.tenants or name in placement.networks_at.get(dpid, ()):
+            self.add(Kind.CEILING, dpid, name)
 
     def guaranteed(self, tenant: str) -> None:
         """If the tenant came to have a guarantee, or to have none."""
@@ -187,6 +184,7 @@ class _Search:
     def _network(self, network: str) -> None:
         for dpid in self._edges_of(network):
             self.add(Kind.NETWORK, dpid, network)
+            self.add(Kind.CEILING, dpid, network)
             self._steers(dpid, lambda steered, toward: steered == network)
 
     def _steers(self, dpid: int, concerns: Callable[[str, int], bool]) -> None:
@@ -209,6 +207,8 @@ class _Search:
             self.add(Kind.SWITCH_PORT, at.dpid, at.port_no)
             self.add(Kind.NETWORK, at.dpid, network)
             self.add(Kind.TENANT, at.dpid, tenant_of(port))
+            self.add(Kind.CEILING, at.dpid, network)
+            self.add(Kind.CEILING, at.dpid, tenant_of(port))
             if key is not None:
                 self.add(Kind.FLOOD, at.dpid, network, tables.leaf_of(key.key24))
         self._peer(port)

@@ -8,9 +8,10 @@ from typing import Any
 from controller.model.ids import tenant_of
 from controller.pipeline.base import compile_switch
 from controller.pipeline.classify import compile_switch_port
+from controller.pipeline.drops import compile_tenant
 from controller.pipeline.pipes import compile_pipe
 from controller.pipeline.queueing import compile_queue
-from controller.pipeline.rates import compile_tenant
+from controller.pipeline.rates import compile_ceiling
 from controller.pipeline.switching import compile_flood, compile_network, compile_peer, compile_port
 from controller.pipeline.tables import Kind
 from controller.pipeline.transit import compile_explicit, compile_label, compile_reach, compile_steer
@@ -31,6 +32,7 @@ _COMPILERS: dict[Kind, Callable[..., Fragment | None]] = {
     Kind.STEER: compile_steer,
     Kind.QUEUE: compile_queue,
     Kind.PIPE: compile_pipe,
+    Kind.CEILING: compile_ceiling,
 }
 
 
@@ -87,6 +89,7 @@ def _of_tenants(world: World, dpid: int) -> Iterator[FragmentKey]:
     for network in world.placement.networks_at.get(dpid, ()):
         tenants.add(tenant_of(network))
         yield fragment_key(Kind.NETWORK, dpid, network)
+        yield fragment_key(Kind.CEILING, dpid, network)
         for leaf in local_leaves(world, dpid, network):
             yield fragment_key(Kind.FLOOD, dpid, network, leaf)
         for port in world.placement.presence[network][dpid]:
@@ -95,3 +98,4 @@ def _of_tenants(world: World, dpid: int) -> Iterator[FragmentKey]:
             yield fragment_key(Kind.PEER, dpid, port)
     for tenant in tenants:
         yield fragment_key(Kind.TENANT, dpid, tenant)
+        yield fragment_key(Kind.CEILING, dpid, tenant)

@@ -1,4 +1,4 @@
-"""Reads the drop counters of a switch: which frames of whom were dropped, and why."""
+"""The drop counters of tenants, made and read: which frames of whom a switch dropped, and why."""
 
 from __future__ import annotations
 
@@ -7,7 +7,21 @@ from collections.abc import Iterable, Mapping
 from controller.model.status import DropCount
 from controller.openflow.decode import FlowStat
 from controller.openflow.parts import Match, decode_match
-from controller.pipeline.tables import DROP, REASON, SLICE, BitField, Reason
+from controller.pipeline.draft import Draft
+from controller.pipeline.tables import DROP, REASON, SLICE, TENANT_UNKNOWN, BitField, Kind, Priority, Reason, where
+from controller.pipeline.views import find_features, find_local_tenant
+from controller.pipeline.world import Fragment, World
+
+
+def compile_tenant(world: World, dpid: int, name: str) -> Fragment | None:
+    features, tenant = find_features(world, dpid), find_local_tenant(world, dpid, name)
+    if features is None or tenant is None:
+        return None
+    draft = Draft(Kind.TENANT, features)
+    for reason in Reason:
+        if reason not in TENANT_UNKNOWN:
+            draft.flow(DROP, Priority.TENANT, where((REASON, reason), (SLICE, tenant.slice)))
+    return draft.fragment()
 
 
 def read_drops(dpid: int, stats: Iterable[FlowStat], tenants: Mapping[int, str]) -> list[DropCount]:

@@ -11,8 +11,15 @@ from controller.model.network import Network
 from controller.model.tenancy import Tenant
 from controller.pipeline import tables
 from controller.pipeline.draft import Draft, goto, through
-from controller.pipeline.tables import Condition, Kind, MeterKind, Priority, Reason, Table, where
-from controller.pipeline.views import BoundPort, LocalNetwork, find_features, rates_of
+from controller.pipeline.tables import Condition, Kind, MeterKind, Priority, Table, where
+from controller.pipeline.views import (
+    BoundPort,
+    LocalNetwork,
+    find_features,
+    find_local_network,
+    find_local_tenant,
+    rates_of,
+)
 from controller.pipeline.world import Fragment, World
 
 
@@ -24,8 +31,26 @@ def limit_port(draft: Draft, bound: BoundPort, rates: Rates) -> None:
     limit(draft, tables.RX_PORT, where(received), in_id, rates.ceiling_in_kbps, burst_ms, then=tables.RX_NETWORK)
 
 
-def limit_network(draft: Draft, world: World, dpid: int, local: LocalNetwork) -> None:
-    """The network's ceilings, or its shares of them here, hold for all its ports on this edge together."""
+def compile_ceiling(world: World, dpid: int, name: str) -> Fragment | None:
+    """The ceilings of a tenant or network, or its shares of them, for all its ports on this edge together.
+
+    Nothing else is in this fragment, because shares move all the time.
+    """
+    features = find_features(world, dpid)
+    if features is None:
+        return None
+    draft = Draft(Kind.CEILING, features)
+    if (network := find_local_network(world, dpid, name)) is not None:
+        _limit_network(draft, world, dpid, network)
+    elif (tenant := find_local_tenant(world, dpid, name)) is not None:
+        own = (tables.SLICE, tenant.slice)
+        _limit_together(draft, world, dpid, tenant.tenant, tenant.slot, own,
+                        out=tables.TX_TENANT, into=tables.RX_TENANT)
+    fragment = draft.fragment()
+    return None if fragment == Fragment() else fragment
+
+
+def _limit_network(draft: Draft, world: World, dpid: int, local: LocalNetwork) -> None:
     own = (tables.NETWORK, local.key)
     _limit_together(draft, world, dpid, world.intent.networks[local.name], local.slot, own,
                     out=tables.TX_NETWORK, into=tables.RX_NETWORK)
@@ -35,22 +60,6 @@ def limit_network(draft: Draft, world: World, dpid: int, local: LocalNetwork) ->
     ):
         if draft.has_meter(meter_id):
             draft.flow(port_table, Priority.FALLBACK, where(own), goto(table))
-
-
-def compile_tenant(world: World, dpid: int, name: str) -> Fragment | None:
-    """The tenant's ceilings, or its shares of them here, hold for all its ports on this edge; so do its drop counters.
-    """
-    features, tenant = find_features(world, dpid), world.intent.tenants.get(name)
-    slot = world.intent.keys.tenant_slot(dpid, name)
-    if features is None or tenant is None or slot is None or not world.placement.tenants.get((dpid, name)):
-        return None
-    draft = Draft(Kind.TENANT, features)
-    own = (tables.SLICE, world.intent.keys.slice_of(name))
-    _limit_together(draft, world, dpid, tenant, slot, own, out=tables.TX_TENANT, into=tables.RX_TENANT)
-    for reason in Reason:
-        if reason not in tables.TENANT_UNKNOWN:
-            draft.flow(tables.DROP, Priority.TENANT, where((tables.REASON, reason), own))
-    return draft.fragment()
 
 
 def _limit_together(

@@ -18,7 +18,7 @@ from controller.pipeline.answers import answer_for_gateways, answer_for_peer, se
 from controller.pipeline.base import IPV4, IPV6
 from controller.pipeline.classify import classify_tenant_port
 from controller.pipeline.draft import Draft, apply, goto, resubmit, through
-from controller.pipeline.rates import limit_network, limit_port
+from controller.pipeline.rates import limit_port
 from controller.pipeline.security import secure_port
 from controller.pipeline.tables import FDB, UNLABEL, UNLABEL_BUM, GroupKind, Kind, MeterKind, Priority, Reason, where
 from controller.pipeline.views import (
@@ -107,7 +107,6 @@ def compile_network(world: World, dpid: int, name: str) -> Fragment | None:
     draft.flow(FDB, Priority.FALLBACK, where(here, eth_dst=_GROUP_BIT), through(meter), replicate)
     gateway = where(here, eth_dst=network.gateway_mac)
     draft.drop(FDB, Priority.NORMAL, gateway, Reason.NO_ROUTE)
-    limit_network(draft, world, dpid, network)
     _unlabel_bum(draft, network, local)
     subnets = [world.intent.subnets[s] for s in sorted(world.intent.subnets_by_network.get(name, ()))]
     answer_for_gateways(draft, network, subnets)

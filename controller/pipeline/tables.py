@@ -358,6 +358,7 @@ class Kind(IntEnum):
     STEER = 11
     QUEUE = 12
     PIPE = 13
+    CEILING = 14
 
 
 HOLDS: dict[Kind, str] = {
@@ -367,11 +368,12 @@ HOLDS: dict[Kind, str] = {
     Kind.REACH: "which labels frames toward an edge get here: one version, spread over its trees",
     Kind.EXPLICIT: "forwarding of one label of an explicit path, with its failover group, or the end of it",
     Kind.STEER: "which labels the frames of one network get here toward one edge, as its path policy wants",
-    Kind.TENANT: "the tenant's meters and drop counters here",
-    Kind.NETWORK: "the network's meters here, root groups for its BUM, and the answers for its gateways",
+    Kind.TENANT: "the tenant's drop counters here",
+    Kind.NETWORK: "BUM of a network: root groups, meter, and the answers for its gateways",
     Kind.FLOOD: "one leaf of a network's local replication tree",
     Kind.PORT: "a port bound here: classify, port security, meters, unlabel, deliver",
     Kind.PEER: "what this edge knows of any port of a network present on it: fdb, ARP and ND answers",
     Kind.QUEUE: "which queue the labelled frames of a tenant with a guarantee take",
     Kind.PIPE: "a pipe's meters where its ends are, and the queue of its frames where it has a guarantee",
+    Kind.CEILING: "the meters of a tenant's or network's ceilings here",
 }

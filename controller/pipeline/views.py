@@ -65,6 +65,22 @@ class LocalNetwork:
         return mac_int(gateway_mac(self.key))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalTenant:
+    """A tenant on a switch where it is present."""
+
+    tenant: Tenant
+    slice: int
+    slot: int
+
+
+def find_local_tenant(world: World, dpid: int, name: str) -> LocalTenant | None:
+    tenant, slot = world.intent.tenants.get(name), world.intent.keys.tenant_slot(dpid, name)
+    if tenant is None or slot is None or not world.placement.tenants.get((dpid, name)):
+        return None
+    return LocalTenant(tenant=tenant, slice=world.intent.keys.slice_of(name), slot=slot)
+
+
 def find_bound_port(world: World, name: str) -> BoundPort | None:
     port, at, key = world.intent.ports.get(name), world.placement.at.get(name), world.intent.keys.port_key(name)
     if port is None or at is None or key is None or key.dpid != at.dpid:

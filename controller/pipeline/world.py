@@ -29,12 +29,13 @@ class FragmentKey(NamedTuple):
     reach        (edge,)            which labels this switch spreads over the frames toward `edge`
     explicit     (label,)           forwarding of one label of an explicit path; at its end: unlabel
     steer        (network, edge)    which labels the frames of one network get instead, as its path policy wants
-    tenant       (tenant,)          the tenant's meters and drop counters on this edge
-    network      (network,)         its meters, root groups for BUM, and the answers for the gateways of its subnets
+    tenant       (tenant,)          the tenant's drop counters on this edge
+    network      (network,)         BUM: root groups, meter, and the answers for the gateways of its subnets
     flood        (network, leaf)    one leaf of the local replication tree: at most 64 ports
     port         (port,)            a port bound on this switch: classify, port security, meters, unlabel, deliver
     peer         (port,)            what an edge knows of any port of a network present on it: fdb, ARP and ND answers
     queue        (tenant,)          which queue the labelled frames of a tenant with a guarantee take
+    ceiling      (object,)          the meters of a tenant's or network's ceilings on this edge
     pipe         (pipe,)            its meters where its ends are; the queue of its frames, if it has a guarantee
     """
 

@@ -40,7 +40,7 @@ Program = Map[FragmentKey, Fragment]
 _EMPTY: Program = Map()
 K = TypeVar("K")
 V = TypeVar("V")
-_OF_INTENT = frozenset({"port", "peer", "network", "steer", "tenant", "queue", "pipe"})
+_OF_INTENT = frozenset({"port", "peer", "network", "steer", "tenant", "queue", "pipe", "ceiling"})
 """Kinds of fragments whose subject starts with the name of an object."""
 
 
