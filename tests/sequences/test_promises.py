@@ -1,0 +1,108 @@
+"""Whatever the order of changes, confirmations and restarts: what admission lets pass fits, at every moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, given, settings
+
+from controller.fabric.declared import LinkSettings
+from controller.fabric.events import LinkDeclared
+from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, TrafficClass
+from controller.model.errors import PliantError
+from controller.model.network import Pipe
+from controller.qos.ledger import budget
+from controller.reconcile.admission import Admission
+from controller.reconcile.reconciler import Outcome
+from tests.sequences.simulation import LEAVES, Simulation
+from tests.sequences.states import port, port_name, tenant
+
+LINK_KBPS = 100
+TENANTS, PORTS = ("red", "blue", "green"), "abcd"
+POLICIES = (
+    NO_POLICY, BandwidthPolicy(guarantee_in_kbps=70, guarantee_out_kbps=60),
+    BandwidthPolicy(guarantee_out_kbps=150), BandwidthPolicy(guarantee_in_kbps=25, guarantee_out_kbps=25),
+    BandwidthPolicy(guarantee_in_kbps=40, guarantee_out_kbps=40, traffic_class=TrafficClass.CRITICAL),
+)
+
+
+class Course:
+    """All links are up, so nothing but a promise too many could make any guarantee fall short."""
+
+    def __init__(self) -> None:
+        self.sim = Simulation()
+        for end in (end for wire in self.sim.wires for end in wire):
+            self.sim.observe(LinkDeclared(src=end, settings=LinkSettings(capacity_kbps=LINK_KBPS)))
+        self.sim.apply(obj for name in TENANTS for obj in tenant(name, {}).values())
+        self.sim.settle()
+        self.sim.gates = (Admission(lambda: self.sim.reconciler.view, lambda: self.sim.intent, lambda: 0.0),)
+        self.sim.after_step = self.check
+
+    def check(self, _: Outcome) -> None:
+        """No link is promised twice, nobody gets less, and all of it is what a start from nothing makes."""
+        granted = self.sim.reconciler.view.granted
+        assert not granted.degraded
+        assert all(total <= budget(LINK_KBPS) for total in granted.book.ledger.totals.values())
+        self.sim.check_grants()
+
+
+def put_port(course: Course, a: int, b: int) -> None:
+    one, name = TENANTS[a % 3], PORTS[b % 4]
+    at = LEAVES[a // 3 % 3], 10 + 10 * TENANTS.index(one) + PORTS.index(name)
+    course.sim.apply([port(one, name, at, POLICIES[b // 4 % len(POLICIES)])])
+
+
+def delete_port(course: Course, a: int, b: int) -> None:
+    course.sim.apply((), [port_name(TENANTS[a % 3], PORTS[b % 4])])
+
+
+def change_tenant(course: Course, a: int, b: int) -> None:
+    name = TENANTS[a % 3]
+    course.sim.apply([tenant(name, {}, POLICIES[b % len(POLICIES)])[f"tenants/{name}"]])
+
+
+def put_pipe(course: Course, a: int, b: int) -> None:
+    one = TENANTS[a % 3]
+    ends = port_name(one, PORTS[b % 4]), port_name(one, PORTS[(b + 1) % 4])
+    policy = POLICIES[b // 4 % len(POLICIES)]
+    course.sim.apply([Pipe(name=f"tenants/{one}/pipes/p{b % 4}", a=ends[0], b=ends[1], bandwidth=policy)])
+
+
+def reconcile(course: Course, _a: int, _b: int) -> None:
+    course.sim.reconcile()
+
+
+def turn(course: Course, a: int, b: int) -> None:
+    for _ in range(1 + b % 40):
+        course.sim.turn(sorted(course.sim.switches)[a % 5])
+
+
+def settle(course: Course, _a: int, _b: int) -> None:
+    course.sim.settle()
+
+
+def restart(course: Course, _a: int, _b: int) -> None:
+    course.sim.restart()
+    for dpid in course.sim.switches:
+        course.sim.connect(dpid)
+
+
+Act = Callable[[Course, int, int], None]
+ACTS: tuple[Act, ...] = (
+    put_port, put_port, put_port, put_port, delete_port, change_tenant, change_tenant, put_pipe, put_pipe, reconcile,
+    turn, settle, restart,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 255), st.integers(0, 255)), min_size=5, max_size=40))
+def test_no_order_of_changes_promises_a_link_twice(acts: list[tuple[Act, int, int]]) -> None:
+    """Every change passes the gate that the service asks; nobody is ever granted less than it was promised."""
+    course = Course()
+    for act, a, b in acts:
+        try:
+            act(course, a, b)
+        except PliantError:
+            continue
+    course.sim.settle()
