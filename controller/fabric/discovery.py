@@ -5,13 +5,14 @@ the fabric: it only says LinkSeen and LinkLost.
 
 - A nonce is accepted once, and only while it is awaited (two periods, or until two later probes were sent): a host can
   record a probe, but not use it.  One that relays probes live is caught by the roles of its ports (edit.py).
-- Probes are counted, not time.  One is missed if it was sent at the regular pace, both ends were connected and settled
-  then and are so when the next is due, and it was not answered.  A tick that comes late expires nothing.
+- Probes are counted, not time.  One is missed if it was sent at the regular pace, both ends were connected, settled and
+  not slow then and are so when the next is due, and it was not answered.  A tick that comes late expires nothing.
+- A switch that is slow to answer us may be as slow to send a probe or to hand one over: no word about its links.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from heapq import heappop, heappush
@@ -63,9 +64,16 @@ class Discovery:
         self._ports: dict[EndPoint, _Probing] = {}
         self._schedule: list[tuple[float, EndPoint]] = []
         self._unanswered: set[EndPoint] = set()
+        self._slow: Set[int] = frozenset()
 
-    def due(self, now: float, fabric: Observed) -> list[tuple[EndPoint, bytes]]:
-        """The frames to send out of these ports now; counts what the ones before them missed."""
+    def due(
+        self, now: float, fabric: Observed, slow: Set[int] = frozenset()
+    ) -> list[tuple[EndPoint, bytes]]:
+        """The frames to send out of these ports now; counts what the ones before them missed.
+
+        `slow`: switches (dpid) that owe us an answer for long.
+        """
+        self._slow = slow
         self._follow(now, fabric)
         frames = []
         while self._schedule and self._schedule[0][0] <= now:
@@ -146,9 +154,9 @@ class Discovery:
         return write_probe(self._key, at, mac, nonce, now)
 
     def _can_answer(self, src: EndPoint, fabric: Observed) -> bool:
-        """A link that was seen lately leaves here, and both its ends are connected and settled."""
+        """A link that was seen lately leaves here, and both its ends are connected, settled and not slow."""
         link = fabric.links.get(src)
-        if link is None or not link.seen:
+        if link is None or not link.seen or not self._slow.isdisjoint((link.src.dpid, link.dst.dpid)):
             return False
         ends = (self._ports.get(end) for end in (link.src, link.dst))
         return all(end is not None and end.settled for end in ends)

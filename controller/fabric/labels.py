@@ -60,6 +60,15 @@ class TreeVersion:
         """All that the switch may do with frames of this version, if it holds them: what it shall do is the first."""
         return (self.hops[dpid], *self.earlier.get(dpid, ()))
 
+    @property
+    def plans(self) -> list[Plan]:
+        """The plan that it shall hold, and those before it that are not gone from every switch yet."""
+        changes = max((len(held) for held in self.earlier.values()), default=0)
+        return [self.hops, *(
+            self.hops.update({dpid: held[min(i, len(held) - 1)] for dpid, held in self.earlier.items()})
+            for i in range(changes)
+        )]
+
 
 Versions = tuple[TreeVersion, ...]
 
@@ -144,7 +153,7 @@ def advance(versions: Versions, wanted: Plan, *, in_place: bool = True) -> Versi
     """
     if not wanted:
         return ()
-    fitting = [v for v in reversed(versions) if (in_place or not v.earlier) and _fits(v, wanted)]
+    fitting = [v for v in reversed(versions) if (in_place or not v.earlier) and fits(v, wanted)]
     if fitting:
         best = min(fitting, key=lambda v: sum(dpid not in v.hops for dpid in wanted))
         added = [dpid for dpid in wanted if dpid not in best.hops]
@@ -195,7 +204,8 @@ def prune(versions: Versions, in_use: Set[int]) -> Versions:
     return versions if len(kept) == len(versions) else kept
 
 
-def _fits(version: TreeVersion, wanted: Plan) -> bool:
+def fits(version: TreeVersion, wanted: Plan) -> bool:
+    """Whether it does with every switch of the wanted plan what the plan wants."""
     return all(version.hops.get(dpid, hops) == hops for dpid, hops in wanted.items())
 
 

@@ -33,6 +33,8 @@ PART_FLOWS = 1_000
 """When a switch is read for drift, a change waits for about so many flows to come in: some 20 ms."""
 READINGS_SHARE = 0.05
 """How much of the time drift readings may take, all together."""
+SLOW_S = 0.5
+"""Who answers a barrier no sooner than this is slow to send and hand over probes, too."""
 TURN_S = 0.5
 """A switch whose turn it is not asks again after so long."""
 T = TypeVar("T")
@@ -55,6 +57,9 @@ class Confirmed:
 
 class Mailbox:
     """The one pending change of a switch's target.  Belongs to the I/O loop, so it needs no lock."""
+
+    asked_s: float | None = None
+    """since when the switch owes an answer, by the I/O loop's clock; any thread may look"""
 
     def __init__(self) -> None:
         self._epoch: int | None = None
@@ -87,6 +92,12 @@ class Mailbox:
                 await self._rung.wait()
         except TimeoutError:
             return
+
+
+def slow(mailboxes: Mapping[int, Mailbox | None], now: float) -> frozenset[int]:
+    """The switches (dpid) that owe an answer for long."""
+    asked = {dpid: None if mailbox is None else mailbox.asked_s for dpid, mailbox in mailboxes.items()}
+    return frozenset(dpid for dpid, asked_s in asked.items() if asked_s is not None and now - asked_s > SLOW_S)
 
 
 def deliver(epoch: int, letters: Sequence[tuple[Mailbox, Changes]]) -> None:
@@ -151,7 +162,7 @@ async def drive(
                     reading.add_done_callback(lambda _: mailbox.ring())
                 else:
                     next_read = clock() + TURN_S
-            frames = await _bring_in_line(session, datapath)
+            frames = await _bring_in_line(session, datapath, mailbox)
             if first and session.in_sync:
                 first = False
                 log.info("switch_in_sync", switch=f"{datapath.dpid:016x}", flows=session.flow_count, frames=frames)
@@ -191,13 +202,16 @@ async def _answer(future: Future[T]) -> T:
     return future.result()
 
 
-async def _bring_in_line(session: Session, datapath: Datapath) -> int:
+async def _bring_in_line(session: Session, datapath: Datapath, mailbox: Mailbox) -> int:
     """Send what differs, step by step, each closed by a barrier; returns the number of frames sent."""
+    clock = asyncio.get_running_loop().time
     frames = 0
     session.clear_refusals()
     for step in session.steps():
         frames += len(step.frames)
+        mailbox.asked_s = clock()
         errors = await _answer(datapath.submit(step.frames))
+        mailbox.asked_s = None
         for error in errors[:ERRORS_LOGGED]:
             what = str(step.marks[error.index].key)
             log.error("frame_refused", switch=f"{datapath.dpid:016x}", what=what, error=error.text)

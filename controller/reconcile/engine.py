@@ -21,11 +21,11 @@ from controller.fabric.events import Event, PortsBound
 from controller.fabric.explicit import number_of
 from controller.fabric.graph import Fabric
 from controller.fabric.labels import EdgeLabels, version_of
-from controller.fabric.observed import NO_CHANGE, Change
+from controller.fabric.observed import NO_CHANGE, Alarm, Change
 from controller.fabric.ports import EndPoint
 from controller.intent.snapshot import Snapshot
 from controller.model.bandwidth import Rates
-from controller.model.ids import network_of
+from controller.model.ids import format_dpid, network_of
 from controller.pipeline.affected import Changed, affected
 from controller.pipeline.compiler import compile_fragment, fragments_on
 from controller.pipeline.views import policy_of
@@ -157,6 +157,7 @@ class Engine:
         self._note_guarantees(names)
         change, self._fabric_change = self._fabric_change, NO_CHANGE
         self.granting.note(names | rebound | rates, change)
+        starved = self.labelling.starved
         topology, self._retree = self._retree, False
         if topology:
             promised = self.steering.promised(self.world, _networks_of(names | rebound))
@@ -176,8 +177,10 @@ class Engine:
         ))
         if everything:
             keys |= self._all_keys()
+        alarms = tuple(_starved(edge, by) for edge, by in self.labelling.starved.items() if edge not in starved)
         step = Step(
-            fabric=change, labels=self.labelling.take_changed(), steering=self.steering.take_changed(),
+            fabric=replace(change, alarms=change.alarms + alarms),
+            labels=self.labelling.take_changed(), steering=self.steering.take_changed(),
             names=names | rebound)
         self._compile(keys, step)
         # Shares move all the time, and are nothing that whoever watches an object waits for.
@@ -313,6 +316,14 @@ def _updated(held: Map[K, V], changed: Mapping[K, V | None]) -> Map[K, V]:
 def object_of(key: FragmentKey) -> str | None:
     """The object of intent that a fragment is about, if it is about one."""
     return str(key.subject[0]) if key.kind in _OF_INTENT else None
+
+
+def _starved(edge: int, held_by: Set[int]) -> Alarm:
+    """Toward this edge paths cannot become other ones."""
+    names = ", ".join(map(format_dpid, sorted(held_by))) or "frames on their way"
+    return Alarm(reason="LABELS_EXHAUSTED", at=EndPoint(edge, 0), message=(
+        f"all versions of the labels toward this switch are held by {names}: paths toward it stay as they are, and "
+        "only the switches get around failures, until one of those is back or `pliant delete switch` gives it up"))
 
 
 def _networks_of(names: Set[str]) -> set[str]:

@@ -29,6 +29,7 @@ from controller.fabric.labels import (
     advance,
     choices,
     confirmed,
+    fits,
     label_hops,
     prune,
 )
@@ -52,6 +53,8 @@ class Labelling:
         self._edge_ids: dict[int, int] = {edge: labels.edge_id for edge, labels in (kept or {}).items()}
         self.plans: Map[int, Plan] = Map()
         """edge -> the plan toward it as of now: whoever is not in it has no path there"""
+        self.starved: Map[int, frozenset[int]] = Map()
+        """edges whose plan waits for a free number, and the switches that hold all of them"""
         self._rejoined: set[Pair] = set()
         self._edges: frozenset[int] = frozenset()
         self._due: dict[int, dict[Pair, int]] = {}
@@ -83,13 +86,15 @@ class Labelling:
                 self._set(edge, ())
         for edge in set(self.plans) - self._edges:
             self.plans = self.plans.delete(edge)
+        for edge in set(self.starved) - self._edges:
+            self.starved = self.starved.delete(edge)
         planner = Planner(Topology.of(fabric))
         for edge in sorted(self._edges):
             self._edge_ids[edge] = edge_ids[edge]
             before, plan = self.plans.get(edge, Map()), planner.toward(edge)
             self._rejoined |= {(dpid, edge) for dpid in self._edges if (dpid in before) != (dpid in plan)}
             self.plans = self.plans.set(edge, plan)
-            self._set(edge, advance(self.versions.get(edge, ()), plan, in_place=edge not in promised))
+            self._advance(edge, in_place=edge not in promised)
             if edge in self._restored:
                 # What a switch writes is not known until it is read, but it is nothing that it had not confirmed.  Were
                 # it any version, one that is gone for good would hold, with some restarts, all numbers.
@@ -174,7 +179,7 @@ class Labelling:
         """
         versions, chosen = self.versions.get(edge, ()), self._choices.get(edge, {}).get(dpid)
         written = self._may_write.get(edge, {}).get(dpid, frozenset()) | ({chosen.version} if chosen else set())
-        plans = [v.hops for v in versions if v.version in written or v is versions[-1]]
+        plans = [plan for v in versions if v.version in written or v is versions[-1] for plan in v.plans]
         if edge in self.plans and len(versions) in (0, N_VERSIONS):  # then the plan may have to wait for a number
             plans.append(self.plans[edge])
         return plans
@@ -237,6 +242,20 @@ class Labelling:
         held.update(wanted)
         return differing
 
+    def _advance(self, edge: int, *, in_place: bool) -> None:
+        plan = self.plans[edge]
+        versions = advance(self.versions.get(edge, ()), plan, in_place=in_place)
+        self._set(edge, versions)
+        if versions and not fits(versions[-1], plan):
+            self.starved = self.starved.set(edge, self._holding_up(edge))
+        elif edge in self.starved:
+            self.starved = self.starved.delete(edge)
+
+    def _holding_up(self, edge: int) -> frozenset[int]:
+        """The switches that may be writing other versions than the best."""
+        best = {self.versions[edge][-1].version}
+        return frozenset(dpid for dpid, written in self._may_write.get(edge, {}).items() if written - best)
+
     def _set(self, edge: int, versions: Versions) -> None:
         before = self.versions.get(edge, ())
         if versions == before:
@@ -270,7 +289,7 @@ class Labelling:
         if dropped:
             self._set(edge, tuple(v for v in versions if v not in dropped))
             if edge in self.plans:
-                self._set(edge, advance(self.versions.get(edge, ()), self.plans[edge], in_place=False))
+                self._advance(edge, in_place=False)
 
     def _has_drained(self, edge: int, version: int) -> bool:
         since = self._draining.get(edge, {}).get(version)

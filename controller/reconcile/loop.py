@@ -47,7 +47,7 @@ from controller.openflow import actions, messages
 from controller.pipeline.world import Share
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.deadlines import Deadlines, new_waiter, release
-from controller.reconcile.driver import Confirmed, Mailbox, Readings, deliver, drive
+from controller.reconcile.driver import Confirmed, Mailbox, Readings, deliver, drive, slow
 from controller.reconcile.granting import Regrant
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.metrics import APPLY_SECONDS, COMPILE_SECONDS
@@ -286,7 +286,8 @@ class Loop:
         self._deadlines.pass_time(now)
         self._reconciler.pass_time(self._wall_clock())
         fabric = self._reconciler.fabric
-        for at, frame in self._discovery.due(now, fabric):
+        is_slow = slow({dpid: connection.mailbox for dpid, connection in self._connections.items()}, now)
+        for at, frame in self._discovery.due(now, fabric, is_slow):
             if (datapath := self.datapath(at.dpid)) is not None:
                 datapath.send(messages.packet_out(frame, actions.output(at.port_no)))
         self._lose(self._discovery.lost(fabric), "probes unanswered")

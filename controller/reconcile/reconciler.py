@@ -73,6 +73,8 @@ class Outcome:
     alarms: tuple[Alarm, ...]
     failures: Mapping[FragmentKey, Exception]
     """fragments that could not be compiled and keep their old program, as of this step: a defect"""
+    n_starved: int
+    """edges whose new paths wait for a free version of their labels"""
     not_kept: StoreFailed | None
     """why what was observed is not durable; forwarding goes on, and the next step tries again"""
 
@@ -308,7 +310,8 @@ class Reconciler:
         names, self._to_tell = frozenset(self._to_tell), set()
         return Outcome(
             epoch=ledger.epoch, targets=step.targets, names=names, closed=closed, released=released,
-            alarms=step.fabric.alarms, failures=step.failures, not_kept=not_kept,
+            alarms=step.fabric.alarms, failures=step.failures, n_starved=len(self.engine.labelling.starved),
+            not_kept=not_kept,
         )
 
     def _uncompiled(self) -> dict[int, dict[str, str]]:

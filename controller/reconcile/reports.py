@@ -1,4 +1,4 @@
-"""What the reconcile thread has to say to whoever reads the log."""
+"""What the reconcile thread has to say to whoever reads the log or the metrics."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import structlog
 from controller.fabric.observed import Alarm
 from controller.model.ids import format_dpid
 from controller.reconcile.granting import Regrant
+from controller.reconcile.metrics import STARVED_EDGES
 from controller.reconcile.reconciler import Outcome
 
 log = structlog.get_logger()
@@ -17,6 +18,7 @@ def report_alarm(alarm: Alarm) -> None:
 
 
 def report_step(outcome: Outcome) -> None:
+    STARVED_EDGES.set(outcome.n_starved)
     for alarm in outcome.alarms:
         report_alarm(alarm)
     for key, failure in outcome.failures.items():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ class Lab:
     now: float = 1_000.0
     alarms: list[Alarm] = field(default_factory=list)
     sent: list[tuple[float, EndPoint, bytes]] = field(default_factory=list)
+    slow: frozenset[int] = frozenset()
 
     def happen(self, *events: Event) -> None:
         for event in events:
@@ -61,7 +63,7 @@ class Lab:
     def tick(self, step_s: float = TICK_S) -> None:
         self.now += step_s
         self.happen(*self.discovery.lost(self.fabric))
-        for at, frame in self.discovery.due(self.now, self.fabric):
+        for at, frame in self.discovery.due(self.now, self.fabric, self.slow):
             self.sent.append((self.now, at, frame))
             there = self.wires.get(at)
             if there and there.dpid in self.fabric.switches and self.fabric.switches[there.dpid].connected:
@@ -181,6 +183,21 @@ def test_cut_wire_without_carrier_loss_is_lost_after_three_probes() -> None:
     lab.wires[A] = B
     lab.run(1.5)
     assert lab.up() == {(A, B), (B, A)}
+
+
+@pytest.mark.parametrize("end", [A.dpid, B.dpid])
+def test_probes_of_a_switch_that_is_slow_to_answer_are_not_missed(end: int) -> None:
+    """It may be as slow to send or hand them over.  Once it answers again they count, from the first."""
+    lab = linked_lab()
+    lab.wires = {}
+    lab.slow = frozenset({end})
+    lab.run(30.0)
+    assert lab.up() == {(A, B), (B, A)}
+    lab.slow = frozenset()
+    lab.run(2.0)
+    assert lab.up() == {(A, B), (B, A)}
+    lab.run(4.0)
+    assert lab.up() == set()
 
 
 def test_one_answer_forgives_the_probes_missed_before() -> None:

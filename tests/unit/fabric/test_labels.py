@@ -105,8 +105,10 @@ def test_plan_that_mixes_with_the_old_one_changes_the_version_where_it_stands() 
     assert versions[0].pending == set()
     assert versions[0].held(1) == (VIA_2[1], DIRECT[1])
     assert versions[0].owed == {1}
+    assert versions[0].plans == [VIA_2, DIRECT]
     assert [choice(versions, dpid) for dpid in (1, 2)] == [0, 0]
     assert held(versions, 0, 1)[0].owed == set()
+    assert held(versions, 0, 1)[0].plans == [VIA_2]
     assert advance(versions, VIA_2) is versions
 
 

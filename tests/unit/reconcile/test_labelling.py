@@ -98,3 +98,22 @@ def _confirm_all(labelling: Labelling, fabric: Fabric, epoch: int) -> None:
     labelling.map(epoch)
     for dpid in fabric.switches:
         labelling.confirm(dpid, epoch, frozenset(), clean=True)
+
+
+def test_edge_whose_versions_are_all_held_says_who_holds_them() -> None:
+    """Until one of them lets go, or is forgotten: then the newest plan gets its number."""
+    fabric = leaf_spine(2, 3)
+    edge_ids = {101: 1, 102: 2, 103: 3}
+    labelling = Labelling()
+    labelling.retree(fabric, edge_ids)
+    _confirm_all(labelling, fabric, 1)
+    newest = labelling.versions[101][-1]
+    labelling.versions[101] = (*(
+        TreeVersion(version=n, hops=Map({dpid: Hops(hops.working[:1] * n) for dpid, hops in newest.hops.items()}),
+                    pending=frozenset()) for n in range(1, N_VERSIONS)), newest)
+    labelling._may_write[101] = {102: frozenset(range(N_VERSIONS)), 103: frozenset({newest.version})}
+    lost = after(fabric, *(LinkLost(src=EndPoint(dpid, 1)) for dpid in (101, 102, 103)))
+    labelling.retree(lost, edge_ids)
+    assert labelling.starved == Map({101: frozenset({102})})
+    labelling.forget(102)
+    assert labelling.starved == Map()
