@@ -72,7 +72,7 @@ def _limit_together(
     modified, so each move of a share may let that much pass once; but with a shorter one TCP never gets its rate at
     all.  One cubic flow through a meter of 3 (10, 30) Mbit/s, per cent of the meter, by the burst:
 
-        50 ms   38 (37, 47)      100 ms   53 (54, 60)      150 ms   72 (-, 73)      250 ms   101 (-, 101)
+        50 ms   38 (37, 44)      100 ms   53 (54, 60)      150 ms   72 (75, 73)      250 ms   101 (99, 101)
 
     So shares are to be moved seldom, which is up to whoever moves them.
     """

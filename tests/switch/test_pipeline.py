@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from controller.fabric.graph import PortRole
+from controller.fabric.graph import PortRole, QueuesFound
 from controller.model.bandwidth import BandwidthPolicy
 from controller.model.network import Port
 from controller.openflow import actions, messages, text
@@ -29,6 +30,10 @@ def _lab() -> Lab:
         lab.port("red", f"r{i}", at=(leaf, port_no), mac=f"02:00:00:00:00:0{i}", bandwidth=CEILING)
         lab.port("blue", f"b{i}", at=(leaf, port_no + 2), mac=f"02:00:00:00:00:0{i}")
     lab.set_tenant_bandwidth("red", CEILING)
+    lab.update(replace(lab.intent.networks["tenants/red/networks/net"], bandwidth=CEILING))
+    for i, (a, b) in enumerate((("r0", "r1"), ("r3", "r0"))):
+        lab.pipe("red", f"p{i}", a, b, replace(CEILING, guarantee_out_kbps=1_000))
+    lab.observe(QueuesFound(dpid=LEAF, driver="ovsdb"))
     return lab
 
 
