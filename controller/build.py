@@ -28,8 +28,10 @@ from controller.reconcile.bandwidth import Bandwidth
 from controller.reconcile.elastic import Elastic
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.loop import Loop
+from controller.reconcile.metrics import CARRIED
 from controller.reconcile.operator import Operator
 from controller.reconcile.path_gate import PathGate
+from controller.reconcile.queue_counts import QueueCounts
 from controller.reconcile.queue_keeper import QueueKeeper
 from controller.reconcile.telemetry import Telemetry
 from controller.service.engine import Engine
@@ -113,6 +115,10 @@ def build(config: Config) -> Controller:
     elastic = Elastic(lambda: loop.view().world, loop.datapaths, loop.set_shares, store, clock=time.monotonic,
                       post=telemetry.post)
     telemetry.also(elastic.tick)
+    queue_counts = QueueCounts(
+        loop.view, queues.statistics, telemetry.accounts, post=telemetry.post, wall_clock=time.time)
+    telemetry.also(queue_counts.tick)
+    CARRIED.usage = telemetry.usage
     bandwidth = Bandwidth(telemetry, loop.view, admission.quote, clock=time.monotonic, wall_clock=time.time)
     telemetry.also(bandwidth.tick)
     operator = Operator(loop, telemetry)

@@ -156,6 +156,9 @@ class Accounts:
         """All counters of these kinds on the switch were read: those not seen are gone."""
         for key in [key for key in self._by_switch[dpid] if key.kind in kinds and key not in seen]:
             self._drop_source(key)
+
+    def caught_up(self, dpid: int) -> None:
+        """All counters of what is carried were read on this switch."""
         for name in [name for name, dpids in self._unseen.items() if dpid in dpids]:
             self._unseen[name].discard(dpid)
             if not self._unseen[name]:

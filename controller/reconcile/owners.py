@@ -36,6 +36,8 @@ class Owners:
     tx: dict[int, tuple[Entry, ...]] = field(default_factory=dict)
     meters: dict[int, tuple[Entry, ...]] = field(default_factory=dict)
     """meter id -> for whom its drops count"""
+    passes: dict[int, tuple[Entry, ...]] = field(default_factory=dict)
+    """meter id -> for whom counts all that comes to it: of pipes, which no switch port counts"""
 
 
 def link_name(src: EndPoint) -> str:
@@ -112,12 +114,13 @@ def _own_meters(owners: Owners, slot: int | None, cause: Cause, chain: tuple[tup
 
 
 def _own_pipe(owners: Owners, world: World, name: str, port: str, chain: tuple[tuple[str, str], ...]) -> None:
-    """What the pipe's meter on the switch of this end drops, of what this end sends."""
+    """What the pipe's meter on the switch of this end lets pass, and drops, of what this end sends."""
     pipe = world.intent.pipes[name]
     way, kind = WAYS[0] if port == pipe.a else WAYS[1]
     sent = (Entry(above, uid, "out", "pipe", was_counted=True) for above, uid in chain)
     meter_id = tables.pipe_meter_id(world.intent.keys.pipe_id(name), kind)
-    owners.meters[meter_id] = (Entry(name, pipe.meta.uid, way, "pipe"), *sent)
+    owners.meters[meter_id] = (Entry(name, pipe.meta.uid, way, "pipe", was_counted=True), *sent)
+    owners.passes[meter_id] = (Entry(name, pipe.meta.uid, way),)
 
 
 def _chain(world: World, name: str) -> tuple[tuple[str, str], ...]:

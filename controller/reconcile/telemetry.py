@@ -225,7 +225,10 @@ class Telemetry:
     def _note_meters(self, dpid: int, stats: Sequence[MeterStat], owners: Owners, at_s: float) -> None:
         dropped = ((SourceKey(dpid, "meter", stat.id), owners.meters.get(stat.id),
                     Reading(stat.dropped_bytes, stat.dropped_packets, stat.duration_ns)) for stat in stats)
-        self._note(dpid, {"meter"}, dropped, at_s, known=self._meters.get(dpid))
+        came = ((SourceKey(dpid, "through", stat.id), owners.passes.get(stat.id),
+                 Reading(stat.bytes, stat.packets, stat.duration_ns)) for stat in stats)
+        counters = itertools.chain(dropped, came)
+        self._note(dpid, {"meter", "through"}, counters, at_s, known=self._meters.get(dpid))
         self._meters[dpid] = {stat.id for stat in stats}
 
     def _note_ports(self, dpid: int, stats: Sequence[PortStat], owners: Owners, at_s: float) -> None:
@@ -234,6 +237,7 @@ class Telemetry:
         went = ((SourceKey(dpid, "tx", stat.port_no), owners.tx.get(stat.port_no),
                  Reading(stat.tx_bytes, stat.tx_packets, stat.duration_ns)) for stat in stats)
         self._note(dpid, {"rx", "tx"}, itertools.chain(came, went), at_s)
+        self.accounts.caught_up(dpid)
 
     def _note(
         self, dpid: int, kinds: Set[str], counters: Iterable[Counter], at_s: float, known: Set[int] | None = None

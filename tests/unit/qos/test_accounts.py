@@ -109,7 +109,7 @@ def test_restart_continues_and_counts_what_nobody_saw() -> None:
     after = restarted(before.changes())
     assert after.usage(TENANT).at_s == 0.0, "it may be behind what was shown before"
     after.look(RX, reading(5_000, 60), SENT, 160.0)
-    after.looked(11, {"rx"}, {RX})
+    after.caught_up(11)
     assert after.usage(TENANT).outward.bytes == 5_000
     assert after.usage(TENANT) == after.news()[TENANT]
 
@@ -169,6 +169,7 @@ def test_sums_never_go_back(events: list[tuple[str, int]]) -> None:
         accounts.look(METER, reading(stands[METER], second), LOST, 100.0 + second)
         accounts.look(RX, reading(stands[RX], second), SENT, 100.0 + second)
         accounts.looked(11, {"rx", "meter"}, {RX, METER})
+        accounts.caught_up(11)
         if accounts.has_begun:
             kept |= accounts.changes()
         for name in shown:

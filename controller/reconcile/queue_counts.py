@@ -1,0 +1,74 @@
+"""What the queues of full links dropped, and of whom.  Runs on the telemetry thread.
+
+A queue counts the packets that it dropped, not their bytes: they are taken to be as long as those that it sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from functools import partial
+
+from controller.fabric.ports import EndPoint
+from controller.model.ids import tenant_of
+from controller.model.queues import QueueCount, queue_of_pipe
+from controller.qos.accounts import Accounts, Entry, SourceKey
+from controller.qos.counters import Reading
+from controller.reconcile.owners import link_name
+from controller.reconcile.status import View
+
+PERIOD_S = 5.0
+Counts = Mapping[int, QueueCount]
+
+
+class QueueCounts:
+    """`tick` is the telemetry thread's; `post` has something called there."""
+
+    def __init__(
+        self, view: Callable[[], View], ask: Callable[[EndPoint], Future[Counts]], accounts: Accounts, *,
+        post: Callable[[Callable[[], None]], None], wall_clock: Callable[[], float],
+    ) -> None:
+        self._view = view
+        self._ask = ask
+        self._accounts = accounts
+        self._post = post
+        self._wall_clock = wall_clock
+        self._asked: set[EndPoint] = set()
+        self._next_s = 0.0
+
+    def tick(self, now_s: float) -> None:
+        """Ask all ports that have queues; not one that did not answer yet."""
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + PERIOD_S
+        for at in set(self._view().grants) - self._asked:
+            self._asked.add(at)
+            self._ask(at).add_done_callback(
+                lambda answer, at=at: self._post(partial(self._answered, at, answer)))  # type: ignore[misc]
+
+    def _answered(self, at: EndPoint, answer: Future[Counts]) -> None:
+        self._asked.discard(at)
+        if answer.cancelled() or answer.exception() is not None:
+            return  # its switch, or database, is away
+        kind, seen = f"queue {at.port_no}", set()
+        owners, at_s = dict(self._owners(at)), self._wall_clock()
+        for number, count in answer.result().items():
+            key, size = SourceKey(at.dpid, kind, number), count.bytes // count.packets if count.packets else 0
+            seen.add(key)
+            # No clock: how long the queue is there, nobody says.
+            reading = Reading(count.dropped_packets * size, count.dropped_packets, 0)
+            self._accounts.look(key, reading, owners.get(number, ()) + self._of_link(at), at_s)
+        self._accounts.looked(at.dpid, {kind}, seen)
+
+    def _of_link(self, at: EndPoint) -> tuple[Entry, ...]:
+        return (Entry(link_name(at), "", "out", "link"),) if at in self._view().world.fabric.links else ()
+
+    def _owners(self, at: EndPoint) -> Iterator[tuple[int, tuple[Entry, ...]]]:
+        """number of the queue -> whose drops it counts: the tenant's, or the pipe's and its tenant's."""
+        intent = self._view().world.intent
+        for owner in self._view().grants.get(at, ()):
+            above = dict.fromkeys((owner, tenant_of(owner)))
+            objects = [obj for name in above if (obj := intent.get(name)) is not None]
+            number = queue_of_pipe(intent.keys.pipe_ids[owner]) if owner in intent.pipes else (
+                intent.keys.slices.get(owner, 0))
+            yield number, tuple(Entry(obj.name, obj.meta.uid, "out", "link", was_counted=True) for obj in objects)
