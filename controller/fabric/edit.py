@@ -17,6 +17,7 @@ from immutables import Map
 
 from controller.fabric.declared import NO_LINK_SETTINGS, NO_SWITCH_SETTINGS, LinkSettings
 from controller.fabric.events import (
+    GroupsRefused,
     LinkDeclared,
     PortsBound,
     QueuesFound,
@@ -52,6 +53,15 @@ class Edit(Generic[F]):
                 self.change |= Change(switches=frozenset({event.dpid}))
             self._put_switch(replace(
                 switch, queue_driver=event.driver, no_queues=event.why_not, queue_faults=event.faults))
+
+    def groups_refused(self, event: GroupsRefused) -> None:
+        """Until it connects again it counts as a switch without."""
+        switch = self.now.switches.get(event.dpid)
+        if switch is not None and switch.features.max_groups:
+            self._put_switch(replace(switch, features=replace(switch.features, max_groups=0)))
+            text = f"{event.why}; until it connects again it does not get around dead links by itself"
+            alarm = Alarm(reason="GROUPS_REFUSED", at=EndPoint(event.dpid, 0), message=text)
+            self.change |= Change(switches=frozenset({event.dpid}), alarms=(alarm,))
 
     def switch_connected(self, event: SwitchConnected) -> None:
         dpid = event.dpid

@@ -127,7 +127,16 @@ class QueuesFound:
     """port number -> why its queues are not as they should be"""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupsRefused:
+    """A switch that said it has groups does not take them."""
+
+    dpid: int
+    why: str
+
+
 Event = (
     SwitchConnected | SwitchDisconnected | SwitchForgotten | PortObserved | PortRemoved | PortsBound
     | HostHeard | LinkSeen | LinkLost | RoleDeclared | LinkDeclared | SwitchDeclared | QueuesFound
+    | GroupsRefused
 )

@@ -13,6 +13,7 @@ import networkx as nx
 from controller.fabric.edit import UNKNOWN_SPEED_KBPS, Edit
 from controller.fabric.events import (
     Event,
+    GroupsRefused,
     HostHeard,
     LinkDeclared,
     LinkLost,
@@ -38,6 +39,7 @@ __all__ = [
     "EndPoint",
     "Event",
     "Fabric",
+    "GroupsRefused",
     "HostHeard",
     "Link",
     "LinkDeclared",
@@ -96,6 +98,8 @@ class Fabric(Observed):
                 edit.switch_declared(event)
             case QueuesFound():
                 edit.queues_found(event)
+            case GroupsRefused():
+                edit.groups_refused(event)
         return edit.result()
 
     def graph(self) -> nx.DiGraph[int]:

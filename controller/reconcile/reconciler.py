@@ -17,7 +17,7 @@ from typing import Protocol
 
 from immutables import Map
 
-from controller.fabric.events import Event, QueuesFound, SwitchForgotten
+from controller.fabric.events import Event, GroupsRefused, QueuesFound, SwitchForgotten
 from controller.fabric.graph import Fabric
 from controller.fabric.labels import EdgeLabels
 from controller.fabric.observed import NO_CHANGE, Alarm, Change
@@ -43,6 +43,7 @@ from controller.reconcile.trial import squeezed
 from controller.service.interfaces import StoreFailed
 
 Changes = Mapping[FragmentKey, Fragment | None]
+_WITH_GROUPS, _GROUP_REFUSED = frozenset({"label", "explicit"}), "GROUP_MOD_FAILED"
 MAX_NAMED = 5
 """of those that a refusal is about"""
 
@@ -149,6 +150,9 @@ class Reconciler:
         """A switch holds its target of `epoch` but for what it refused; if `clean`, and nothing else."""
         clean = clean and all(key.dpid != dpid for key in self.engine.failures)  # what failed to compile is of before
         self.engine.confirm(dpid, epoch, refused, clean=clean)
+        # Paths that do without groups are better than the paths of before, for all edges behind this switch.
+        for text in (text for key, text in refused.items() if key.kind in _WITH_GROUPS and _GROUP_REFUSED in text):
+            self.observe(GroupsRefused(dpid=dpid, why=text))
         before = self._refused.pop(dpid, {})
         texts = {name: text for key, text in refused.items() if (name := object_of(key)) is not None}
         if texts:

@@ -86,7 +86,8 @@ class Session:
             if error is None:
                 self._found(mark)
             elif (owner := self._owners.get((mark.table, mark.key))) is not None:
-                self.refused[owner] = f"{_describe(mark)} refused: {error.text}"
+                # What refers to a thing that was refused is refused, too: the first is the cause.
+                self.refused.setdefault(owner, f"{_describe(mark)} refused: {error.text}")
 
     def clear_refusals(self) -> None:
         """A new attempt begins; what is refused again will say so again."""

@@ -306,7 +306,7 @@ class Simulation:
         self.frames += 1
         try:
             if self.refuses(dpid, step.marks[index]):
-                raise Refused("TABLE_FULL")
+                raise Refused(f"{step.marks[index].table.upper()}_MOD_FAILED/TABLE_FULL")
             self.switches[dpid].apply([step.frames[index]])
         except Refused as refused:
             return FrameError(index, 5, 1, str(refused))

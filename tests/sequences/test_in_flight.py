@@ -169,6 +169,27 @@ def test_refused_label_leaves_traffic_on_the_old_ones(refusing: int, table: tabl
     sim.check_installed()
 
 
+def test_switch_that_refuses_groups_forwards_without_them() -> None:
+    """Paths over it are used all the same, it says so once, and whoever comes back with groups gets them again."""
+    sim = Simulation()
+    sim.refuses = lambda dpid, mark: dpid == 1 and mark.table == "group" and mark.value is not None
+    walk = Walk(sim)
+    objects = tenant("red", {"a": (11, 3), "b": (12, 3), "c": (13, 3)})
+    walk.go(State(objects))
+    sim.settle()
+    check_no_loss(sim, list(permutations(ports_of(State(objects)), 2)))
+    assert not sim.switches[1].groups
+    assert sim.switches[2].groups
+    assert all(version.owed == set() for each in sim.reconciler.engine.labelling.versions.values() for version in each)
+    assert sim.reconciler.fabric.switches[1].features.max_groups == 0
+    sim.refuses = lambda dpid, mark: False
+    sim.disconnect(1, arriving=0)
+    sim.connect(1)
+    sim.settle()
+    assert sim.switches[1].groups
+    sim.check_installed()
+
+
 OLD, NEW = tenant("red", {"a": (11, 3), "b": (12, 3)}), tenant("blue", {"a": (12, 5)})
 
 

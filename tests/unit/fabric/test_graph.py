@@ -18,6 +18,7 @@ from controller.fabric.graph import (
     EndPoint,
     Event,
     Fabric,
+    GroupsRefused,
     HostHeard,
     LinkDeclared,
     LinkLost,
@@ -325,6 +326,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(RoleDeclared, dpid=st.integers(1, 3), interface=st.sampled_from(["s1-eth1", "a", "b"]), role=ROLES),
     st.builds(LinkDeclared, src=END_POINTS, settings=LINK_SETTINGS),
     st.builds(SwitchDeclared, dpid=st.integers(1, 3), settings=SWITCH_SETTINGS),
+    st.builds(GroupsRefused, dpid=st.integers(1, 3), why=st.just("refused")),
     st.builds(QueuesFound, dpid=st.integers(1, 3), driver=st.sampled_from(["", "tc"])),
 )
 
