@@ -165,7 +165,6 @@ class Engine:
         labels, choices, joined = self._map_labels(epoch)
         names |= self._between(joined | self.labelling.take_rejoined())
         steered = self._steer(epoch, names | rebound, choices, topology=topology)
-        names |= self._of_networks(steered.networks)
         opened = opening_shares(self._compiled, self.world, names | rebound | rates)
         shares |= opened.keys()
         self.world = replace(self.world, shares=self.world.shares.update(opened))
@@ -181,7 +180,7 @@ class Engine:
         step = Step(
             fabric=replace(change, alarms=change.alarms + alarms),
             labels=self.labelling.take_changed(), steering=self.steering.take_changed(),
-            names=names | rebound)
+            names=names | rebound | self._of_networks(steered.networks))
         self._compile(keys, step)
         # Shares move all the time, and are nothing that whoever watches an object waits for.
         unwatched = Step(targets=step.targets)

@@ -71,7 +71,9 @@ class PolicyPaths:
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
-        self._verdicts: dict[tuple[int, int, PathPolicy, bool], tuple[Plan, Verdict]] = {}
+        self._verdicts: dict[tuple[int, int, PathPolicy, bool, int], tuple[Plan, Verdict]] = {}
+        self._tree_ways: dict[tuple[int, int, int], tuple[Plan, tuple[Way, ...]]] = {}
+        """both by the id of the plan that is held with them: several may be asked about in turn"""
 
     def verdict(
         self, src: int, dst: int, policy: PathPolicy, plan: Plan | None = None, *, is_settled: bool = True
@@ -85,14 +87,19 @@ class PolicyPaths:
         if policy == ANY_PATH:
             return NOTHING_TO_STEER
         plan = self.plan(dst) if plan is None else plan
-        key = src, dst, policy, is_settled
-        before = self._verdicts.get(key)
-        if before is None or before[0] is not plan:
-            before = self._verdicts[key] = plan, self._judge(src, dst, policy, plan, is_settled=is_settled)
-        return before[1]
+        key = src, dst, policy, is_settled, id(plan)
+        if key not in self._verdicts:
+            self._verdicts[key] = plan, self._judge(src, dst, policy, plan, is_settled=is_settled)
+        return self._verdicts[key][1]
 
     def tree_ways(self, src: int, dst: int, plan: Plan) -> tuple[Way, ...]:
         """The ways of all trees, each once; none if there is no path."""
+        key = src, dst, id(plan)
+        if key not in self._tree_ways:
+            self._tree_ways[key] = plan, self._walk_all(src, dst, plan)
+        return self._tree_ways[key][1]
+
+    def _walk_all(self, src: int, dst: int, plan: Plan) -> tuple[Way, ...]:
         if src not in plan:
             return ()
         first: dict[Legs, int] = {}
