@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from immutables import Map
@@ -33,8 +33,9 @@ class Claim(NamedTuple):
 
 
 NO_CLAIM = Claim(0, 0)
-Claims = Map[Any, Claim]
-"""by resource"""
+Claims = Mapping[Any, Claim]
+"""By resource; of each something is reserved."""
+NO_CLAIMS: Claims = {}
 
 
 class Excess(NamedTuple):
@@ -62,33 +63,28 @@ class Ledger:
     """All claims."""
 
     by_owner: Map[str, Claims] = Map()
-    by_resource: Map[Any, Map[str, Claim]] = Map()
     totals: Map[Any, int] = Map()
     """resource -> the sum of what is reserved"""
 
-    def put(self, owner: str, claims: Mapping[Any, Claim]) -> tuple[Ledger, set[Any]]:
+    def put(self, owner: str, claims: Claims) -> tuple[Ledger, set[Any]]:
         """The ledger with these as the owner's only claims, and the resources on which anything changed."""
-        before = self.by_owner.get(owner, Map())
+        before = self.by_owner.get(owner, NO_CLAIMS)
         changed = {r for r in before.keys() | claims.keys() if before.get(r) != claims.get(r)}
         if not changed:
             return self, changed
-        by_resource, totals = self.by_resource.mutate(), self.totals.mutate()
+        totals = self.totals.mutate()
         for resource in changed:
-            old, new = before.get(resource, NO_CLAIM), claims.get(resource)
-            here = by_resource.get(resource, Map())
-            here = here.delete(owner) if new is None else here.set(owner, new)
-            total = totals.get(resource, 0) - old.reserved_kbps + (new or NO_CLAIM).reserved_kbps
-            if here:
-                by_resource[resource], totals[resource] = here, total
+            more = claims.get(resource, NO_CLAIM).reserved_kbps - before.get(resource, NO_CLAIM).reserved_kbps
+            if total := totals.get(resource, 0) + more:
+                totals[resource] = total
             else:
-                del by_resource[resource], totals[resource]
-        by_owner = self.by_owner.set(owner, Map(claims)) if claims else self.by_owner.delete(owner)
-        return replace(self, by_owner=by_owner, by_resource=by_resource.finish(), totals=totals.finish()), changed
+                del totals[resource]
+        by_owner = self.by_owner.set(owner, claims) if claims else self.by_owner.delete(owner)
+        return Ledger(by_owner=by_owner, totals=totals.finish()), changed
 
     def claimed_by(self, owners: Collection[str], resource: Hashable) -> int:
         """What these owners have reserved of it."""
-        here = self.by_resource.get(resource, Map())
-        return sum(here[owner].reserved_kbps for owner in owners if owner in here)
+        return sum(self.by_owner.get(owner, NO_CLAIMS).get(resource, NO_CLAIM).reserved_kbps for owner in owners)
 
 
 def shortfalls(

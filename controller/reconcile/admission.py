@@ -76,12 +76,12 @@ class Admission:
             return
         trial = self._trial(view, before)
         self._recent |= dict.fromkeys(names, before.generation + 1)
-        excesses = trial.excesses(after, names)
-        if excesses:
-            raise self._refusal(trial, before, after, names, excesses)
+        tried = trial.tried(after, names)
+        if tried.excesses:
+            raise self._refusal(trial, before, after, names, tried.excesses)
         self._admitted = _Admitted(
             {name: before.get(name) for name in names}, {name: after.get(name) for name in names},
-            trial.then(after, names))
+            tried.then)
 
     def quote(self, obj: Resource) -> Quote:
         """Whether the guarantee of `obj`, complete as a commit would make it, could be admitted now, and what could."""

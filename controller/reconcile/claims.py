@@ -9,6 +9,7 @@ The cost follows the change: only tenants, pipes and ports that changed, or whos
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
+from dataclasses import replace
 
 from immutables import Map
 
@@ -20,7 +21,7 @@ from controller.model.bandwidth import BandwidthPolicy, OnFailure, Rates, Traffi
 from controller.model.ids import network_of, tenant_of
 from controller.model.network import ANY_PATH, Pipe
 from controller.qos.hose import UNBOUNDED, Footprint, Hose, Need
-from controller.qos.ledger import Claim, claim
+from controller.qos.ledger import NO_CLAIMS, Claim, claim
 from controller.reconcile.book import Book, Ingress, Resource, Terms
 from controller.reconcile.loads import Loads, Route
 from controller.reconcile.tallies import Tallying
@@ -130,6 +131,9 @@ class BookEdit:
     def _needs(self, tenant: str, networks: Iterable[str], terms: Terms) -> dict[Resource, Claim]:
         """By link: its networks' needs and its pool, and never more than the tenant as a whole."""
         own, sent, received, piped = self._asked.rates_of(tenant), 0.0, 0.0, 0
+        networks = list(networks)
+        if len(networks) == 1 and self._asked.rates_of(networks[0]) == Rates():
+            return self._needs_of_one(own, networks[0], terms)
         total: dict[EndPoint, Need] = {}
         largest: dict[EndPoint, Need] = {}
         for network in networks:
@@ -149,6 +153,15 @@ class BookEdit:
                 total[link] = _plus(total.get(link, _NOTHING), share, pool)
         limit = _limit(own, piped)
         return {link: claim(min(need.working, limit), min(need.reserved, limit)) for link, need in total.items()}
+
+    def _needs_of_one(self, own: Rates, network: str, terms: Terms) -> dict[Resource, Claim]:
+        """The same for a tenant with one network that has no guarantee or ceiling of its own, as most are."""
+        hose, pipes = self._hose(network), self._asked.piped.get(network, 0)
+        pool = _pool(own, sum(hose.sent.values()) + pipes, sum(hose.received.values()) + pipes)
+        if not (hose.sent or hose.received or pool):
+            return {}
+        hose = replace(hose, pool=pool, limit=_limit(own, pipes))
+        return {link: claim(*need) for link, need in self._footprint(network, terms).need(hose).items()}
 
     def _hose(self, network: str) -> Hose:
         tallies, rates = self._asked.tallies[network], self._asked.rates_of(network)
@@ -260,7 +273,7 @@ class BookEdit:
 
     def _set_terms(self, owner: str, terms: Terms | None) -> None:
         if self._terms.get(owner) != terms:
-            self.resources.update(self._ledger.by_owner.get(owner, Map()))
+            self.resources.update(self._ledger.by_owner.get(owner, NO_CLAIMS))
             self._terms = _without(self._terms, owner) if terms is None else self._terms.set(owner, terms)
 
     def _put(self, owner: str, claims: Mapping[Resource, Claim]) -> None:

@@ -23,7 +23,7 @@ from controller.model.bandwidth import Rates
 from controller.model.queues import Grant
 from controller.pipeline.world import World
 from controller.qos.degrade import share_out
-from controller.qos.ledger import Claim, budget
+from controller.qos.ledger import NO_CLAIMS, Claim, Claims, budget
 from controller.reconcile.book import NO_BOOK, Book, Ingress, Resource, Terms
 from controller.reconcile.claims import BookEdit
 from controller.reconcile.courses import Installed
@@ -67,6 +67,8 @@ class Granting:
         self._now: Book = NO_BOOK
         self._peaks: Map[str, Rates] = Map()
         self._loads = Loads(Installed(self._labelling, self._steering), Ground(fabric=Fabric()))
+        self._claims: dict[Resource, dict[str, Claim]] = {}
+        """the ledger of `_now` the other way round"""
         self._losses: dict[Resource, dict[str, Claim]] = {}
         """where claims do not fit: what those keep who do not keep all"""
         self._names: set[str] = set()
@@ -87,7 +89,9 @@ class Granting:
         if not (names or routes or change.links or change.ports):
             return Regrant()
         edit = BookEdit(self._now, self._loads, world.fabric).update(world.intent, world.rates, names, routes)
-        self._now = peak = edit.result()
+        was, self._now = self._now, (peak := edit.result())
+        for owner in edit.owners:
+            self._turn_round(owner, was.ledger.by_owner.get(owner, NO_CLAIMS))
         self._peaks = peaks(self._peaks, world.intent, names)
         if self._peaks or world.rates:
             other = BookEdit(before.book, self._loads, world.fabric)
@@ -103,11 +107,19 @@ class Granting:
     def _measured(self, change: Change) -> set[Resource]:
         """What is claimed and may have another capacity."""
         candidates: set[Resource] = {*change.links, *change.ports, *(Ingress(at) for at in change.ports)}
-        return {resource for resource in candidates if resource in self._now.ledger.by_resource}
+        return {resource for resource in candidates if resource in self._claims}
 
     def _owners_of(self, resources: Iterable[Resource]) -> set[str]:
-        claims = self._now.ledger.by_resource
-        return {owner for resource in resources for owner in claims.get(resource, Map())}
+        return {owner for resource in resources for owner in self._claims.get(resource, ())}
+
+    def _turn_round(self, owner: str, before: Claims) -> None:
+        now = self._now.ledger.by_owner.get(owner, NO_CLAIMS)
+        for resource in before.keys() - now.keys():
+            del self._claims[resource][owner]
+            if not self._claims[resource]:
+                del self._claims[resource]
+        for resource, claim in now.items():
+            self._claims.setdefault(resource, {})[owner] = claim
 
     # -- who keeps how much
 
@@ -125,7 +137,7 @@ class Granting:
 
     def _share_out(self, fabric: Fabric, resource: Resource) -> Map[str, Grant]:
         """What owners are granted there; `_losses` says who is not granted all."""
-        claims, terms = self._now.ledger.by_resource.get(resource, Map()), self._now.terms
+        claims, terms = self._claims.get(resource, {}), self._now.terms
         capacity = capacity_kbps(fabric, resource)
         on_failure = {owner: terms[owner].on_failure for owner in claims}
         protected = {owner for owner in claims if terms[owner].is_protected}
@@ -145,7 +157,7 @@ class Granting:
     ) -> Map[str, Degraded]:
         degraded = before
         for owner in owners:
-            claims = self._now.ledger.by_owner.get(owner, Map())
+            claims = self._now.ledger.by_owner.get(owner, NO_CLAIMS)
             shares = {resource: losses[owner].working_kbps / claims[resource].working_kbps
                       for resource, losses in self._losses.items()
                       if owner in losses and losses[owner].working_kbps < claims[resource].working_kbps}
@@ -163,7 +175,7 @@ class Granting:
     ) -> Map[str, tuple[EndPoint, ...]]:
         bare = before
         for owner in owners:
-            claims = self._now.ledger.by_owner.get(owner, Map())
+            claims = self._now.ledger.by_owner.get(owner, NO_CLAIMS)
             links = tuple(sorted(
                 place_of(resource) for resource, losses in self._losses.items()
                 if owner in losses and losses[owner].reserved_kbps - losses[owner].working_kbps

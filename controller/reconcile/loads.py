@@ -131,11 +131,16 @@ def tree_course(plan: Plan, src: int, dst: int, trees: Sequence[int] = ()) -> Co
 
 def crossing(courses: Sequence[Course], ground: Ground) -> dict[EndPoint, float]:
     """The largest share on each link under any of the courses."""
+    return _largest([[strand.links(ground)[0] for strand in course] for course in courses])
+
+
+def _largest(courses: Sequence[Sequence[Sequence[EndPoint]]]) -> dict[EndPoint, float]:
+    """Of the links of each strand of each course."""
     largest: dict[EndPoint, float] = {}
     for course in courses:
         shares: dict[EndPoint, int] = {}
-        for strand in course:
-            for link in strand.links(ground)[0]:
+        for links in course:
+            for link in links:
                 shares[link] = shares.get(link, 0) + 1
         for link, n_strands in shares.items():
             largest[link] = max(largest.get(link, 0.0), n_strands / len(course))
@@ -152,15 +157,25 @@ class Failing(NamedTuple):
 
 def failing(courses: Sequence[Course], ground: Ground) -> dict[EndPoint, Failing]:
     """For each wire that the courses use, by the lesser of its ends."""
-    wires = {}
-    for link in crossing(courses, ground):
+    as_is = [[strand.links(ground)[0] for strand in course] for course in courses]
+    wires: dict[EndPoint, Ground] = {}
+    for link in (link for course in as_is for links in course for link in links):
         known = ground.fabric.links.get(link)
-        wires[link if known is None else min(link, known.dst)] = link
+        wire = link if known is None else min(link, known.dst)
+        if wire not in wires:
+            wires[wire] = ground.without(link)
     found = {}
-    for wire, link in wires.items():
-        without = ground.without(link)
-        arrives = all(strand.links(without)[1] for course in courses for strand in course)
-        found[wire] = Failing(crossing(courses, without), arrives)
+    for wire, without in wires.items():
+        arrives = True
+        then: list[list[tuple[EndPoint, ...]]] = []
+        for course, strands in zip(courses, as_is, strict=True):
+            then.append([])
+            for strand, links in zip(course, strands, strict=True):
+                if not without.cut.isdisjoint(links):
+                    links, still_arrives = strand.links(without)
+                    arrives &= still_arrives
+                then[-1].append(links)
+        found[wire] = Failing(_largest(then), arrives)
     return found
 
 

@@ -1,9 +1,10 @@
 """Tries changes of intent against a book, and says what does not fit and how much would.  Changes nothing.
 
     trial = Trial(book, fabric, loads, now_s)
-    trial.excesses(after, names)       where the change asks for more than there is, worst first
+    trial.tried(after, names)          where the change asks for more than there is, worst first; and the trial that
+                                       later changes are tried against
     trial.largest(after, obj, names)   the largest guarantee of `obj` that fits, instead of the one it asks for
-    trial.then(after, names)           the trial that later changes are tried against
+    trial.then(after, names)           the same, of what is committed already
 
 A book of peaks comes first: what fits with every schedule at its highest fits always.  Only if it does not, the states
 that the schedules go through are tried one by one (horizon.py).
@@ -38,16 +39,19 @@ class Trial:
     loads: Loads
     now_s: float
 
-    def then(self, after: Snapshot, names: Collection[str]) -> Trial:
-        return replace(self, book=self._edit(after, names).result())
-
-    def excesses(self, after: Snapshot, names: Collection[str]) -> list[Excess]:
+    def tried(self, after: Snapshot, names: Collection[str]) -> Tried:
         edit = self._edit(after, names)
         book = edit.result()
         found = self._shortfalls(self.book, book, edit.resources, edit.owners)
         if found and book.asked.rates:
-            return self._at_some_time(book, names, edit.owners, found)
-        return found
+            found = self._at_some_time(book, edit.owners, found)
+        return Tried(found, replace(self, book=book))
+
+    def excesses(self, after: Snapshot, names: Collection[str]) -> list[Excess]:
+        return self.tried(after, names).excesses
+
+    def then(self, after: Snapshot, names: Collection[str]) -> Trial:
+        return replace(self, book=self._edit(after, names).result())
 
     def largest(self, after: Snapshot, obj: Guaranteed, names: Collection[str]) -> Rates:
         """In each direction with the other as asked, or both scaled if neither fits so.
@@ -85,9 +89,7 @@ class Trial:
         rates = peaks(self.book.asked.rates, after, names)
         return BookEdit(self.book, self.loads, self.fabric).update(after, rates, names)
 
-    def _at_some_time(
-        self, after: Book, names: Collection[str], owners: Collection[str], found: list[Excess],
-    ) -> list[Excess]:
+    def _at_some_time(self, after: Book, owners: Collection[str], found: list[Excess]) -> list[Excess]:
         """What is left of these excesses when schedules are not all at their highest at once."""
         policies = {name: after.asked.policy_of(name) for name in after.asked.rates}
         policies |= {name: self.book.asked.policy_of(name) for name in self.book.asked.rates if name not in policies}
@@ -113,6 +115,13 @@ class Trial:
         return shortfalls(before.ledger, after.ledger, resources, owners, lambda r: capacity_kbps(self.fabric, r))
 
 
+class Tried(NamedTuple):
+    """What came of a change."""
+
+    excesses: list[Excess]
+    then: Trial
+
+
 class Squeeze(NamedTuple):
     """A link that would carry less than is promised on it."""
 
@@ -135,5 +144,6 @@ def squeezed(book: Book, fabric: Fabric, later: Fabric, loads: Loads) -> list[Sq
             continue
         is_new = now is None or total - left > book.ledger.totals.get(resource, 0) - budget(now)
         if is_new:
-            found.append(Squeeze(resource, total, left, tuple(sorted(after.by_resource[resource]))))
+            owners = sorted(owner for owner, claims in after.by_owner.items() if resource in claims)
+            found.append(Squeeze(resource, total, left, tuple(owners)))
     return sorted(found, key=lambda each: (each.left_kbps - each.promised_kbps, str(each.resource)))

@@ -25,8 +25,6 @@ def test_ledger_is_the_sum_of_the_last_claims_whatever_came_before(changes: list
     sums = {r: sum(claims[r].reserved_kbps for claims in last.values() if r in claims) for r in "xyz"}
     assert dict(ledger.totals) == {r: total for r, total in sums.items() if total}
     assert {owner: dict(claims) for owner, claims in ledger.by_owner.items()} == {o: c for o, c in last.items() if c}
-    for resource, here in ledger.by_resource.items():
-        assert dict(here) == {owner: claims[resource] for owner, claims in last.items() if resource in claims}
 
 
 def test_shortfall_names_what_is_wanted_and_what_the_others_leave() -> None:
