@@ -8,10 +8,8 @@ Recurring windows are followed for HORIZON_S, single ones up to MAX_HORIZON_S.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
-
-from immutables import Map
 
 from controller.model.bandwidth import BandwidthPolicy, Interval, Rates
 from controller.qos.schedule import breakpoints
@@ -24,10 +22,10 @@ MAX_STATES = 256
 """Beyond that it is not worked out who has windows at different times."""
 
 
-def states(policies: Mapping[str, BandwidthPolicy], now_s: float) -> list[Map[str, Rates]] | None:
-    """name -> rates, for every combination of them that will be in force at some time; None: there are too many."""
+def states(policies: Collection[BandwidthPolicy], now_s: float) -> list[Mapping[BandwidthPolicy, Rates]] | None:
+    """policy -> rates, for every combination of them that will be in force at some time; None: there are too many."""
     from_s = now_s - now_s % HOUR_S
-    distinct = sorted(set(policies.values()), key=repr)
+    distinct = sorted(set(policies), key=repr)
     ends = [window.when.end_s for policy in distinct for window in policy.schedule if isinstance(window.when, Interval)]
     until_s = min(max([from_s + HORIZON_S, *ends]), from_s + MAX_HORIZON_S)
     timelines = [_timeline(policy, from_s, until_s) for policy in distinct]
@@ -40,8 +38,7 @@ def states(policies: Mapping[str, BandwidthPolicy], now_s: float) -> list[Map[st
         found[tuple(timeline[at[i]][1] for i, timeline in enumerate(timelines))] = None
         if len(found) > MAX_STATES:
             return None
-    index = {policy: i for i, policy in enumerate(distinct)}
-    return [Map({name: state[index[policy]] for name, policy in policies.items()}) for state in found]
+    return [dict(zip(distinct, state, strict=True)) for state in found]
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ that the schedules go through are tried one by one (horizon.py).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from immutables import Map
 
 from controller.fabric.graph import Fabric
 from controller.intent.snapshot import Snapshot
-from controller.model.bandwidth import MAX_RATE_KBPS, Rates
+from controller.model.bandwidth import MAX_RATE_KBPS, BandwidthPolicy, Rates
 from controller.qos.ledger import Excess, budget, largest, shortfalls
 from controller.reconcile.book import Book, Resource
 from controller.reconcile.claims import BookEdit
@@ -91,23 +91,23 @@ class Trial:
 
     def _at_some_time(self, after: Book, owners: Collection[str], found: list[Excess]) -> list[Excess]:
         """What is left of these excesses when schedules are not all at their highest at once."""
-        policies = {name: after.asked.policy_of(name) for name in after.asked.rates}
-        policies |= {name: self.book.asked.policy_of(name) for name in self.book.asked.rates if name not in policies}
-        every = states({name: policy for name, policy in policies.items() if policy.schedule}, self.now_s)
+        policies = {book.asked.policy_of(name) for book in (self.book, after) for name in book.asked.rates}
+        every = states(policies, self.now_s)
         if every is None:
             return found
         worst: dict[object, Excess] = {}
-        for rates in every:
-            before_then, after_then = self._in_state(self.book, rates), self._in_state(after, rates)
+        for state in every:
+            before_then, after_then = self._in_state(self.book, state), self._in_state(after, state)
             for excess in self._shortfalls(before_then, after_then, [each.resource for each in found], owners):
                 known = worst.setdefault(excess.resource, excess)
                 if excess.left_kbps - excess.needed_kbps < known.left_kbps - known.needed_kbps:
                     worst[excess.resource] = excess
         return [worst[each.resource] for each in found if each.resource in worst]
 
-    def _in_state(self, book: Book, rates: Map[str, Rates]) -> Book:
-        names = {*rates, *book.asked.rates}
-        return BookEdit(book, self.loads, self.fabric).update(book.asked.intent, rates, names).result()
+    def _in_state(self, book: Book, state: Mapping[BandwidthPolicy, Rates]) -> Book:
+        """Each book by its own policies: what is asked for now is no part of what was promised before."""
+        rates = Map({name: state[book.asked.policy_of(name)] for name in book.asked.rates})
+        return BookEdit(book, self.loads, self.fabric).update(book.asked.intent, rates, set(rates)).result()
 
     def _shortfalls(
         self, before: Book, after: Book, resources: Collection[object], owners: Collection[str],

@@ -208,6 +208,24 @@ def test_windows_that_never_meet_share_a_link(fabric: Fabric) -> None:
         fabric.apply(everywhere("green", both(1_000, schedule=(once,))))
 
 
+def test_window_that_asks_for_more_than_is_left_is_refused(fabric: Fabric) -> None:
+    """A schedule that is added to a guarantee that holds already is measured as what it adds."""
+    when = Recurring(cron="0 20 * * *", duration_s=3600, time_zone="Europe/Rome")
+
+    def at_night(kbps: int) -> BandwidthPolicy:
+        rates = Rates(guarantee_in_kbps=kbps, guarantee_out_kbps=kbps)
+        return both(50_000, schedule=(Window(when=when, rates=rates),))
+
+    fabric.apply([*everywhere("red", both(100_000)), *everywhere("blue", both(50_000))])
+    fabric.settle()
+    with pytest.raises(ResourceExhausted, match="only 45 Mbit/s"):
+        fabric.apply([alone("blue", at_night(150_000))])
+    fabric.apply([alone("blue", at_night(90_000))])
+    with pytest.raises(ResourceExhausted):
+        fabric.apply([alone("blue", at_night(91_000))])
+    fabric.apply([alone("blue", at_night(80_000))])
+
+
 @pytest.mark.parametrize(("on_failure", "kept"), [
     (OnFailure.DEGRADE_FAIR, {"tenants/red": 47_500, "tenants/blue": 47_500}),
     (OnFailure.KEEP, {"tenants/red": 90_000, "tenants/blue": 5_000}),
