@@ -73,6 +73,7 @@ def two_tenants() -> Iterator[tuple[Fabric, Pair, Pair]]:
         add_wire(rig, "s3", 101, "s11", 3, rate_kbps=WIRE_KBPS)
         pliantd = stack.enter_context(Pliantd(rig))
         pliantd.wait_for_links(6)
+        rig.enlarge_send_buffer()
         fabric = Fabric(rig, pliantd, (1, 2, 3), (11,), {})
         for link in fabric.client.links.list():
             declared = Link(name=link.name, capacity_override_kbps=CAPACITY_KBPS)

@@ -48,6 +48,7 @@ def fabric_of(
             add_wire(rig, f"s{one}", 100 + other, f"s{other}", 100 + one, rate_kbps=WIRE_KBPS)
         pliantd = stack.enter_context(Pliantd(rig))
         pliantd.wait_for_links(2 * len(wires))
+        rig.enlarge_send_buffer()
         fabric = Fabric(rig, pliantd, switches, (), {})
         for link in fabric.client.links.list():
             declared = Link(name=link.name, capacity_override_kbps=CAPACITY_KBPS)
