@@ -6,7 +6,7 @@
                  ║      ║                   that X has to take when the wire between s1 and s2 is cut
                  s4 ══ s3
 
-Every wire carries 50 Mbit/s; X sends by one TCP connection and is guaranteed 20.  Rates are Ethernet frames at the
+Every wire carries 20 Mbit/s; X sends by one TCP connection and is guaranteed 8.  Rates are Ethernet frames at the
 receiver's interface.
 """
 
@@ -26,9 +26,9 @@ from tests.support.fabric import Fabric, Policy
 from tests.support.pliantd import CONTROLLER, Pliantd
 from tests.support.rig import Rig
 
-WIRE_KBPS, CAPACITY_KBPS, GUARANTEE_KBPS = 50_000, 49_000, 20_000
-FLOOD = ("--udp", "--bitrate", "80M", "--length", "1400")
-BEST_EFFORT, GUARANTEED = "no protection", "guaranteed 20"
+WIRE_KBPS, CAPACITY_KBPS, GUARANTEE_KBPS = 20_000, 19_600, 8_000
+FLOOD = ("--udp", "--bitrate", "30M", "--length", "1400")
+BEST_EFFORT, GUARANTEED = "no protection", "guaranteed 8"
 RAMP_S, MEASURED_S, AFTER_S = 2.0, 6.0, 5
 LINE = ((1, 2), (2, 3), (3, 4))
 RING = (*LINE, (4, 1))
@@ -76,7 +76,7 @@ def run(*, quick: bool) -> Iterator[Report]:
 def _line() -> Iterator[Report]:
     report = Report(
         title="Three hops, three bottlenecks: rates beside two floods, Mbit/s", columns=("", "X", "flood 1", "flood 2"),
-        notes=["X guaranteed 20 of each 50 Mbit/s wire, the floods nothing; aim: X at least 0.95 of 20"],
+        notes=["X guaranteed 8 of each 20 Mbit/s wire, the floods nothing; aim: X at least 0.95 of 8"],
     )
     with fabric_of(LINE, {"x": (1, 4), "y": (1, 3), "z": (2, 4)}) as (fabric, pairs):
         for regime in (BEST_EFFORT, GUARANTEED):
@@ -95,7 +95,7 @@ def _ring() -> Iterator[Report]:
     report = Report(
         title="A wire on X's path is cut beside two floods: X's rate, Mbit/s",
         columns=("", "before", *(f"second {n} after" for n in range(1, AFTER_S + 1))),
-        notes=["X guaranteed 20 of 50 Mbit/s, class CRITICAL: admitted for the loss of any one link"],
+        notes=["X guaranteed 8 of 20 Mbit/s, class CRITICAL: admitted for the loss of any one link"],
     )
     with fabric_of(RING, {"x": (1, 2), "y": (1, 2), "z": (4, 3)}) as (fabric, pairs):
         for regime in (BEST_EFFORT, GUARANTEED):

@@ -25,7 +25,7 @@ def add_wire(rig: Rig, one: str, one_port_no: int, other: str, other_port_no: in
         inside += [
             f"tc qdisc add dev w{side} root handle 1: htb default 1",
             f"tc class add dev w{side} parent 1: classid 1:1 htb rate {rate_kbps}kbit burst 6k cburst 6k",
-            f"tc qdisc add dev w{side} parent 1:1 pfifo limit {QUEUED_FRAMES}",
+            f"tc qdisc add dev w{side} parent 1:1 pfifo_head_drop limit {QUEUED_FRAMES}",
             f"tc qdisc add dev w{side} handle ffff: ingress",
             f"tc filter add dev w{side} parent ffff: protocol all u32 match u32 0 0 "
             f"action mirred egress redirect dev w{1 - side}",

@@ -98,7 +98,7 @@ def test_queues_are_as_asked_and_found_right_again(ovs: Rig, device: str) -> Non
     filters = tc_show(ovs, "filter", device)
     assert filters.count("flowid 5011:4006") == 2
     assert f"match {X << 10:08x}/00fffc00 at -12" in filters
-    assert "pfifo" in tc_show(ovs, "qdisc", device)
+    assert "pfifo_head_drop" in tc_show(ovs, "qdisc", device)
     again = driver(ovs)
     assert bring(again, {port: queues}) == Brought({}, 0)
     assert bring(again, {port: None}).written == 1

@@ -2,7 +2,7 @@
 
     header (16 bytes) · tcmsg or ifinfomsg · attributes, each: length, type, value, padded to 4
 
-Only what Pliant uses: devices; qdiscs HTB and pfifo; HTB classes with their counters; u32 filters with hash tables.
+Only what Pliant uses: devices; qdiscs HTB and pfifo_head_drop; HTB classes with their counters; u32 filters with hash tables.
 The layouts are the kernel's <linux/rtnetlink.h> and <linux/pkt_sched.h>; `tc` and this must agree, which a test holds.
 """
 
@@ -17,6 +17,11 @@ from typing import NamedTuple
 
 from controller.model.queues import QueueCount
 
+LEAF = "pfifo_head_drop"
+"""The queue of a class.  One that is full lets go of its oldest frame and takes the new one, and so never refuses any:
+ovs-vswitchd hands over what came in on a port in one batch, and gives up the rest of a batch when the kernel refuses a
+frame of it.  With `pfifo` a tenant's flood would take with it the frames of those that came over the same link.
+"""
 MAJOR = 0x5011
 """Of our qdisc's handle: by this, everybody knows whose it is."""
 HANDLE = MAJOR << 16
@@ -80,7 +85,7 @@ class Qdisc(NamedTuple):
     parent: int
     kind: str
     number: int
-    """HTB: the minor of the class that the rest goes to; pfifo: the limit, packets"""
+    """HTB: the minor of the class that the rest goes to; a leaf: the limit, packets"""
 
 
 class Class(NamedTuple):
@@ -181,7 +186,7 @@ def delete_class(device: int, minor: int) -> bytes:
 
 def put_leaf(device: int, minor: int, limit: int) -> bytes:
     """The queue of a class holds so many frames."""
-    return _tc(_NEW_QDISC, _CREATE | _REPLACE, device, 0, HANDLE | minor, 0, "pfifo", _U32.pack(limit))
+    return _tc(_NEW_QDISC, _CREATE | _REPLACE, device, 0, HANDLE | minor, 0, LEAF, _U32.pack(limit))
 
 
 def add_filter(device: int, wanted: Filter) -> bytes:
@@ -271,7 +276,7 @@ def read_qdisc(body: bytes) -> Qdisc:
         number = 0
         if kind == "htb":
             number = _HTB_GLOBAL.unpack(dict(attributes(options))[_HTB_INIT])[2]
-        elif kind == "pfifo":
+        elif kind == LEAF:
             (number,) = _U32.unpack(options)
         return Qdisc(device, handle, parent, kind, number)
 

@@ -201,7 +201,7 @@ class Tc:
             if each.parent == ROOT_PARENT:
                 qdiscs.roots[each.device] = each
             elif each.parent >> 16 == MAJOR:
-                limit = each.number if each.kind == "pfifo" else -1
+                limit = each.number if each.kind == messages.LEAF else -1
                 qdiscs.limits.setdefault(each.device, {})[each.parent & 0xFFFF] = limit
         return qdiscs
 
