@@ -2,7 +2,7 @@
 
     header (16 bytes) · tcmsg or ifinfomsg · attributes, each: length, type, value, padded to 4
 
-Only what Pliant uses: devices; qdiscs HTB and pfifo_head_drop; HTB classes with their counters; u32 filters with hash tables.
+Only what Pliant uses: devices; qdiscs HTB and pfifo_head_drop; HTB classes with counters; u32 filters with hash tables.
 The layouts are the kernel's <linux/rtnetlink.h> and <linux/pkt_sched.h>; `tc` and this must agree, which a test holds.
 """
 
