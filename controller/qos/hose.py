@@ -87,14 +87,6 @@ class Footprint:
     """for each failure to survive, the pairs that go otherwise then"""
     _sides: dict[tuple[bool, frozenset[Edge]], _Side] = field(default_factory=dict, compare=False, repr=False)
 
-    @cached_property
-    def links(self) -> tuple[Link, ...]:
-        """All links that it may load, failures included."""
-        found = dict.fromkeys(link for crossing in self.crossings.values() for link in crossing)
-        for failure in self.failures:
-            found |= dict.fromkeys(link for crossing in failure.values() for link in crossing)
-        return tuple(found)
-
     def need(self, hose: Hose) -> dict[Link, Need]:
         """What the hose needs of each link where it needs something."""
         entries = self._entries
@@ -105,11 +97,13 @@ class Footprint:
         by_destination = self._charge(hose.received, senders=False, partners=None)
         by_destination += self._charge(hose.sent, senders=True, partners=hose.open_receivers)
         needed = np.minimum(np.minimum(by_source, by_destination) + hose.pool * self._largest, hose.limit)
-        reserved = np.zeros(len(self.links))
+        reserved = np.zeros(len(self._links))
         np.maximum.at(reserved, self._link_of_row, needed)
-        working = np.zeros(len(self.links))
+        working = np.zeros(len(self._links))
         working[self._link_of_row[:self._n_working]] = needed[:self._n_working]
-        return {self.links[i]: Need(float(working[i]), float(reserved[i])) for i in np.flatnonzero(reserved)}
+        used = np.flatnonzero(reserved)
+        both = zip(used.tolist(), working[used].tolist(), reserved[used].tolist(), strict=True)
+        return {self._links[i]: Need(*need) for i, *need in both}
 
     @cached_property
     def largest(self) -> dict[Link, Need]:
@@ -124,9 +118,8 @@ class Footprint:
         return {edge: i for i, edge in enumerate(edges)}
 
     @cached_property
-    def _rows(self) -> tuple[list[int], int, _Entries]:
+    def _rows(self) -> tuple[list[Link], int, _Entries]:
         """The link of each row, how many of them are as things are, and the fractions."""
-        place = {link: i for i, link in enumerate(self.links)}
         users: dict[Link, dict[Pair, float]] = {}
         for pair, crossing in self.crossings.items():
             for link, fraction in crossing.items():
@@ -135,12 +128,13 @@ class Footprint:
         n_working = len(rows)
         for failure in self.failures:
             rows += self._rows_under(failure, users)
-        cells = [(i, self._number[s], self._number[d], fraction)
-                 for i, (_, pairs) in enumerate(rows) for (s, d), fraction in pairs.items()]
-        columns = np.array(cells, dtype=np.float64).reshape(-1, 4).T
-        row, src, dst = columns[:3].astype(np.int64)
-        entries = _Entries(row, src, dst, columns[3])
-        return [place[link] for link, _ in rows], n_working, entries
+        n_pairs = [len(pairs) for _, pairs in rows]
+        row = np.repeat(np.arange(len(rows)), n_pairs)
+        number, n_cells = self._number, sum(n_pairs)
+        src = np.fromiter((number[s] for _, pairs in rows for s, _ in pairs), np.int64, n_cells)
+        dst = np.fromiter((number[d] for _, pairs in rows for _, d in pairs), np.int64, n_cells)
+        fractions = np.fromiter((each for _, pairs in rows for each in pairs.values()), np.float64, n_cells)
+        return [link for link, _ in rows], n_working, _Entries(row, src, dst, fractions)
 
     def _rows_under(
         self, failure: Mapping[Pair, Crossing], users: Mapping[Link, Mapping[Pair, float]],
@@ -157,8 +151,14 @@ class Footprint:
         return rows
 
     @cached_property
+    def _links(self) -> tuple[Link, ...]:
+        """All links that it may load, failures included."""
+        return tuple(dict.fromkeys(self._rows[0]))
+
+    @cached_property
     def _link_of_row(self) -> Ints:
-        return np.array(self._rows[0], dtype=np.int64)
+        place = {link: i for i, link in enumerate(self._links)}
+        return np.array([place[link] for link in self._rows[0]], dtype=np.int64)
 
     @property
     def _n_working(self) -> int:
@@ -207,5 +207,5 @@ class Footprint:
         cell = entries.row[taken] * len(self._number) + edge[taken]
         fraction = np.zeros(len(self._link_of_row) * len(self._number))
         np.maximum.at(fraction, cell, entries.fraction[taken])
-        cells = np.unique(cell)
+        cells = np.flatnonzero(fraction)
         return _Side(cells // len(self._number), cells % len(self._number), fraction[cells])

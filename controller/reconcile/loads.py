@@ -155,24 +155,24 @@ class Failing(NamedTuple):
     """all of it does"""
 
 
-def failing(courses: Sequence[Course], ground: Ground) -> dict[EndPoint, Failing]:
-    """For each wire that the courses use, by the lesser of its ends."""
+def failing(
+    courses: Sequence[Course], ground: Ground, without: Callable[[EndPoint], Ground],
+) -> dict[EndPoint, Failing]:
+    """For each wire that the courses use, by the lesser of its ends; `without`: the ground without that wire."""
     as_is = [[strand.links(ground)[0] for strand in course] for course in courses]
-    wires: dict[EndPoint, Ground] = {}
-    for link in (link for course in as_is for links in course for link in links):
+    wires: dict[EndPoint, None] = {}
+    for link in {link for course in as_is for links in course for link in links}:
         known = ground.fabric.links.get(link)
-        wire = link if known is None else min(link, known.dst)
-        if wire not in wires:
-            wires[wire] = ground.without(link)
+        wires[link if known is None else min(link, known.dst)] = None
     found = {}
-    for wire, without in wires.items():
-        arrives = True
+    for wire in sorted(wires):
+        arrives, cut = True, without(wire)
         then: list[list[tuple[EndPoint, ...]]] = []
         for course, strands in zip(courses, as_is, strict=True):
             then.append([])
             for strand, links in zip(course, strands, strict=True):
-                if not without.cut.isdisjoint(links):
-                    links, still_arrives = strand.links(without)
+                if not cut.cut.isdisjoint(links):
+                    links, still_arrives = strand.links(cut)
                     arrives &= still_arrives
                 then[-1].append(links)
         found[wire] = Failing(_largest(then), arrives)
@@ -209,6 +209,7 @@ class Loads:
         self._ground = ground
         self._crossings: dict[Route, Crossing] = {}
         self._failing: dict[Route, Mapping[EndPoint, Failing]] = {}
+        self._cut: dict[EndPoint, Ground] = {}
 
     def crossing(self, route: Route) -> Crossing:
         if route not in self._crossings:
@@ -217,14 +218,20 @@ class Loads:
 
     def failing(self, route: Route) -> Mapping[EndPoint, Failing]:
         if route not in self._failing:
-            self._failing[route] = failing(self._courses(route), self._ground)
+            self._failing[route] = failing(self._courses(route), self._ground, self._without)
         return self._failing[route]
+
+    def _without(self, wire: EndPoint) -> Ground:
+        if wire not in self._cut:
+            self._cut[wire] = self._ground.without(wire)
+        return self._cut[wire]
 
     def renew(self, fabric: Fabric, edges: Set[int], networks: Set[str], *, everywhere: bool) -> set[Route]:
         """Labels toward these edges, what is written for these networks, or links anywhere, are other ones: the routes
         on which that changes anything.
         """
         self._ground = Ground(fabric=fabric)
+        self._cut.clear()
         changed = set()
         for route in [route for route in self._crossings if everywhere or route.dst in edges
                       or route.network in networks]:

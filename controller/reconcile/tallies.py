@@ -30,8 +30,15 @@ class Tallying:
         self.tenants = {tenant_of(name) for name in names if self._counts(name)}
         """those with a guarantee, now or before, among whose objects these are"""
         self._add_up(names)
+        # A port that was taken out and put back may have been the only one there.
+        self.moved = {network for network in self.moved if self._edges(before.tallies, network)
+                      != self._edges(self._tallies, network)}
         self.asked = Asked(
             intent=intent, rates=rates, promises=self._promises, tallies=self._tallies, piped=self._piped)
+
+    @staticmethod
+    def _edges(tallies: Map[str, Map[int, Tally]], network: str) -> frozenset[int]:
+        return frozenset(tallies.get(network, ()))
 
     def _counts(self, name: str) -> bool:
         """Enter what the object promises; whether its tenant has, or had, any guarantee."""
