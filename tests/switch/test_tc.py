@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import random
 import re
@@ -18,7 +19,9 @@ from controller.fabric.ports import Switch, SwitchPort
 from controller.model.bandwidth import TrafficClass
 from controller.model.queues import BEST_EFFORT, OfPair, OfTenant, PortQueues, Queue
 from controller.reconcile.queue_driver import Brought
-from controller.southbound.queues.netlink import Netlink
+from controller.southbound.queues import messages
+from controller.southbound.queues.messages import HANDLE, Class
+from controller.southbound.queues.netlink import KernelRefused, Netlink
 from controller.southbound.queues.tc import Tc
 from tests.support.netns import inside
 from tests.support.rig import Host, Rig
@@ -194,6 +197,25 @@ def test_device_that_vanishes_or_is_another_is_no_error(ovs: Rig, device: str) -
     ovs.sandbox.run("ip", "link", "del", device)
     assert "no device p1" in bring(tc, {port: tenants({X: 2_000})}).faults[1]
     assert bring(tc, {port: None}) == Brought({}, 0)
+
+
+def test_each_order_that_is_refused_is_told_and_the_others_are_followed(ovs: Rig, device: str) -> None:
+    """By its place, in the kernel's words, also among more orders than go into one batch."""
+    netlink = inside(ovs.sandbox, Netlink)
+    (found,) = netlink.ask(messages.get_device(device), messages.read_device)
+    refused = netlink.order([messages.delete_root(found.number)])
+    assert [(each.position, each.error.number) for each in refused] in ([(0, errno.EINVAL)], [(0, errno.ENOENT)])
+    assert str(refused[0].error)
+    share = Class(HANDLE, 1_000, 1_000, 100, 100, 1_514, 0)
+    orders = [messages.put_class(found.number, minor, share) for minor in range(1, 451)]
+    orders[3] = orders[300] = messages.delete_class(found.number, 0x4000)
+    refused = netlink.order([messages.add_root(found.number, 1), *orders])
+    assert [each.position for each in refused] == [4, 301]
+    classes = netlink.ask(messages.get_classes(found.number), messages.read_class)
+    assert {handle & 0xFFFF for handle, _, _ in classes} == set(range(1, 451)) - {4, 301}
+    with pytest.raises(KernelRefused, match="no such device"):
+        netlink.ask(messages.get_device("p3"), messages.read_device)
+    netlink.close()
 
 
 def test_leaves_are_as_long_as_the_switchs_socket_allows(ovs: Rig, device: str) -> None:

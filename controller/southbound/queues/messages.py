@@ -1,21 +1,34 @@
-"""What the kernel's traffic control is told and says: rtnetlink messages <-> values.  Pure.
+"""What the kernel's traffic control is told and says: pyroute2's messages <-> values.  Pure.
 
-    header (16 bytes) · tcmsg or ifinfomsg · attributes, each: length, type, value, padded to 4
-
-Only what Pliant uses: devices; qdiscs HTB and pfifo_head_drop; HTB classes with counters; u32 filters with hash tables.
-The layouts are the kernel's <linux/rtnetlink.h> and <linux/pkt_sched.h>; `tc` and this must agree, which a test holds.
+Only what Pliant uses: devices; qdiscs HTB and pfifo_head_drop; HTB classes with counters; u32 filters with hash tables;
+packet sockets.  Orders carry their type and flags; whoever sends them numbers them.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from struct import Struct, error
-from typing import NamedTuple
+from struct import error
+from typing import Any, NamedTuple
+
+from pyroute2.netlink import (
+    NETLINK_ROUTE,
+    NETLINK_SOCK_DIAG,
+    NLM_F_CREATE,
+    NLM_F_DUMP,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    NLM_F_REQUEST,
+    nlmsg,
+    rtnl,
+)
+from pyroute2.netlink.diag import SOCK_DIAG_BY_FAMILY
+from pyroute2.netlink.exceptions import NetlinkDecodeError
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from controller.model.queues import QueueCount
+from controller.southbound.queues.layouts import PacketSocketMessage, PacketSocketRequest, TcMessage
 
 LEAF = "pfifo_head_drop"
 """The queue of a class.  One that is full lets go of its oldest frame and takes the new one, and so never refuses any:
@@ -25,43 +38,21 @@ frame of it.  With `pfifo` a tenant's flood would take with it the frames of tho
 MAJOR = 0x5011
 """Of our qdisc's handle: by this, everybody knows whose it is."""
 HANDLE = MAJOR << 16
-ROOT_PARENT = 0xFFFFFFFF
-
-DONE, ERROR = 3, 2
-_NEW_LINK, _GET_LINK = 16, 18
-_NEW_QDISC, _DEL_QDISC, _GET_QDISC = 36, 37, 38
-_NEW_CLASS, _DEL_CLASS, _GET_CLASS = 40, 41, 42
-_NEW_FILTER, _DEL_FILTER, _GET_FILTER = 44, 45, 46
-REQUEST, ACK, DUMP, DUMP_INTERRUPTED = 1, 4, 0x300, 0x10
-_REPLACE, _EXCL, _CREATE = 0x100, 0x200, 0x400
-_CAPPED, _EXPLAINED = 0x100, 0x200
-
-HEADER = Struct("=IHHII")
-_TC = Struct("=BxxxiIII")
-_LINK = Struct("=BxHiII")
-_ATTRIBUTE = Struct("=HH")
-_U32 = Struct("=I")
-_U64 = Struct("=Q")
-_RATE = Struct("=BBHhHI")
-_HTB_CLASS = Struct("=12s12sIIIII")
-_HTB_GLOBAL = Struct("=IIIII")
-_SELECTOR = Struct("=BBBxHHhh4s")
-_KEY = Struct("=4s4sii")
-_STATS_BASIC = Struct("=QI")
-_STATS_QUEUE = Struct("=IIIII")
-
-_KIND, _OPTIONS, _STATS2 = 1, 2, 7
-_IF_ADDRESS, _IF_NAME, _IF_MASTER, _IF_EXT_MASK = 1, 3, 10, 29
-_SKIP_STATS = 8
-_HTB_PARAMETERS, _HTB_INIT, _HTB_RATE64, _HTB_CEIL64 = 1, 2, 6, 7
-_U32_CLASS, _U32_HASH, _U32_LINK, _U32_DIVISOR, _U32_SELECTOR = 1, 2, 3, 4, 5
-_BASIC, _QUEUE, _PACKETS64 = 1, 3, 8
-_ETHERNET = 1
-EVERY_PROTOCOL = int.from_bytes((3).to_bytes(2), sys.byteorder)
-"""ETH_P_ALL, as it stands in a frame"""
-_TERMINAL = 1
+ROOT_PARENT: int = rtnl.TC_H_ROOT
 BUCKETS = 256
+EVERY_PROTOCOL = socket.htons(3)
+"""ETH_P_ALL, as it stands in a frame"""
+ANSWERS = {
+    NETLINK_ROUTE: {
+        rtnl.RTM_NEWQDISC: TcMessage, rtnl.RTM_NEWTCLASS: TcMessage, rtnl.RTM_NEWTFILTER: TcMessage},
+    NETLINK_SOCK_DIAG: {SOCK_DIAG_BY_FAMILY: PacketSocketMessage},
+}
+"""By netlink family and type, what pyroute2 is to make of what comes."""
+_SKIP_STATS = 8
+_ETHERNET = 1
+_TERMINAL = 1
 _MAX_U32 = 0xFFFFFFFF
+_SHOW_INFO, _SHOW_MEMORY = 0x01, 0x10
 
 
 class MalformedError(Exception):
@@ -131,253 +122,208 @@ class Filter(NamedTuple):
     kind: str = "u32"
 
 
+class PacketSocket(NamedTuple):
+    """`device` 0: it is bound to none."""
+
+    protocol: int
+    device: int
+    send_bytes: int
+
+
 # -- questions
 
 
-def get_device(name: str) -> bytes:
-    body = _LINK.pack(0, 0, 0, 0, 0) + _attribute(_IF_EXT_MASK, _U32.pack(_SKIP_STATS))
-    return _message(_GET_LINK, 0, body + _attribute(_IF_NAME, name.encode() + b"\0"))
+def get_device(name: str) -> nlmsg:
+    message = ifinfmsg()
+    message["attrs"] = [("IFLA_EXT_MASK", _SKIP_STATS), ("IFLA_IFNAME", name)]
+    return _typed(message, rtnl.RTM_GETLINK, 0)
 
 
-def get_qdiscs() -> bytes:
+def get_qdiscs() -> nlmsg:
     """Of all devices: the kernel knows no other question."""
-    return _message(_GET_QDISC, DUMP, _TC.pack(0, 0, 0, 0, 0))
+    return _tc(rtnl.RTM_GETQDISC, NLM_F_DUMP, 0)
 
 
-def get_classes(device: int) -> bytes:
-    return _message(_GET_CLASS, DUMP, _TC.pack(0, device, 0, 0, 0))
+def get_classes(device: int) -> nlmsg:
+    return _tc(rtnl.RTM_GETTCLASS, NLM_F_DUMP, device)
 
 
-def get_filters(device: int) -> bytes:
-    return _message(_GET_FILTER, DUMP, _TC.pack(0, device, 0, HANDLE, 0))
+def get_filters(device: int) -> nlmsg:
+    return _tc(rtnl.RTM_GETTFILTER, NLM_F_DUMP, device, parent=HANDLE)
+
+
+def get_packet_sockets() -> nlmsg:
+    message = PacketSocketRequest()
+    message.update(sdiag_family=socket.AF_PACKET, pdiag_show=_SHOW_INFO | _SHOW_MEMORY)
+    return _typed(message, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP)
 
 
 # -- orders
 
 
-def add_root(device: int, rest: int) -> bytes:
+def add_root(device: int, rest: int) -> nlmsg:
     """Our qdisc; refused if the device has one that somebody else asked for.  `rest`: the minor of the default class.
     """
-    options = _attribute(_HTB_INIT, _HTB_GLOBAL.pack(3, 10, rest, 0, 0))
-    return _tc(_NEW_QDISC, _CREATE | _EXCL, device, HANDLE, ROOT_PARENT, 0, "htb", options)
+    options = {"attrs": [("TCA_HTB_INIT", {"version": 3, "rate2quantum": 10, "defcls": rest})]}
+    return _tc(rtnl.RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, device, HANDLE, ROOT_PARENT, kind="htb", options=options)
 
 
-def delete_root(device: int) -> bytes:
+def delete_root(device: int) -> nlmsg:
     """Our qdisc and all below it."""
-    return _tc(_DEL_QDISC, 0, device, HANDLE, ROOT_PARENT, 0, "")
+    return _tc(rtnl.RTM_DELQDISC, 0, device, HANDLE, ROOT_PARENT)
 
 
-def put_class(device: int, minor: int, wanted: Class) -> bytes:
+def put_class(device: int, minor: int, wanted: Class) -> nlmsg:
     """Make it so, whether it is there or not; frames that wait in it stay."""
-    parameters = _HTB_CLASS.pack(
-        _rate(wanted.rate), _rate(wanted.ceiling), wanted.burst, wanted.ceiling_burst, wanted.quantum, 0,
-        wanted.priority)
-    options = _attribute(_HTB_PARAMETERS, parameters)
+    attributes: list[tuple[str, object]] = [("TCA_HTB_PARMS", {
+        "rate": min(wanted.rate, _MAX_U32), "ceil": min(wanted.ceiling, _MAX_U32),
+        "rate___reserved": _ETHERNET, "ceil___reserved": _ETHERNET,  # with it, the kernel needs no tables
+        "buffer": wanted.burst, "cbuffer": wanted.ceiling_burst, "quantum": wanted.quantum, "prio": wanted.priority})]
     if wanted.rate > _MAX_U32:
-        options += _attribute(_HTB_RATE64, _U64.pack(wanted.rate))
+        attributes.append(("TCA_HTB_RATE64", wanted.rate))
     if wanted.ceiling > _MAX_U32:
-        options += _attribute(_HTB_CEIL64, _U64.pack(wanted.ceiling))
-    return _tc(_NEW_CLASS, _CREATE, device, HANDLE | minor, wanted.parent, 0, "htb", options)
+        attributes.append(("TCA_HTB_CEIL64", wanted.ceiling))
+    return _tc(rtnl.RTM_NEWTCLASS, NLM_F_CREATE, device, HANDLE | minor, wanted.parent, kind="htb",
+               options={"attrs": attributes})
 
 
-def delete_class(device: int, minor: int) -> bytes:
-    return _tc(_DEL_CLASS, 0, device, HANDLE | minor, 0, 0, "")
+def delete_class(device: int, minor: int) -> nlmsg:
+    return _tc(rtnl.RTM_DELTCLASS, 0, device, HANDLE | minor)
 
 
-def put_leaf(device: int, minor: int, limit: int) -> bytes:
+def put_leaf(device: int, minor: int, limit: int) -> nlmsg:
     """The queue of a class holds so many frames."""
-    return _tc(_NEW_QDISC, _CREATE | _REPLACE, device, 0, HANDLE | minor, 0, LEAF, _U32.pack(limit))
+    return _tc(rtnl.RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, device, 0, HANDLE | minor, kind=LEAF,
+               options={"limit": limit})
 
 
-def add_filter(device: int, wanted: Filter) -> bytes:
-    handle, options = 0, b""
+def add_filter(device: int, wanted: Filter) -> nlmsg:
+    handle = 0
     if wanted.divisor:
         handle = wanted.table << 20
-        options = _attribute(_U32_DIVISOR, _U32.pack(wanted.divisor))
+        attributes: list[tuple[str, object]] = [("TCA_U32_DIVISOR", wanted.divisor)]
     elif wanted.link:
-        options = _attribute(_U32_LINK, _U32.pack(wanted.link << 20))
-        options += _attribute(_U32_SELECTOR, _selector(0, (), wanted.hash_at, wanted.hash_mask))
+        attributes = [
+            ("TCA_U32_LINK", wanted.link << 20),
+            ("TCA_U32_SEL", {"hoff": wanted.hash_at, "hmask": wanted.hash_mask, "keys": []})]
     else:
-        options = _attribute(_U32_CLASS, _U32.pack(HANDLE | wanted.minor))
-        options += _attribute(_U32_HASH, _U32.pack(wanted.table << 20 | wanted.bucket << 12))
-        options += _attribute(_U32_SELECTOR, _selector(_TERMINAL, wanted.keys, 0, 0))
-    info = wanted.priority << 16 | EVERY_PROTOCOL
-    return _tc(_NEW_FILTER, _CREATE | _EXCL, device, handle, HANDLE, info, "u32", options)
+        keys = [{"key_mask": key.mask, "key_val": key.value, "key_off": key.at} for key in wanted.keys]
+        attributes = [
+            ("TCA_U32_CLASSID", HANDLE | wanted.minor), ("TCA_U32_HASH", wanted.table << 20 | wanted.bucket << 12),
+            ("TCA_U32_SEL", {"flags": _TERMINAL, "keys": keys})]
+    return _tc(rtnl.RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, device, handle, HANDLE,
+               wanted.priority << 16 | EVERY_PROTOCOL, kind="u32", options={"attrs": attributes})
 
 
-def delete_filter(device: int, there: Filter) -> bytes:
-    return _tc(_DEL_FILTER, 0, device, there.handle, HANDLE, there.priority << 16 | there.protocol, there.kind)
-
-
-def stamp(message: bytes, sequence: int, *, acknowledge: bool) -> bytes:
-    """The message with its number, and whether it is to be answered also if all is well."""
-    length, kind, flags, _, _ = HEADER.unpack_from(message)
-    return HEADER.pack(length, kind, flags | (ACK if acknowledge else 0), sequence, 0) + message[HEADER.size:]
-
-
-def is_dump(message: bytes) -> bool:
-    """Whether it is a question with many answers."""
-    flags: int = HEADER.unpack_from(message)[2]
-    return flags & DUMP == DUMP
+def delete_filter(device: int, there: Filter) -> nlmsg:
+    return _tc(rtnl.RTM_DELTFILTER, 0, device, there.handle, HANDLE, there.priority << 16 | there.protocol,
+               kind=there.kind)
 
 
 # -- answers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One message of what came."""
-
-    kind: int
-    flags: int
-    sequence: int
-    body: bytes
-
-
-def split(data: bytes) -> Iterator[Message]:
-    at = 0
-    while at < len(data):
-        if len(data) - at < HEADER.size:
-            raise MalformedError("a header that is cut off")
-        length, kind, flags, sequence, _ = HEADER.unpack_from(data, at)
-        if not HEADER.size <= length <= len(data) - at:
-            raise MalformedError(f"a message of {length} bytes in {len(data) - at}")
-        yield Message(kind=kind, flags=flags, sequence=sequence, body=data[at + HEADER.size:at + length])
-        at += length + -length % 4
-
-
-def refusal(message: Message) -> tuple[int, str]:
-    """From an ERROR: the errno (0: done as asked) and what the kernel has to say, if it does."""
-    body = message.body
-    if len(body) < 4 + HEADER.size:
-        raise MalformedError("an error that is cut off")
-    number = -int.from_bytes(body[:4], sys.byteorder, signed=True)
-    # What was asked is repeated, in whole or only its header.
-    asked = HEADER.size if not number or message.flags & _CAPPED else HEADER.unpack_from(body, 4)[0]
-    if not message.flags & _EXPLAINED:
-        return number, ""
-    return number, _text(dict(attributes(body[4 + asked + -asked % 4:])).get(1, b""))
-
-
-def read_device(body: bytes) -> Device:
+def read_device(message: nlmsg) -> Device:
     with _bounds():
-        _, _, number, _, _ = _LINK.unpack_from(body)
-        found = dict(attributes(body[_LINK.size:]))
-        master = _U32.unpack(found[_IF_MASTER])[0] if _IF_MASTER in found else 0
-        mac = found.get(_IF_ADDRESS, b"").hex(":")
-        return Device(number, found[_IF_NAME].rstrip(b"\0").decode(errors="replace"), mac, master)
+        found = _attributes(message)
+        return Device(message["index"], found["IFLA_IFNAME"].value, _value(found, "IFLA_ADDRESS", ""),
+                      _value(found, "IFLA_MASTER", 0))
 
 
-def read_qdisc(body: bytes) -> Qdisc:
+def read_qdisc(message: nlmsg) -> Qdisc:
     with _bounds():
-        _, device, handle, parent, _ = _TC.unpack_from(body)
-        found = dict(attributes(body[_TC.size:]))
-        kind, options = _text(found[_KIND]), found.get(_OPTIONS, b"")
-        number = 0
+        found = _attributes(message)
+        kind, number = found["TCA_KIND"].value, 0
         if kind == "htb":
-            number = _HTB_GLOBAL.unpack(dict(attributes(options))[_HTB_INIT])[2]
+            number = _attributes(found["TCA_OPTIONS"].value)["TCA_HTB_INIT"].value["defcls"]
         elif kind == LEAF:
-            (number,) = _U32.unpack(options)
-        return Qdisc(device, handle, parent, kind, number)
+            number = found["TCA_OPTIONS"].value["limit"]
+        return Qdisc(message["index"], message["handle"], message["parent"], kind, number)
 
 
-def read_class(body: bytes) -> tuple[int, Class, QueueCount]:
+def read_class(message: nlmsg) -> tuple[int, Class, QueueCount]:
     """Handle, what it is, and what it counted.  Of a class that is not HTB's nothing but zeros."""
     with _bounds():
-        _, _, handle, parent, _ = _TC.unpack_from(body)
-        found = dict(attributes(body[_TC.size:]))
-        if _text(found[_KIND]) != "htb":
+        handle, parent, found = message["handle"], message["parent"], _attributes(message)
+        if found["TCA_KIND"].value != "htb":
             return handle, Class(parent, 0, 0, 0, 0, 0, 0), QueueCount(0, 0, 0)
-        options = dict(attributes(found[_OPTIONS]))
-        rate, ceiling, burst, ceiling_burst, quantum, _, priority = _HTB_CLASS.unpack(options[_HTB_PARAMETERS])
-        wide, wide_ceiling = options.get(_HTB_RATE64), options.get(_HTB_CEIL64)
-        rate = _U64.unpack(wide)[0] if wide else _RATE.unpack(rate)[5]
-        ceiling = _U64.unpack(wide_ceiling)[0] if wide_ceiling else _RATE.unpack(ceiling)[5]
-        kept = Class(parent, rate, ceiling, burst, ceiling_burst, quantum, priority)
-        return handle, kept, _read_count(found.get(_STATS2, b""))
+        options = _attributes(found["TCA_OPTIONS"].value)
+        given = options["TCA_HTB_PARMS"].value
+        rate = _value(options, "TCA_HTB_RATE64", given["rate"])
+        ceiling = _value(options, "TCA_HTB_CEIL64", given["ceil"])
+        kept = Class(parent, rate, ceiling, given["buffer"], given["cbuffer"], given["quantum"], given["prio"])
+        return handle, kept, _read_count(_value(found, "TCA_STATS2", None))
 
 
-def read_filter(body: bytes) -> Filter | None:
+def read_filter(message: nlmsg) -> Filter | None:
     """None: it only says that there are filters of some priority.  Of another kind than u32 no more than that."""
     with _bounds():
-        _, _, handle, _, info = _TC.unpack_from(body)
-        found = dict(attributes(body[_TC.size:]))
-        kind, priority, protocol = _text(found[_KIND]), info >> 16, info & 0xFFFF
-        if _OPTIONS not in found or not handle:
+        handle, found = message["handle"], _attributes(message)
+        if "TCA_OPTIONS" not in found or not handle:
             return None
+        kind, priority, protocol = found["TCA_KIND"].value, message["info"] >> 16, message["info"] & 0xFFFF
         if kind != "u32":
             return Filter(priority, handle, protocol=protocol, kind=kind)
-        options = dict(attributes(found[_OPTIONS]))
+        options = _attributes(found["TCA_OPTIONS"].value)
         table, bucket = handle >> 20, handle >> 12 & 0xFF
-        if _U32_DIVISOR in options:
-            return Filter(priority, handle, table, divisor=_U32.unpack(options[_U32_DIVISOR])[0], protocol=protocol)
-        selector = options[_U32_SELECTOR]
-        _, _, count, _, _, _, hash_at, hash_mask = _SELECTOR.unpack_from(selector)
-        read = (_KEY.unpack_from(selector, _SELECTOR.size + _KEY.size * n) for n in range(count))
-        keys = tuple(Key(at, int.from_bytes(mask), int.from_bytes(value)) for mask, value, at, _ in read)
-        link = _U32.unpack(options[_U32_LINK])[0] >> 20 if _U32_LINK in options else 0
-        minor = _U32.unpack(options[_U32_CLASS])[0] & 0xFFFF if _U32_CLASS in options else 0
-        return Filter(priority, handle, table, bucket, link=link, hash_at=hash_at,
-                      hash_mask=int.from_bytes(hash_mask), keys=keys, minor=minor, protocol=protocol)
+        if "TCA_U32_DIVISOR" in options:
+            return Filter(priority, handle, table, divisor=options["TCA_U32_DIVISOR"].value, protocol=protocol)
+        selector = options["TCA_U32_SEL"].value
+        link, minor = _value(options, "TCA_U32_LINK", 0) >> 20, _value(options, "TCA_U32_CLASSID", 0) & 0xFFFF
+        keys = tuple(Key(key["key_off"], key["key_mask"], key["key_val"]) for key in selector["keys"])
+        return Filter(priority, handle, table, bucket, link=link, hash_at=selector["hoff"],
+                      hash_mask=selector["hmask"], keys=keys, minor=minor, protocol=protocol)
+
+
+def read_packet_socket(message: nlmsg) -> PacketSocket:
+    with _bounds():
+        found = _attributes(message)
+        return PacketSocket(message["pdiag_num"], found["PACKET_DIAG_INFO"].value["pdi_index"],
+                            found["PACKET_DIAG_MEMINFO"].value["sndbuf"])
 
 
 # -- parts
 
 
-def _message(kind: int, flags: int, body: bytes) -> bytes:
-    return HEADER.pack(HEADER.size + len(body), kind, REQUEST | flags, 0, 0) + body
-
-
 def _tc(
-    kind: int, flags: int, device: int, handle: int, parent: int, info: int, name: str, options: bytes = b"",
-) -> bytes:
-    body = _TC.pack(0, device, handle, parent, info)
-    if name:
-        body += _attribute(_KIND, name.encode() + b"\0")
-    return _message(kind, flags, body + _attribute(_OPTIONS, options) if options else body)
+    type_: int, flags: int, device: int, handle: int = 0, parent: int = 0, info: int = 0, *, kind: str = "",
+    options: Mapping[str, object] | None = None,
+) -> nlmsg:
+    message = TcMessage()
+    message.update(index=device, handle=handle, parent=parent, info=info)
+    message["attrs"] = [("TCA_KIND", kind)] if kind else []
+    if options is not None:
+        message["attrs"].append(("TCA_OPTIONS", options))
+    return _typed(message, type_, flags)
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
+def _typed(message: nlmsg, type_: int, flags: int) -> nlmsg:
+    message["header"].update(type=type_, flags=NLM_F_REQUEST | flags)
+    return message
 
 
-def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type and value of each."""
-    at = 0
-    while len(data) - at >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if not _ATTRIBUTE.size <= length <= len(data) - at:
-            raise MalformedError(f"an attribute of {length} bytes in {len(data) - at}")
-        yield kind & 0x3FFF, data[at + _ATTRIBUTE.size:at + length]
-        at += length + -length % 4
+def _attributes(message: Any) -> dict[str, Any]:
+    """By name; each is decoded when its value is looked at."""
+    return {slot.name: slot for slot in message["attrs"]}
 
 
-def _rate(rate: int) -> bytes:
-    return _RATE.pack(0, _ETHERNET, 0, 0, 0, min(rate, _MAX_U32))
+def _value(attributes: Mapping[str, Any], name: str, nothing: Any) -> Any:
+    return attributes[name].value if name in attributes else nothing
 
 
-def _selector(flags: int, keys: Sequence[Key], hash_at: int, hash_mask: int) -> bytes:
-    head = _SELECTOR.pack(flags, 0, len(keys), 0, 0, 0, hash_at, hash_mask.to_bytes(4))
-    return head + b"".join(_KEY.pack(key.mask.to_bytes(4), key.value.to_bytes(4), key.at, 0) for key in keys)
-
-
-def _read_count(stats: bytes) -> QueueCount:
-    found = dict(attributes(stats))
-    octets, packets = _STATS_BASIC.unpack_from(found[_BASIC]) if _BASIC in found else (0, 0)
-    if _PACKETS64 in found:
-        (packets,) = _U64.unpack(found[_PACKETS64])
-    dropped = _STATS_QUEUE.unpack(found[_QUEUE])[2] if _QUEUE in found else 0
-    return QueueCount(octets, packets, dropped)
-
-
-def _text(value: bytes) -> str:
-    return value.rstrip(b"\0").decode(errors="replace")
+def _read_count(stats: nlmsg | None) -> QueueCount:
+    if stats is None:
+        return QueueCount(0, 0, 0)
+    found = _attributes(stats)
+    basic = found["TCA_STATS_BASIC"].value
+    packets = _value(found, "TCA_STATS_PKT64", basic["packets"])
+    return QueueCount(basic["bytes"], packets, found["TCA_STATS_QUEUE"].value["drops"])
 
 
 @contextmanager
 def _bounds() -> Iterator[None]:
-    """Whatever is missing, or too short, or too long."""
+    """Whatever is missing, or too short: then pyroute2 gives None, or bytes, or fails."""
     try:
         yield
-    except (error, KeyError, IndexError, ValueError) as what:
+    except (error, NetlinkDecodeError, KeyError, IndexError, TypeError, ValueError, AttributeError) as what:
         raise MalformedError(str(what)) from what

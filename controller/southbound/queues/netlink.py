@@ -1,7 +1,8 @@
-"""A netlink socket to the kernel's traffic control: questions, and orders in batches.
+"""A conversation with the kernel by one of pyroute2's sockets: questions, and orders in batches.
 
 The kernel works an order off while it is being sent, so a batch is one system call for some hundred orders and nobody
-waits for an answer to each.  For one thread.
+waits for an answer to each: what is refused is told, and of the last one also that it is done.  Pyroute2's own
+conversations (IPRoute) need a thread without a running event loop, and in a batch an answer to each order.
 """
 
 from __future__ import annotations
@@ -10,27 +11,18 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from controller.southbound.queues import messages
-from controller.southbound.queues.messages import (
-    DONE,
-    DUMP_INTERRUPTED,
-    ERROR,
-    Message,
-    refusal,
-    split,
-    stamp,
-)
+from pyroute2 import IPRSocket
+from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, nlmsg
+from pyroute2.netlink.exceptions import NetlinkError
 
-BATCH_BYTES = 1 << 16
+from controller.southbound.queues.messages import ANSWERS
+
+BATCH_ORDERS = 200
+"""Were each of them refused, the socket would still hold all answers."""
 ANSWER_TIMEOUT_S = 5.0
 DUMP_TRIES = 5
-_READ_BYTES = 1 << 18
-_BUFFER_BYTES = 1 << 21
-_RECEIVE_BUFFER_FORCE = 33
-_SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 T = TypeVar("T")
 
 
@@ -38,7 +30,7 @@ class KernelRefused(Exception):
     """The kernel would not; the message is its own."""
 
     def __init__(self, number: int, text: str) -> None:
-        super().__init__(text or os.strerror(number).lower())
+        super().__init__(text)
         self.number = number
 
 
@@ -50,81 +42,83 @@ class Refusal(NamedTuple):
 
 
 class Netlink:
-    """Close it when it is of no use any more."""
+    """Close it when it is of no use any more.  For one thread, which may run an event loop."""
 
     def __init__(self, family: int = socket.NETLINK_ROUTE) -> None:
         """OSError if there is none to be had."""
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
-        self._socket.settimeout(ANSWER_TIMEOUT_S)
-        self._socket.bind((0, 0))
-        for option in (_CAP_ACK, _EXT_ACK):
-            with suppress(OSError):  # an old kernel refuses in fewer words
-                self._socket.setsockopt(_SOL_NETLINK, option, 1)
-        # A batch of which each order is refused has that many answers, and a machine's default holds few.
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-        with suppress(PermissionError):
-            self._socket.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER_FORCE, _BUFFER_BYTES)
+        kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
+        self._socket = IPRSocket(fileno=kernel.detach(), ext_ack=True)
+        self._socket.socket.settimeout(ANSWER_TIMEOUT_S)
+        self._socket.register_policy(ANSWERS[family])
         self._sequence = 0
 
     def close(self) -> None:
         self._socket.close()
 
-    def ask(self, question: bytes, read: Callable[[bytes], T]) -> list[T]:
+    def ask(self, question: nlmsg, read: Callable[[nlmsg], T]) -> list[T]:
         """All that the kernel answers.  KernelRefused, MalformedError, OSError."""
         for _ in range(DUMP_TRIES):
-            answers, whole = self._ask(question)
-            if whole:
-                return [read(answer.body) for answer in answers]
+            answers, is_whole = self._ask(question, read)
+            if is_whole:
+                return answers
         raise KernelRefused(errno.EAGAIN, "what was asked for changed faster than it could be read")
 
-    def order(self, orders: Sequence[bytes]) -> list[Refusal]:
-        """Give these orders, one after the other; what the kernel refused of them.  OSError, MalformedError."""
+    def order(self, orders: Sequence[nlmsg]) -> list[Refusal]:
+        """Give these orders, one after the other; what the kernel refused of them.  OSError."""
         refused: list[Refusal] = []
-        at = 0
-        while at < len(orders):
-            end, size = at, 0
-            while end < len(orders) and (end == at or size + len(orders[end]) <= BATCH_BYTES):
-                size += len(orders[end])
-                end += 1
-            refused += self._order(orders, at, end)
-            at = end
+        for begin in range(0, len(orders), BATCH_ORDERS):
+            refused += self._order(orders[begin:begin + BATCH_ORDERS], begin)
         return refused
 
-    def _order(self, orders: Sequence[bytes], begin: int, end: int) -> list[Refusal]:
-        first = self._sequence + 1
-        self._sequence += end - begin
-        batch = b"".join(
-            stamp(orders[n], first + n - begin, acknowledge=n == end - 1) for n in range(begin, end))
-        self._socket.send(batch)
+    def _order(self, orders: Sequence[nlmsg], begin: int) -> list[Refusal]:
+        first, last = self._sequence + 1, self._sequence + len(orders)
+        orders[-1]["header"]["flags"] |= NLM_F_ACK  # the last one is answered in any case
+        self._socket.send(b"".join(self._encode(order) for order in orders))
         refused: list[Refusal] = []
         while True:
-            for message in split(self._socket.recv(_READ_BYTES)):
-                if message.kind != ERROR or not first <= message.sequence <= self._sequence:
-                    continue
-                number, text = refusal(message)
-                if number:
-                    position = begin + message.sequence - first
-                    refused.append(Refusal(position, KernelRefused(number, text)))
-                if message.sequence == self._sequence:  # the last one is answered in any case
+            for answer in self._socket.get():
+                number = answer["header"]["sequence_number"]
+                if not first <= number <= last:
+                    continue  # of a question that was given up
+                if error := _refusal(answer):
+                    refused.append(Refusal(begin + number - first, error))
+                if number == last:
                     return refused
 
-    def _ask(self, question: bytes) -> tuple[list[Message], bool]:
+    def _ask(self, question: nlmsg, read: Callable[[nlmsg], T]) -> tuple[list[T], bool]:
         """The answers, and whether nothing changed while they were given."""
-        self._sequence += 1
-        is_dump = messages.is_dump(question)
-        self._socket.send(stamp(question, self._sequence, acknowledge=False))
-        answers: list[Message] = []
-        whole = True
+        self._socket.send(self._encode(question))
+        is_dump = question["header"]["flags"] & NLM_F_DUMP == NLM_F_DUMP
+        answers: list[T] = []
+        is_whole = True
         while True:
-            for message in split(self._socket.recv(_READ_BYTES)):
-                if message.sequence != self._sequence:
-                    continue  # of a question that was given up
-                whole &= not message.flags & DUMP_INTERRUPTED
-                if message.kind == DONE:
-                    return answers, whole
-                if message.kind == ERROR:
-                    number, text = refusal(message)
-                    raise KernelRefused(number, text)
-                answers.append(message)
+            for answer in self._socket.get():
+                header = answer["header"]
+                if header["sequence_number"] != self._sequence:
+                    continue
+                is_whole &= not header["flags"] & NLM_F_DUMP_INTR
+                if error := _refusal(answer):
+                    raise error
+                if header["type"] == NLMSG_DONE:
+                    return answers, is_whole
+                answers.append(read(answer))
                 if not is_dump:
-                    return answers, whole
+                    return answers, is_whole
+
+    def _encode(self, message: nlmsg) -> bytes:
+        self._sequence += 1
+        message["header"]["sequence_number"] = self._sequence
+        message.reset()
+        message.encode()
+        return bytes(message.data)
+
+
+def _refusal(answer: Any) -> KernelRefused | None:
+    """OSError if answers were lost."""
+    error = answer["header"]["error"]
+    if isinstance(error, NetlinkError):
+        number, text = error.args
+        return KernelRefused(number, text if text != os.strerror(number) else text.lower())
+    if error is not None:
+        raise error
+    return None

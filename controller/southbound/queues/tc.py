@@ -8,11 +8,11 @@ another handle than ours somebody else made: it is left alone, and the port has 
 from __future__ import annotations
 
 import errno
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
+from pyroute2.netlink import NETLINK_ROUTE, NETLINK_SOCK_DIAG, nlmsg
 
 from controller.fabric.ports import Switch, SwitchPort
 from controller.model.queues import BEST_EFFORT, PortQueues, QueueCount
@@ -20,17 +20,14 @@ from controller.reconcile.queue_driver import Brought
 from controller.southbound.queues import messages, tree
 from controller.southbound.queues.messages import HANDLE, MAJOR, ROOT_PARENT, Device, MalformedError, Qdisc
 from controller.southbound.queues.netlink import KernelRefused, Netlink
-from controller.southbound.queues.sockets import (
-    NETLINK_SOCK_DIAG,
-    frames_at_once,
-    get_packet_sockets,
-    read_packet_socket,
-)
+from controller.southbound.queues.sockets import frames_at_once
 from controller.southbound.queues.tree import CONTROL, MIN_LEAF_FRAMES, REST, TOP, Found, Tree
 
 log = structlog.get_logger()
 
 _GONE = frozenset({errno.ENODEV, errno.ENXIO})
+_NO_NAME = frozenset({errno.EINVAL, errno.ERANGE})
+"""no device can have it"""
 _FORBIDDEN = frozenset({errno.EPERM, errno.EACCES})
 _NO_DEVICE = 0x7FFFFFFF
 _FAILURES = KernelRefused, MalformedError, OSError
@@ -140,7 +137,7 @@ class Tc:
 
     def _change(self, device: Device, wanted: Tree, root: Qdisc | None, qdiscs: _Qdiscs) -> int:
         """Bring a device to this tree; how many orders it took.  KernelRefused, and then it has no queues of ours."""
-        orders: list[bytes] = []
+        orders: list[nlmsg] = []
         found = Found()
         if root is not None and tree.is_right(root):
             found = self._read(device, qdiscs)
@@ -175,7 +172,7 @@ class Tc:
         try:
             (device,) = self._netlink().ask(messages.get_device(port.name), messages.read_device)
         except KernelRefused as error:
-            if error.number in _GONE or error.number == errno.EINVAL:  # a name that no device can have
+            if error.number in _GONE | _NO_NAME:
                 return None
             raise
         return device if device.mac == port.mac else None
@@ -207,14 +204,14 @@ class Tc:
 
     def _netlink(self) -> Netlink:
         if self._open is None:
-            self._open = self._connect(socket.NETLINK_ROUTE)
+            self._open = self._connect(NETLINK_ROUTE)
         return self._open
 
     def _frames_at_once(self) -> int:
         try:
             netlink = self._connect(NETLINK_SOCK_DIAG)
             try:
-                return frames_at_once(netlink.ask(get_packet_sockets(), read_packet_socket))
+                return frames_at_once(netlink.ask(messages.get_packet_sockets(), messages.read_packet_socket))
             finally:
                 netlink.close()
         except _FAILURES:  # a kernel that does not say, or forbids to ask

@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pyroute2.netlink import nlmsg
+
 from controller.model.bandwidth import TrafficClass
 from controller.model.queues import BEST_EFFORT, OfPair, OfTenant, PortQueues, Queue, QueueCount
 from controller.southbound.queues import messages
@@ -127,7 +129,7 @@ def is_right(root: Qdisc) -> bool:
     return root.kind == "htb" and root.number == REST
 
 
-def orders(device: int, found: Found, wanted: Tree) -> list[bytes]:
+def orders(device: int, found: Found, wanted: Tree) -> list[nlmsg]:
     """What leads from one to the other, in order; nothing if nothing differs.
 
     Filters lead to classes that are there, and a class goes after the filters that lead to it.  Rates that go down are

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from pyroute2.netlink import nlmsg
+from pyroute2.netlink.rtnl import RTM_DELTCLASS, RTM_DELTFILTER, RTM_NEWTCLASS
 
 from controller.model.bandwidth import TrafficClass
 from controller.model.queues import BEST_EFFORT, OfPair, OfTenant, PortQueues, Queue
@@ -11,6 +13,7 @@ from controller.southbound.queues import messages, tree
 from controller.southbound.queues.messages import HANDLE, Class, Filter
 from controller.southbound.queues.sockets import frames_at_once
 from controller.southbound.queues.tree import CONTROL, REST, TOP, Found, Tree
+from tests.unit.southbound.queues.kernel import received
 
 RATE_KBPS = 100_000
 HEADER_BYTES = 14
@@ -126,7 +129,8 @@ def test_nothing_is_written_where_all_is_right() -> None:
     assert tree.orders(7, found, wanted) == []
     later = Tree(classes={**wanted.classes, 5: wanted.classes[5]._replace(rate=99)}, limits=wanted.limits,
                  entries=wanted.entries)
-    assert tree.orders(7, found, later) == [messages.put_class(7, 5, later.classes[5])]
+    (order,) = tree.orders(7, found, later)
+    assert read(order) == (5, later.classes[5])
 
 
 def test_filters_go_before_the_classes_they_lead_to_and_rates_fall_before_they_rise() -> None:
@@ -134,15 +138,15 @@ def test_filters_go_before_the_classes_they_lead_to_and_rates_fall_before_they_r
     one = queue(5, OfTenant(5), guarantee_kbps=90)
     before = tree.tree_of(port(one, queue(6, OfTenant(6)), queue(7, OfTenant(7))), 8)
     after = tree.tree_of(port(queue(6, OfTenant(6), guarantee_kbps=80), queue(7, OfTenant(7), guarantee_kbps=2)), 8)
-    kinds = [(messages.HEADER.unpack_from(order)[1], order) for order in tree.orders(7, as_found(before), after)]
-    assert [kind for kind, _ in kinds[:2]] == [45, 41], "the filter of 5, then its class"
-    rates = [read(order) for kind, order in kinds if kind == 40]
+    kinds = [(order["header"]["type"], order) for order in tree.orders(7, as_found(before), after)]
+    assert [kind for kind, _ in kinds[:2]] == [RTM_DELTFILTER, RTM_DELTCLASS], "the filter of 5, then its class"
+    rates = [read(order) for kind, order in kinds if kind == RTM_NEWTCLASS]
     grown = [each.rate - before.classes[minor].rate for minor, each in rates]
     assert len(rates) == len(kinds) - 2 and grown == sorted(grown)
 
 
-def read(order: bytes) -> tuple[int, Class]:
-    handle, each, _ = messages.read_class(order[messages.HEADER.size:])
+def read(order: nlmsg) -> tuple[int, Class]:
+    handle, each, _ = messages.read_class(received(order))
     return handle & 0xFFFF, each
 
 
