@@ -16,6 +16,7 @@ from bench import (
     allocator,
     contention,
     demands,
+    elastic,
     failover,
     fat_tree,
     flowmods,
@@ -46,6 +47,7 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
     "protection": protection.run,
     "contention": contention.run,
     "hops": hops.run,
+    "elastic": elastic.run,
     "tail": tail.run,
 }
 
