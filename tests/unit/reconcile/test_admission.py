@@ -171,6 +171,11 @@ def test_pipe_counts_on_its_path_on_top_of_its_tenant(fabric: Fabric) -> None:
     assert {name: each.guarantee_kbps for name, each in grants[EndPoint(12, 1)].items()} == {"tenants/red": 20_000}
     assert {name: each.guarantee_kbps for name, each in grants[EndPoint(12, 3)].items()} == {
         "tenants/red/pipes/p": 20_000}
+    fabric.link_lost(fabric.wires[0])
+    fabric.settle()
+    assert fabric.reconciler.view.grants[EndPoint(11, 2)][pipe.name].guarantee_kbps == 20_000
+    fabric.link_seen(fabric.wires[0])
+    fabric.settle()
     with pytest.raises(PliantError):
         fabric.apply([Pipe(name=pipe.name, a=pipe.a, b=pipe.b, bandwidth=both(300_000))])
 
