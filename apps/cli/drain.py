@@ -22,7 +22,7 @@ DRAINABLE = tuple(kind for kind in KINDS if kind.name in ("link", "switch"))
 
 @click.command()
 @click.argument("what", nargs=-1, required=True, metavar="link|switch NAME...")
-@click.option("--force", is_flag=True, help="Even if tenants lose their paths.")
+@click.option("--force", is_flag=True, help="Even if tenants lose their paths or guarantees.")
 @click.option("--wait/--no-wait", default=True, help="Wait until no frame of a tenant can be on it.  [--wait]")
 @timeout_option
 @click.pass_obj
@@ -30,7 +30,7 @@ def drain(session: Session, what: tuple[str, ...], force: bool, wait: bool, time
     """Take links or switches out of use, with no frame lost.
 
     Traffic moves to other paths, make before break; a link is both its directions, and its name is DPID-PORT_NUMBER
-    of either.  Refused if tenants would lose their paths.  What is drained stays so until pliant undrain, through
+    of either.  Refused if tenants would lose their paths or guarantees.  What is drained stays so until pliant undrain, through
     failures and restarts.
 
     \b

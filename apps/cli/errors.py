@@ -53,6 +53,7 @@ _NEXT = {
     "GUARANTEE_OVER_PARENT": "pliant describe shows what the tenant or network has; pliant set raises it",
     "GUARANTEE_OVER_CEILING": "pliant describe shows the ceiling; pliant set raises it",
     "WOULD_PARTITION": "pliant path A B shows what other paths there are; --force does it all the same",
+    "WOULD_BREAK_GUARANTEES": "pliant describe shows who is guaranteed what; --force does it all the same",
     "PORT_NOT_BOUND": "pliant describe port NAME says why",
     "SWITCH_CONNECTED": "take its controller away first: ovs-vsctl del-controller BRIDGE",
     "UNAUTHENTICATED": "give --token-file with the file `token` of the controller's state directory",

@@ -11,6 +11,7 @@ from apps.cli import document, tables
 from apps.cli.kinds import Kind, Scope, find_targets
 from apps.cli.options import scope_options
 from apps.cli.output import Table, name_of, output_option, print_lines, print_messages, print_yaml, say
+from apps.cli.schedule import format_window
 from apps.cli.session import Session
 from apps.cli.words import bandwidth_words
 
@@ -108,6 +109,8 @@ def description(message: Any) -> Iterator[str]:
         if section == "metadata":
             content = {key: value for key, value in content.items() if key in document.METADATA}
         content.pop("bandwidth_status", None)
+        if "schedule" in content.get("bandwidth", {}):
+            content["bandwidth"]["schedule"] = tuple(map(format_window, message.bandwidth.schedule))
         yield from _block(content, 1)
     if "bandwidth_status" in message.DESCRIPTOR.fields_by_name and message.HasField("bandwidth_status"):
         yield "  gets now:"
@@ -115,6 +118,7 @@ def description(message: Any) -> Iterator[str]:
 
 
 def _block(content: dict[str, Any], depth: int) -> Iterator[str]:
+    """A list stands in one line, a tuple or a list of messages in one for each."""
     indent = "  " * depth
     width = max((len(key) for key in content), default=0) + 1
     for key, value in content.items():
@@ -122,6 +126,9 @@ def _block(content: dict[str, Any], depth: int) -> Iterator[str]:
         if isinstance(value, dict):
             yield head.rstrip()
             yield from _block(value, depth + 1)
+        elif isinstance(value, tuple):
+            yield head.rstrip()
+            yield from (f"{indent}  - {line}" for line in value)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             yield head.rstrip()
             for element in value:

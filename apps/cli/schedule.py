@@ -15,12 +15,12 @@ import click
 from google.protobuf.timestamp_pb2 import Timestamp
 from pliant.v1.common_pb2 import BandwidthOverride, BandwidthWindow
 
-from apps.cli.rates import NONE, parse_rate
+from apps.cli.rates import NONE, format_rate, parse_rate
 
 _RECURRING = re.compile(r"(?P<cron>.+?)\s+for\s+(?P<lasting>\S+)(?:\s+in\s+(?P<zone>\S+))?")
 _INTERVAL = re.compile(r"(?P<start>\S+)\s+to\s+(?P<end>\S+)")
 _LASTING = re.compile(r"(\d+)([smhd])", re.ASCII)
-_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_UNITS_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 RATES = ("guarantee-in", "guarantee-out", "ceiling-in", "ceiling-out")
 HINT = "write 'CRON for 8h in ZONE: ceiling-out=10Mbps', or 'START to END: ...'"
 
@@ -53,14 +53,31 @@ def parse_window(text: str) -> BandwidthWindow:
     raise ValueError(f"{text[:60]!r} is no window: {HINT}")
 
 
+def format_window(window: BandwidthWindow) -> str:
+    """The line that `parse_window` takes."""
+    if window.WhichOneof("window") == "recurring":
+        zone = window.recurring.time_zone
+        when = f"{window.recurring.cron} for {_lasting(window.recurring.duration.ToSeconds())}{zone and f' in {zone}'}"
+    else:
+        interval = window.interval
+        when = f"{interval.start_time.ToJsonString()} to {interval.end_time.ToJsonString()}"
+    rates = {key: getattr(window.override, _field(key)) for key in RATES}
+    said = [f"{key}={format_rate(rate)}" for key, rate in rates.items() if rate]
+    return f"{when}: {', '.join(said) or f'{RATES[-1]}={NONE}'}"
+
+
 def _override(text: str) -> BandwidthOverride:
     override = BandwidthOverride()
     for part in text.split(","):
         key, equals, rate = part.strip().partition("=")
         if key not in RATES or not equals:
             raise ValueError(f"{part.strip()[:40]!r} is no rate of a window: write {', '.join(RATES)} with =RATE")
-        setattr(override, f"{key.replace('-', '_')}_kbps", parse_rate(rate))
+        setattr(override, _field(key), parse_rate(rate))
     return override
+
+
+def _field(rate: str) -> str:
+    return f"{rate.replace('-', '_')}_kbps"
 
 
 def _lasting_s(text: str) -> int:
@@ -69,6 +86,15 @@ def _lasting_s(text: str) -> int:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text[:40]!r} is no duration: write 8h, 1h30m or 2d")
     return sum(int(number) * _UNITS_S[unit] for number, unit in parts)
+
+
+def _lasting(lasting_s: int) -> str:
+    """5400 -> '1h30m'."""
+    parts = []
+    for unit, size_s in _UNITS_S.items():
+        count, lasting_s = divmod(lasting_s, size_s)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts)
 
 
 def _time(text: str) -> Timestamp:

@@ -181,11 +181,14 @@ def _roles(declared: dict[str, Any], roles: tuple[tuple[str, str | None], ...]) 
 @click.option("--capacity", type=Rate(), metavar="RATE", help="What it carries; none takes its speed.")
 @click.option("--cost", type=int, metavar="N", help="Paths of the least cost are taken; 1 is what every link has.")
 @click.option("--latency", type=Latency(), metavar="TIME", help="Like 300us or 1.5ms; none is not known.")
+@click.option("--force", is_flag=True, help="Even if tenants lose guarantees by it.")
 @click.pass_obj
-def link(session: Session, link: str, capacity: int | None, cost: int | None, latency: int | None) -> None:
+def link(
+    session: Session, link: str, capacity: int | None, cost: int | None, latency: int | None, force: bool,
+) -> None:
     """Declare capacity, cost and latency of a link, named DPID-PORT_NUMBER after its source.
 
-    Each direction is a link of its own.
+    Each direction is a link of its own.  Refused if links would then carry less than is guaranteed on them.
     """
     name = full_name(kind_of("Link"), link, scope_of({}))
     fields = {"capacity_override_kbps": capacity, "cost": cost, "latency_us": latency}
@@ -197,7 +200,7 @@ def link(session: Session, link: str, capacity: int | None, cost: int | None, la
     message = Link(name=name, capacity_override_kbps=capacity or 0, cost=cost or 1)
     if latency:
         message.latency_us = latency
-    session.client.links.update(message, mask)
+    session.client.links.update(message, mask, force=force)
     click.echo(f"link/{link} configured")
 
 

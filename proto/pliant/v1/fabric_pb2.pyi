@@ -421,7 +421,7 @@ class UpdateSwitchRequest(_message.Message):
     FORCE_FIELD_NUMBER: _builtins.int
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     force: _builtins.bool
-    """Drain it even if tenants lose their paths."""
+    """Drain it even if tenants lose their paths or guarantees."""
     allow_missing: _builtins.bool
     """Drain it even if it never connected; everything else can be said ahead anyway."""
     @_builtins.property
@@ -564,7 +564,7 @@ class UpdateLinkRequest(_message.Message):
     FORCE_FIELD_NUMBER: _builtins.int
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     force: _builtins.bool
-    """Drain it even if tenants lose their paths."""
+    """Even if tenants lose their paths or guarantees by it."""
     allow_missing: _builtins.bool
     """Say it even of a link that was never seen: it holds from its first moment."""
     @_builtins.property

@@ -11,13 +11,24 @@ import subprocess
 import sys
 import time
 
+import hypothesis.strategies as st
 import pytest
 from click.testing import CliRunner, Result
-from pliant.v1.common_pb2 import BandwidthPolicy, BandwidthStatus, BandwidthWindow, DirectionStatus, DropsBy
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from pliant.v1.common_pb2 import (
+    BandwidthOverride,
+    BandwidthPolicy,
+    BandwidthStatus,
+    BandwidthWindow,
+    DirectionStatus,
+    DropsBy,
+)
 
 from apps.cli.__main__ import cli
 from apps.cli.options import BANDWIDTH_FIELDS
-from apps.cli.schedule import parse_window
+from apps.cli.schedule import format_window, parse_window
 from apps.cli.words import bandwidth_words, format_bytes, limit
 from controller.model import bandwidth as model
 from controller.model.usage import Quote, Shortfall, Traffic, Usage
@@ -118,6 +129,9 @@ def test_schedule_is_one_line_for_each_window(red: Pliant) -> None:
     schedule = red.api.client.ports.get(WEB).bandwidth.schedule
     assert (schedule[0].recurring.cron, schedule[0].recurring.time_zone) == ("0 20 * * 1-5", "Europe/Rome")
     assert schedule[1].interval.end_time.ToJsonString() == "2026-12-27T06:00:00Z"
+    shown = [line.strip() for line in red.ok(f"describe port web-1 {IN_NET}").splitlines()]
+    lines = [line.removeprefix("- ") for line in shown[shown.index("schedule:") + 1:][:2]]
+    assert [parse_window(line) for line in lines] == list(schedule)
     red.ok(f"set port web-1 {IN_NET} --schedule none")
     policy = red.api.client.ports.get(WEB).bandwidth
     assert (list(policy.schedule), policy.ceiling_in_kbps) == ([], 10_000)
@@ -133,6 +147,34 @@ def test_window_is_read_as_it_is_written() -> None:
     assert window == BandwidthWindow(
         recurring=BandwidthWindow.Recurring(cron="*/5 * * * *", duration={"seconds": 5_400}),
         override={"guarantee_in_kbps": 64})
+
+
+RATES_KBPS = st.integers(0, 10**9)
+OVERRIDES = st.builds(
+    BandwidthOverride, guarantee_in_kbps=RATES_KBPS, guarantee_out_kbps=RATES_KBPS, ceiling_in_kbps=RATES_KBPS,
+    ceiling_out_kbps=RATES_KBPS)
+TIMES = st.builds(Timestamp, seconds=st.integers(0, 2**32), nanos=st.sampled_from((0, 500_000_000)))
+WINDOWS = st.builds(
+    BandwidthWindow, override=OVERRIDES, recurring=st.builds(
+        BandwidthWindow.Recurring, cron=st.sampled_from(("0 20 * * 1-5", "*/5 0 1,15 * *", "@daily")),
+        duration=st.builds(Duration, seconds=st.integers(1, 366 * 86_400)),
+        time_zone=st.sampled_from(("", "Europe/Rome", "America/Argentina/Buenos_Aires"))),
+) | st.builds(
+    BandwidthWindow, override=OVERRIDES,
+    interval=st.builds(BandwidthWindow.Interval, start_time=TIMES, end_time=TIMES))
+
+
+@given(WINDOWS)
+def test_window_is_shown_as_it_can_be_written(window: BandwidthWindow) -> None:
+    """What describe prints, set --schedule takes."""
+    assert parse_window(format_window(window)) == window
+
+
+def test_window_is_shown_briefly() -> None:
+    """Only rates that it has; durations in the units that people use."""
+    assert format_window(parse_window(NIGHT)) == NIGHT.replace("80Mbps", "80 Mbit/s")
+    assert format_window(parse_window("0 0 * * * for 93660s: ceiling-in=none")) == (
+        "0 0 * * * for 1d2h1m: ceiling-out=none")
 
 
 @pytest.mark.parametrize(("text", "says"), [

@@ -48,6 +48,16 @@ def test_refused_drain_says_whom_it_would_cut_off(pliant: Pliant) -> None:
     pliant.ok("drain link 1-1 --force")
 
 
+def test_capacity_below_what_is_guaranteed_takes_force(pliant: Pliant) -> None:
+    """Refused, with the way to do it anyway; and then it holds."""
+    pliant.api.operator.refusal = FailedPrecondition(
+        "WOULD_BREAK_GUARANTEES", "tenants/red would get less; lower guarantees first, or use force")
+    said = pliant.fails("set link 1-1 --capacity 5Mbps", code=5)
+    assert "tenants/red" in said and "--force" in said
+    pliant.ok("set link 1-1 --capacity 5Mbps --force")
+    assert pliant.api.client.links.get(ONE).capacity_kbps == 5_000
+
+
 @pytest.mark.parametrize(("line", "code"), [
     ("drain link", 2), ("drain port web-1", 2), ("drain link 7-1", 3), ("drain switch 7", 3), ("undrain", 2),
     ("set link 1-1", 2), ("set link 1-1 --cost 0", 2), ("set link 1-1 --cost 99999999", 6),
