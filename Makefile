@@ -13,7 +13,7 @@ help: ## print this list
 setup: ## install what is missing: system packages, virtual environment, Python packages
 	@bash scripts/setup.sh
 
-demo: setup ## show what Pliant does, each claim measured on a fabric of its own (about a minute)
+demo: setup ## show what Pliant does, each claim measured on a fabric of its own (a little over a minute)
 	@$(ROOT) $(PYTHON) -m apps.lab demo
 
 lab: setup ## the demo's fabric with a prompt to try things at, or another: make lab TOPO=fat_tree,k=4

@@ -119,7 +119,7 @@ class _Search:
                     self.add(Kind.CEILING, dpid, name)
             case [_, _, "pipes", _]:
                 self._pipe(name)
-            case [_, _, _, _]:
+            case [_, _, "networks", _]:
                 self._network(name)
             case [_, _, _, _, "subnets", _]:
                 self._network(network_of(name))

@@ -309,6 +309,19 @@ def test_port_costs_the_same_number_of_fragments_at_any_size() -> None:
     assert costs[0] == costs[1] <= 10
 
 
+def test_pipe_concerns_its_own_fragments_only() -> None:
+    """Its name is as long as a network's, and it is none."""
+    lab = Lab.leaf_spine()
+    lab.network("red")
+    ends = [lab.port("red", f"p{leaf}", at=(leaf, 3)).name for leaf in (11, 12)]
+    lab.create(Pipe(name="tenants/red/pipes/p", a=ends[0], b=ends[1], bandwidth=POLICIES[1]))
+    before = lab.world
+    lab.begin()
+    lab.update(replace(_any_pipe(lab, 0), bandwidth=POLICIES[2]))
+    found = affected(before, lab.world, lab.changed(before, lab.world))
+    assert {(key.kind, key.dpid) for key in found} == {("pipe", 11), ("pipe", 12)}
+
+
 def test_network_has_no_flows_where_it_is_not_present() -> None:
     """A switch learns a network's ports when its first port comes there, and forgets them all with the last."""
     lab = Lab.leaf_spine()
