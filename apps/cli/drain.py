@@ -30,8 +30,8 @@ def drain(session: Session, what: tuple[str, ...], force: bool, wait: bool, time
     """Take links or switches out of use, with no frame lost.
 
     Traffic moves to other paths, make before break; a link is both its directions, and its name is DPID-PORT_NUMBER
-    of either.  Refused if tenants would lose their paths or guarantees.  What is drained stays so until pliant undrain, through
-    failures and restarts.
+    of either.  Refused if tenants would lose their paths or guarantees.  What is drained stays so until
+    pliant undrain, through failures and restarts.
 
     \b
     pliant drain link 1-101
