@@ -7,7 +7,9 @@ What is referred to comes before what refers to it, and goes after it.  Within a
 - groups are added by ascending id and deleted by descending id: the id layout (pipeline/tables.py) gives a group that
   another one uses the smaller id;
 - flows are added from the last table to the first, so that a frame that enters at table 0 never meets a half-built
-  program, and deleted from the first table to the last.
+  program, and deleted from the first table to the last;
+- in a table what is for some frames is added before what is for all, and deleted after it: no frame takes the new way
+  of all others because its own is not there yet, or is gone already.
 
 A bundle would make step 1 atomic, but one refused flow would then take down every other change: the order gives the
 same guarantee for new ports and keeps an error small.
@@ -56,7 +58,7 @@ def _build_up(flows: Tracker[FlowKey, Flow], groups: Tracker[int, Group], meters
     for group_id, group, held in sorted(groups.puts(), key=lambda put: put[0]):
         frames.append(messages.group_mod(messages.ADD if held is None else messages.MODIFY, group))
         marks.append(Mark("group", group_id, group))
-    for key, flow, _ in sorted(flows.puts(), key=lambda put: (-put[0].table, put[0].priority, put[0].match)):
+    for key, flow, _ in sorted(flows.puts(), key=lambda put: (-put[0].table, -put[0].priority, put[0].match)):
         frames.append(messages.flow_add(flow))
         marks.append(Mark("flow", key, flow))
     return Step(tuple(frames), tuple(marks))

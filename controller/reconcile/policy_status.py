@@ -14,7 +14,6 @@ MAX_NAMED = 3
 def policy_conditions(state: PolicyState, here: int | None) -> list[Condition]:
     """`here`: only what concerns that switch."""
     violated = [v for v in state.violations if here in (None, v.src, v.dst)]
-    waiting = [pair for pair in state.waiting if here is None or here in pair]
     conditions = []
     for dropped, what in ((True, "frames there are dropped"), (False, "frames there take the best other way")):
         some = [v for v in violated if v.dropped is dropped]
@@ -22,11 +21,13 @@ def policy_conditions(state: PolicyState, here: int | None) -> list[Condition]:
             conditions.append(Condition(
                 reason="PATH_POLICY_VIOLATED", message=f"{_shown([v.why for v in some])}: {what}",
                 switches=_switches((v.src, v.dst) for v in some)))
-    if waiting:
-        between = _shown([f"{format_dpid(src)} to {format_dpid(dst)}" for src, dst in waiting])
-        conditions.append(Condition(
-            reason="PATH_POLICY_PENDING", switches=_switches(waiting),
-            message=f"frames still go as before from {between}: the switches on the new paths have not confirmed them"))
+    for pairs, what in ((state.waiting, "frames still go as before"), (state.held_back, "frames are dropped")):
+        ours = [pair for pair in pairs if here is None or here in pair]
+        if ours:
+            between = _shown([f"{format_dpid(src)} to {format_dpid(dst)}" for src, dst in ours])
+            conditions.append(Condition(
+                reason="PATH_POLICY_PENDING", switches=_switches(ours),
+                message=f"{what} from {between}: the switches on the new paths have not confirmed them"))
     return conditions
 
 

@@ -29,7 +29,7 @@ from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Plan
 from controller.fabric.paths.policy import PolicyPaths, Way
 from controller.model.network import ANY_PATH, PathPolicy, Spread
-from controller.pipeline.world import World
+from controller.pipeline.world import Placement, World
 from controller.reconcile.labelling import Labelling, Pair
 from controller.reconcile.path_pool import PathPool
 
@@ -58,6 +58,8 @@ class PolicyState:
     violations: tuple[Violation, ...] = ()
     waiting: tuple[Pair, ...] = ()
     """between these edges frames still go as before: the new ways are being installed"""
+    held_back: tuple[Pair, ...] = ()
+    """between these they are dropped until then: all other ways may lead through a zone that they keep out of"""
 
     @property
     def lacks_label(self) -> bool:
@@ -112,6 +114,10 @@ class Steering:
         """networks whose policy binds them to anything"""
         self._former: dict[int, dict[tuple[str, int, Steer | None], int]] = {}
         """dpid -> {(network, edge, what was in force): the epoch that replaced it}, until that is confirmed"""
+        self._meant: dict[str, tuple[PathPolicy, frozenset[int]]] = {}
+        """network -> the policy that was last enforced, and the switches that it avoided then"""
+        self._placement: Placement | None = None
+        """as of the last update"""
         self._doubtful: set[str] = set()
         """networks judged by trees that some switch may still hold with other hops"""
         self._policies: PolicyPaths | None = None
@@ -200,6 +206,8 @@ class Steering:
             networks = {*networks, *world.intent.networks}
         self._bound -= networks
         self._bound |= {name for name in networks if policy_of(world, name) != ANY_PATH}
+        for name in networks - self._bound:
+            self._meant.pop(name, None)
         looked_at = set(networks & self._bound.union(self._wanted, self._in_force, self.states))
         if topology or self._start:
             looked_at |= self._bound.union(self._in_force)
@@ -209,11 +217,12 @@ class Steering:
         self._start = False
         if looked_at and self._policies is None:
             self._policies = PolicyPaths(Topology.of(world.fabric))
-        waiting = {network for network, state in self.states.items() if state.waiting}
+        waiting = {network for network, state in self.states.items() if state.waiting or state.held_back}
         for network in sorted(looked_at):
             self._want(world, labelling, network, done)
         for network in sorted(looked_at | waiting):
             self._enforce(world, network, epoch, done)
+        self._placement = world.placement
         self._map(epoch, done)
         return done
 
@@ -283,22 +292,40 @@ class Steering:
 
     def _enforce(self, world: World, network: str, epoch: int, done: Steered) -> None:
         """Put into force what is wanted, as far as its paths are ready."""
-        before, now, waiting = self._in_force.get(network, {}), Steers(), []
+        before, loose = self._in_force.get(network, Steers()), self._loose(world, network)
+        keeps_out = bool(policy_of(world, network).avoid_zones)
+        now, waiting, held_back = Steers(), [], []
         for pair, steer in self._wanted.get(network, Steers()).items():
+            old = before.get(pair)
+            # Trees of a version that the switch does not write any more are no way to go on.
+            written = world.choices[pair].version
+            goes_on = old is not None and old != DROPPED and (not old.trees or old.version == written)
             if all(self._pool.paths[number].is_ready for number in steer.numbers):
                 now[pair] = steer
-                continue
-            waiting.append(pair)
-            if (old := before.get(pair)) is None:
-                continue
-            # Trees of a version that the switch does not write any more are no way to go on.
-            is_written = not old.trees or old.version == world.choices[pair].version
-            if is_written:
-                now[pair] = old
-            elif policy_of(world, network).avoid_zones:
+            elif keeps_out and not goes_on and (old is not None or pair not in loose):
+                held_back.append(pair)
                 now[pair] = DROPPED
+            else:
+                waiting.append(pair)
+                if old is not None and goes_on:
+                    now[pair] = old
         self._put_in_force(network, now, epoch=epoch, done=done)
-        self._say(network, done, waiting=tuple(waiting))
+        self._say(network, done, waiting=tuple(waiting), held_back=tuple(held_back))
+
+    def _loose(self, world: World, network: str) -> Set[Pair]:
+        """Where frames that take all trees may do so, as before, until other ways are there.
+
+        Under a policy that is another one now, or whose zones are, it is wherever the network was.  Later it is nowhere
+        else: an edge that is new has no before, and all trees are not what they were when they have become others.
+        """
+        policy = policy_of(world, network)
+        avoided = frozenset(
+            dpid for dpid, settings in world.fabric.declared_switches.items() if settings.zone in policy.avoid_zones)
+        if self._meant.get(network) == (policy, avoided):
+            return set(self.states.get(network, PolicyState()).waiting)
+        self._meant[network] = policy, avoided
+        before = self._placement or world.placement  # at the start: it was where it is
+        return set(permutations(before.presence.get(network, ()), 2))
 
     def _put_in_force(self, network: str, steers: Steers, *, epoch: int, done: Steered) -> None:
         before = self._in_force.pop(network, Steers())

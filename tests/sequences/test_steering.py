@@ -124,6 +124,54 @@ def test_zone_that_is_avoided_is_avoided_while_links_are_dead_and_nobody_is_in_c
                 check_no_loss(sim, pairs(sim, RED))
 
 
+def test_port_on_a_new_edge_sends_nothing_through_the_zone_before_its_paths_are_there() -> None:
+    """For as long as the permitted spine is out of reach; the edges have labels for another network's sake."""
+    rng = random.Random(0)
+    sim = fabric("blue")
+    red = tenant("red", {f"p{leaf}": (leaf, 6) for leaf in LEAVES})
+    sim.apply([obj for obj in red.values() if not isinstance(obj, Port)])
+    set_policy(sim, RED, AVOID_B)
+    sim.disconnect(1)
+    sim.apply([obj for obj in red.values() if isinstance(obj, Port)])
+    for _ in range(80):
+        sim.reconcile() if rng.random() < 0.1 else sim.turn(rng.choice(list(sim.switches)))
+        assert crossed(sim, RED) == set()
+    sim.settle()
+    assert crossed(sim, RED) == set()
+    status = sim.reconciler.view.status(RED)
+    message = next(c.message for c in status.conditions if c.reason == "PATH_POLICY_PENDING")
+    assert message.startswith("frames are dropped from 000000000000000b to 000000000000000c")
+    sim.connect(1)
+    sim.settle()
+    assert (crossed(sim, RED), conditions(sim, RED)) == ({1}, [])
+    check_no_loss(sim, pairs(sim, RED) + pairs(sim, BLUE))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_trees_that_move_into_the_zone_take_no_frame_along(seed: int) -> None:
+    """While no tree touches the zone the network takes all; when costs lead trees there, it has long left them."""
+    rng = random.Random(seed)
+    sim = fabric("red")
+    sim.observe(SwitchDeclared(dpid=2, settings=SwitchSettings(zone="c")))
+
+    def set_dear(spine: int) -> None:
+        for leaf, end in sim.wires:
+            for src in (leaf, end):
+                sim.observe(LinkDeclared(src=src, settings=LinkSettings(cost=10 if end.dpid == spine else 1)))
+
+    set_dear(3)
+    set_policy(sim, RED, AVOID_B)
+    sim.settle()
+    assert not sim.reconciler.engine.world.steers
+    for spine in (1, 3):
+        set_dear(spine)
+        for _ in range(150):
+            sim.reconcile() if rng.random() < 0.1 else sim.turn(rng.choice(list(sim.switches)))
+            assert 3 not in crossed(sim, RED)
+            check_no_loss(sim, rng.sample(pairs(sim, RED), 2))
+        sim.settle()
+
+
 def test_frames_without_a_permitted_path_are_dropped_and_the_network_says_so() -> None:
     """Until a link of the permitted spine is back."""
     sim = fabric("red", "blue")

@@ -48,6 +48,16 @@ def test_session_builds_up_before_it_clears_away() -> None:
         ("flow", 0), ("flow", 4), ("group", 9), ("group", 7), ("meter", 5)]
 
 
+def test_session_adds_the_exception_before_the_rule_and_deletes_it_after() -> None:
+    """What is for some frames has the higher priority: they never go the new way of all others meanwhile."""
+    rule, exception = (flow(1, 4, priority, match(in_port=1), instructions.goto(9)) for priority in (10, 20))
+    session = _session(a=Fragment(flows=(rule, exception)))
+    assert [mark.key for step in session.steps() for mark in step.marks] == [exception.key, rule.key]
+    _confirm_all(session)
+    session.retarget(2, {A: None})
+    assert [mark.key for step in session.steps() for mark in step.marks] == [rule.key, exception.key]
+
+
 def test_session_moves_an_entry_between_fragments_without_a_frame() -> None:
     """An entry that one fragment gives up and another takes over in one change is not touched on the switch."""
     shared = _flow(0, 1)
