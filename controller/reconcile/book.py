@@ -106,6 +106,8 @@ class Book:
     footprints: Map[str, Footprint] = Map()
     exposed: Map[str, tuple[EndPoint, ...]] = Map()
     """network or pipe of a protected owner -> links whose failure cuts it off, for there is no other way"""
+    apart: Map[str, tuple[tuple[int, int], ...]] = Map()
+    """network or pipe -> pairs of edge switches, (from, to), between which nothing arrives"""
     terms: Map[str, Terms] = Map()
     """of every owner with claims"""
     ledger: Ledger = NO_CLAIMS

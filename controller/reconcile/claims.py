@@ -37,12 +37,14 @@ class BookEdit:
         self._loads = loads
         self._fabric = fabric
         self._before = self._asked = book.asked
-        self._footprints, self._exposed = book.footprints, book.exposed
+        self._footprints, self._exposed, self._apart = book.footprints, book.exposed, book.apart
         self._terms, self._ledger = book.terms, book.ledger
         self.resources: set[Resource] = set()
         """on which claims, or the terms of who has them, are other ones"""
         self.owners: set[str] = set()
         """whose claims are other ones"""
+        self.parted: set[str] = set()
+        """networks and pipes between whose switches nothing arrives any more, or something again"""
 
     def update(
         self, intent: Snapshot, rates: Map[str, Rates], names: Iterable[str], routes: Container[Route] = (),
@@ -55,8 +57,7 @@ class BookEdit:
         self._before, self._asked = self._asked, tallying.asked
         moved = tallying.moved | self._rerouted(routes) | {name for name in names if self._is_resteered(name)}
         for network in moved:
-            self._footprints = _without(self._footprints, network)
-            self._expose(network, ())
+            self._forget_footprint(network)
         for tenant in tallying.tenants | {tenant_of(network) for network in moved}:
             self._claim_for_tenant(tenant)
         for name in names:
@@ -67,8 +68,8 @@ class BookEdit:
         return self
 
     def result(self) -> Book:
-        return Book(asked=self._asked, footprints=self._footprints, exposed=self._exposed, terms=self._terms,
-                    ledger=self._ledger)
+        return Book(asked=self._asked, footprints=self._footprints, exposed=self._exposed, apart=self._apart,
+                    terms=self._terms, ledger=self._ledger)
 
     # -- where the traffic of a network goes
 
@@ -99,7 +100,7 @@ class BookEdit:
     def _make_footprint(self, network: str, terms: Terms) -> Footprint:
         edges = sorted(self._asked.tallies[network])
         routes = {(s, d): self._route(network, s, d) for s in edges for d in edges if s != d}
-        crossings = {pair: self._loads.crossing(route) for pair, route in routes.items()}
+        carried = {pair: self._loads.carried(route) for pair, route in routes.items()}
         failures: dict[EndPoint, dict[tuple[int, int], Mapping[EndPoint, float]]] = {}
         exposed = []
         for pair, route in routes.items() if terms.is_protected else ():
@@ -107,13 +108,24 @@ class BookEdit:
                 failures.setdefault(wire, {})[pair] = failing.crossing
                 exposed += [] if failing.arrives else [wire]
         self._expose(network, exposed)
-        return Footprint(crossings, tuple(failures.values()))
+        self._part(network, [pair for pair, each in carried.items() if not each.arrives])
+        return Footprint({pair: each.crossing for pair, each in carried.items()}, tuple(failures.values()))
+
+    def _forget_footprint(self, network: str) -> None:
+        self._footprints = _without(self._footprints, network)
+        self._expose(network, ())
+        self._part(network, ())
 
     def _expose(self, name: str, links: Iterable[EndPoint]) -> None:
         if exposed := tuple(sorted(set(links))):
             self._exposed = self._exposed.set(name, exposed)
         else:
             self._exposed = _without(self._exposed, name)
+
+    def _part(self, name: str, pairs: Iterable[tuple[int, int]]) -> None:
+        if (apart := tuple(pairs)) != self._apart.get(name, ()):
+            self._apart = self._apart.set(name, apart) if apart else _without(self._apart, name)
+            self.parted.add(name)
 
     # -- what tenants claim
 
@@ -123,8 +135,7 @@ class BookEdit:
                     if network in self._asked.tallies]
         if before is None or terms is None or before.is_protected != terms.is_protected:
             for network in networks:
-                self._footprints = _without(self._footprints, network)
-                self._expose(network, ())
+                self._forget_footprint(network)
         self._set_terms(tenant, terms)
         self._put(tenant, {} if terms is None else self._needs(tenant, sorted(networks), terms))
 
@@ -223,23 +234,24 @@ class BookEdit:
         return found
 
     def _claim_for_pipe(self, name: str) -> None:
-        pipe, claims, exposed = self._asked.intent.pipes.get(name), dict[Resource, Claim](), list[EndPoint]()
-        terms = None
+        pipe, claims, terms = self._asked.intent.pipes.get(name), dict[Resource, Claim](), None
+        exposed, apart = list[EndPoint](), list[tuple[int, int]]()
         if pipe is not None and pipe.bandwidth.may_guarantee:
             terms = _terms(pipe.bandwidth, self._asked.rates_of(name))
             rates = self._asked.rates_of(name)
             for src, dst, kbps in ((pipe.a, pipe.b, rates.guarantee_out_kbps),
                                    (pipe.b, pipe.a, rates.guarantee_in_kbps)):
                 usable = self._within_ceilings(pipe, src, dst, kbps)
-                needs = self._pipe_needs(src, dst, usable, terms, exposed) if usable else {}
+                needs = self._pipe_needs(src, dst, usable, terms, exposed, apart) if usable else {}
                 for resource, need in needs.items():
                     claims[resource] = _sum(claims.get(resource, _flat(0)), claim(*need))
         self._set_terms(name, terms)
         self._expose(name, exposed)
+        self._part(name, apart)
         self._put(name, claims)
 
     def _pipe_needs(
-        self, src: str, dst: str, kbps: int, terms: Terms, exposed: list[EndPoint],
+        self, src: str, dst: str, kbps: int, terms: Terms, exposed: list[EndPoint], apart: list[tuple[int, int]],
     ) -> dict[Resource, Need]:
         """Of one direction, access ports included."""
         needs: dict[Resource, Need] = {}
@@ -252,7 +264,9 @@ class BookEdit:
         if len(ends) < 2 or ends[0] == ends[1]:
             return needs
         route = self._route(network_of(src), ends[0], ends[1])
-        for link, share in self._loads.crossing(route).items():
+        carried = self._loads.carried(route)
+        apart += [] if carried.arrives else [(route.src, route.dst)]
+        for link, share in carried.crossing.items():
             needs[link] = Need(share * kbps, share * kbps)
         for wire, failing in self._loads.failing(route).items() if terms.is_protected else ():
             exposed += [] if failing.arrives else [wire]

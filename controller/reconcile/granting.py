@@ -20,8 +20,9 @@ from controller.fabric.graph import Fabric
 from controller.fabric.observed import NO_CHANGE, Alarm, Change
 from controller.fabric.ports import EndPoint
 from controller.model.bandwidth import Rates
+from controller.model.ids import network_of, tenant_of
 from controller.model.queues import Grant
-from controller.pipeline.world import World
+from controller.pipeline.world import Placement, World
 from controller.qos.degrade import share_out
 from controller.qos.ledger import NO_CLAIMS, Claim, Claims, budget
 from controller.reconcile.book import NO_BOOK, Book, Ingress, Resource, Terms
@@ -29,10 +30,12 @@ from controller.reconcile.claims import BookEdit
 from controller.reconcile.courses import Installed
 from controller.reconcile.grants import (
     NOT_GRANTED,
+    Apart,
     Degraded,
     Granted,
     Grants,
     capacity_kbps,
+    list_apart,
     list_named,
     place_of,
 )
@@ -97,10 +100,10 @@ class Granting:
             other = BookEdit(before.book, self._loads, world.fabric)
             peak = other.update(world.intent, self._peaks, names, routes).result()
         resources = edit.resources | self._measured(change)
-        owners = edit.owners | self._owners_of(resources)
+        owners = edit.owners | self._owners_of(resources) | self._reachable_otherwise(edit.parted, names)
         grants = self._grant(world.fabric, resources)
         self.granted = Granted(
-            grants=grants, book=peak, degraded=self._degraded(before.degraded, world.fabric, owners),
+            grants=grants, book=peak, degraded=self._degraded(before.degraded, world, owners),
             bare=self._bare(before.bare, owners))
         return self._regrant(before, owners)
 
@@ -153,7 +156,7 @@ class Granting:
                     if here.reserved_kbps and not _is_port(owner)})
 
     def _degraded(
-        self, before: Map[str, Degraded], fabric: Fabric, owners: Iterable[str],
+        self, before: Map[str, Degraded], world: World, owners: Iterable[str],
     ) -> Map[str, Degraded]:
         degraded = before
         for owner in owners:
@@ -161,14 +164,38 @@ class Granting:
             shares = {resource: losses[owner].working_kbps / claims[resource].working_kbps
                       for resource, losses in self._losses.items()
                       if owner in losses and losses[owner].working_kbps < claims[resource].working_kbps}
-            if shares:
+            apart = self._apart(world.placement, owner)
+            if shares or apart:
                 worst_first = sorted(shares, key=lambda resource: (shares[resource], str(resource)))
-                why = f"more is guaranteed than {list_named(fabric, worst_first)} can carry now"
+                why = [f"there is no path {list_apart(apart)}"] if apart else []
+                why += [f"more is guaranteed than {list_named(world.fabric, worst_first)} can carry now"] * bool(shares)
                 degraded = degraded.set(owner, Degraded(
-                    share=shares[worst_first[0]], links=tuple(map(place_of, worst_first)), why=why))
+                    share=0.0 if apart else shares[worst_first[0]], links=tuple(map(place_of, worst_first)),
+                    apart=apart, why=", and ".join(why)))
             elif owner in degraded:
                 degraded = degraded.delete(owner)
         return degraded
+
+    def _apart(self, placement: Placement, owner: str) -> tuple[Apart, ...]:
+        """The switches with ports of the owner, of which something is guaranteed between them and nothing arrives."""
+        asked, found = self._now.asked, list[Apart]()
+        networks = (owner,) if _is_pipe(owner) else sorted(asked.intent.networks_by_tenant.get(owner, Map()))
+        for name in networks:
+            pairs = self._now.apart.get(name, ())
+            network = network_of(asked.intent.pipes[name].a) if _is_pipe(name) and pairs else name
+            present, tallies = placement.presence.get(network, Map()), asked.tallies.get(name, Map())
+            pooled = any(asked.rates_of(each).has_guarantee for each in {owner, name})
+            found += [Apart(network, src, dst) for src, dst in pairs if src in present and dst in present
+                      and (pooled or tallies[src].sent or tallies[dst].received)]
+        return tuple(found)
+
+    def _reachable_otherwise(self, parted: Iterable[str], names: Iterable[str]) -> set[str]:
+        """Owners that may have a path, or none, for another reason than before: by paths, or by where ports are."""
+        asked, found = self._now.asked, set[str]()
+        for name in (*parted, *names):
+            pipes = asked.intent.pipes_by_port.get(name, ()) if _is_port(name) else ()
+            found.update(pipes, {name if _is_pipe(name) else tenant_of(name)})
+        return found
 
     def _bare(
         self, before: Map[str, tuple[EndPoint, ...]], owners: Iterable[str],
@@ -196,7 +223,8 @@ class Granting:
                 regrant.names |= self._concerned(owner)
             if degraded is not None and owner not in before.degraded:
                 message = f"{owner} keeps {degraded.share:.0%} of its guarantee: {degraded.why}"
-                regrant.alarms.append(Alarm(reason="GUARANTEE_DEGRADED", at=degraded.links[0], message=message))
+                at = degraded.links[0] if degraded.links else EndPoint(degraded.apart[0].src, 0)
+                regrant.alarms.append(Alarm(reason="GUARANTEE_DEGRADED", at=at, message=message))
         exposed, were = now.book.exposed, before.book.exposed
         if exposed is not were:
             regrant.names |= {name for name in (*exposed, *were) if exposed.get(name) != were.get(name)}
@@ -217,3 +245,7 @@ def _grant(terms: Terms, kbps: int) -> Grant:
 
 def _is_port(owner: str) -> bool:
     return "/ports/" in owner
+
+
+def _is_pipe(owner: str) -> bool:
+    return "/pipes/" in owner

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from immutables import Map
 
 from controller.fabric.graph import Fabric
 from controller.fabric.observed import Observed
 from controller.fabric.ports import EndPoint
+from controller.model.ids import format_dpid
 from controller.model.queues import Grant
 from controller.reconcile.book import NO_BOOK, Book, Ingress, Resource
 from controller.reconcile.owners import link_name
@@ -22,14 +24,24 @@ MAX_NAMED = 3
 """links in one message"""
 
 
+class Apart(NamedTuple):
+    """Two edge switches of a network, between which nothing arrives."""
+
+    network: str
+    src: int
+    dst: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degraded:
-    """An owner whose guarantee does not fit any more."""
+    """An owner whose guarantee does not fit any more, or has no path."""
 
     share: float
-    """the least, of all links, of its guarantee there that it keeps; 0 to 1"""
+    """the least, of all links, of its guarantee there that it keeps; 0 to 1, and 0 if something has no path"""
     links: tuple[EndPoint, ...]
     """where it keeps less than all, worst first"""
+    apart: tuple[Apart, ...] = ()
+    """between which of its edges it keeps nothing, for there is no path"""
     why: str
 
 
@@ -82,6 +94,12 @@ def list_named(fabric: Fabric, resources: Collection[Resource]) -> str:
     """Some of them, and how many more there are."""
     shown = ", ".join(named(fabric, resource) for resource in list(resources)[:MAX_NAMED])
     return shown + (f" and {len(resources) - MAX_NAMED} more" if len(resources) > MAX_NAMED else "")
+
+
+def list_apart(apart: Collection[Apart]) -> str:
+    """'from 000000000000000b to 000000000000000c and between 2 more pairs'."""
+    shown = [f"from {format_dpid(src)} to {format_dpid(dst)}" for _, src, dst in list(apart)[:MAX_NAMED]]
+    return ", ".join(shown) + (f" and between {len(apart) - MAX_NAMED} more pairs" if len(apart) > MAX_NAMED else "")
 
 
 def mbps(kbps: float) -> str:

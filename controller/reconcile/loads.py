@@ -129,9 +129,23 @@ def tree_course(plan: Plan, src: int, dst: int, trees: Sequence[int] = ()) -> Co
     return [TreeStrand(plan, src, dst, tree) for tree in sorted({tree % n_trees for tree in trees} or range(n_trees))]
 
 
-def crossing(courses: Sequence[Course], ground: Ground) -> dict[EndPoint, float]:
+class Carried(NamedTuple):
+    """What becomes of a pair's traffic as things are."""
+
+    crossing: Crossing
+    arrives: bool
+    """some of it does"""
+
+
+def carried(courses: Sequence[Course], ground: Ground) -> Carried:
+    as_is = [[strand.links(ground) for strand in course] for course in courses]
+    crossing = _largest([[links for links, _ in strands] for strands in as_is])
+    return Carried(crossing, any(arrives for strands in as_is for _, arrives in strands))
+
+
+def crossing(courses: Sequence[Course], ground: Ground) -> Crossing:
     """The largest share on each link under any of the courses."""
-    return _largest([[strand.links(ground)[0] for strand in course] for course in courses])
+    return carried(courses, ground).crossing
 
 
 def _largest(courses: Sequence[Sequence[Sequence[EndPoint]]]) -> dict[EndPoint, float]:
@@ -202,19 +216,19 @@ FindCourses = Callable[[Route], Sequence[Course]]
 
 
 class Loads:
-    """Crossings, each worked out once.  Used by one thread at a time."""
+    """What becomes of each route's traffic, worked out once.  Used by one thread at a time."""
 
     def __init__(self, courses: FindCourses, ground: Ground) -> None:
         self._courses = courses
         self._ground = ground
-        self._crossings: dict[Route, Crossing] = {}
+        self._carried: dict[Route, Carried] = {}
         self._failing: dict[Route, Mapping[EndPoint, Failing]] = {}
         self._cut: dict[EndPoint, Ground] = {}
 
-    def crossing(self, route: Route) -> Crossing:
-        if route not in self._crossings:
-            self._crossings[route] = crossing(self._courses(route), self._ground)
-        return self._crossings[route]
+    def carried(self, route: Route) -> Carried:
+        if route not in self._carried:
+            self._carried[route] = carried(self._courses(route), self._ground)
+        return self._carried[route]
 
     def failing(self, route: Route) -> Mapping[EndPoint, Failing]:
         if route not in self._failing:
@@ -233,9 +247,9 @@ class Loads:
         self._ground = Ground(fabric=fabric)
         self._cut.clear()
         changed = set()
-        for route in [route for route in self._crossings if everywhere or route.dst in edges
+        for route in [route for route in self._carried if everywhere or route.dst in edges
                       or route.network in networks]:
-            before, was_failing = self._crossings.pop(route), self._failing.pop(route, None)
-            if self.crossing(route) != before or (was_failing is not None and self.failing(route) != was_failing):
+            before, was_failing = self._carried.pop(route), self._failing.pop(route, None)
+            if self.carried(route) != before or (was_failing is not None and self.failing(route) != was_failing):
                 changed.add(route)
         return changed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from controller.fabric.graph import Fabric
 from controller.fabric.ports import EndPoint
@@ -10,7 +11,7 @@ from controller.model.ids import network_of, tenant_of
 from controller.model.network import Network, Pipe, Port
 from controller.model.status import Condition
 from controller.model.tenancy import Tenant
-from controller.reconcile.grants import Degraded, Granted, list_named
+from controller.reconcile.grants import Apart, Degraded, Granted, list_apart, list_named
 
 
 def conditions(granted: Granted, fabric: Fabric, obj: object) -> Iterator[Condition]:
@@ -20,8 +21,10 @@ def conditions(granted: Granted, fabric: Fabric, obj: object) -> Iterator[Condit
     owners = {obj.name, tenant_of(obj.name)} if not isinstance(obj, Pipe) else {obj.name}
     for owner in sorted(owners):
         found = granted.degraded.get(owner)
-        if found is not None and (links := _touched(granted, obj, owner, found.links)):
-            yield _degraded(fabric, owner, found, links)
+        if found is not None:
+            links, apart = _touched(granted, obj, owner, found.links), _cut_off(obj, owner, found.apart)
+            if links or apart:
+                yield _degraded(fabric, owner, replace(found, links=links, apart=apart))
         if bare := _touched(granted, obj, owner, granted.bare.get(owner, ())):
             text = f"if another link fails, {list_named(fabric, bare)} cannot carry what is guaranteed then"
             yield Condition(reason="GUARANTEE_UNPROTECTED", message=text, switches=_switches(bare))
@@ -30,10 +33,24 @@ def conditions(granted: Granted, fabric: Fabric, obj: object) -> Iterator[Condit
         yield Condition(reason="GUARANTEE_UNPROTECTED", message=text, switches=_switches(exposed))
 
 
-def _degraded(fabric: Fabric, owner: str, found: Degraded, links: tuple[EndPoint, ...]) -> Condition:
-    text = (f"{owner} keeps at least {found.share:.0%} of its guarantee: {list_named(fabric, links)} cannot carry all "
-            "that is guaranteed there; it recovers by itself when the fabric does")
-    return Condition(reason="GUARANTEE_DEGRADED", message=text, switches=_switches(links))
+def _degraded(fabric: Fabric, owner: str, found: Degraded) -> Condition:
+    why = [f"there is no path {list_apart(found.apart)}"] if found.apart else []
+    why += [f"{list_named(fabric, found.links)} cannot carry all that is guaranteed there"] if found.links else []
+    kept = "0%" if found.apart else f"at least {found.share:.0%}"
+    text = f"{owner} keeps {kept} of its guarantee: {', and '.join(why)}; it recovers by itself when the fabric does"
+    switches = {*_switches(found.links), *(dpid for _, src, dst in found.apart for dpid in (src, dst))}
+    return Condition(reason="GUARANTEE_DEGRADED", message=text, switches=tuple(sorted(switches)))
+
+
+def _cut_off(obj: Tenant | Network | Port | Pipe, owner: str, apart: tuple[Apart, ...]) -> tuple[Apart, ...]:
+    """Of these pairs of switches those that the object's traffic goes between."""
+    if not apart or obj.name == owner:
+        return apart
+    of_network = tuple(each for each in apart if each.network == network_of(obj.name))
+    if not isinstance(obj, Port):
+        return of_network
+    edge = obj.attachment.dpid if obj.attachment is not None else None
+    return tuple(each for each in of_network if edge in (each.src, each.dst))
 
 
 def _touched(

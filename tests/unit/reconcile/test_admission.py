@@ -266,8 +266,8 @@ def test_failure_degrades_as_the_policy_says_and_recovers_by_itself(
     assert "GUARANTEE_DEGRADED" not in fabric.reasons("tenants/blue")
 
 
-def test_degradation_is_reported_once(fabric: Fabric) -> None:
-    """One alarm for each owner when it begins to get less."""
+def alarms_of(fabric: Fabric) -> list[str]:
+    """What is logged from now on."""
     alarms: list[str] = []
     granting = fabric.reconciler.engine.granting
     work = granting.work
@@ -278,6 +278,62 @@ def test_degradation_is_reported_once(fabric: Fabric) -> None:
         return regrant
 
     granting.work = listen  # type: ignore[method-assign, assignment]
+    return alarms
+
+
+def test_guarantee_without_a_path_is_degraded_to_nothing_and_recovers_by_itself(fabric: Fabric) -> None:
+    """Leaf 13 is cut off: whoever is guaranteed something to or from it is told, once; nobody else is."""
+    alarms = alarms_of(fabric)
+    pipes = [Pipe(name=f"tenants/red/pipes/a{end}", a=port_name("red", "a"), b=port_name("red", end),
+                  bandwidth=BandwidthPolicy(guarantee_out_kbps=5_000)) for end in "bc"]
+    fabric.apply([*everywhere("red", both(40_000)), *pipes])
+    fabric.apply([*everywhere("blue", BandwidthPolicy()), *everywhere("green", BandwidthPolicy())])
+    fabric.apply([port("blue", "a", (11, 4), both(1_000))])
+    fabric.settle()
+    before = fabric.promised()
+    assert not fabric.reconciler.view.degraded
+    cut = [wire for wire in fabric.wires if wire[0].dpid == 13]
+    for wire in cut:
+        fabric.link_lost(wire)
+    fabric.settle()
+    told = {obj.name for obj in fabric.intent.objects() if "GUARANTEE_DEGRADED" in fabric.reasons(obj.name)}
+    assert told == {
+        "tenants/red", "tenants/red/pipes/ac", network_name("red"), *(port_name("red", each) for each in "abc"),
+        "tenants/blue", network_name("blue"), *(port_name("blue", each) for each in "ac")}
+    assert {fabric.reconciler.view.status(name).state for name in told} == {State.DEGRADED}
+    text = next(c.message for c in fabric.reconciler.view.status("tenants/red/pipes/ac").conditions
+                if c.reason == "GUARANTEE_DEGRADED")
+    assert text == ("tenants/red/pipes/ac keeps 0% of its guarantee: there is no path from 000000000000000b to "
+                    "000000000000000d; it recovers by itself when the fabric does")
+    assert sorted(alarm.split()[0] for alarm in alarms) == ["tenants/blue", "tenants/red", "tenants/red/pipes/ac"]
+    assert all("keeps 0% of its guarantee: there is no path" in alarm for alarm in alarms)
+    fabric.check_grants()
+    for wire in cut:
+        fabric.link_seen(wire)
+    fabric.settle()
+    assert (fabric.promised(), dict(fabric.reconciler.view.degraded)) == (before, {})
+    assert not any("GUARANTEE_DEGRADED" in fabric.reasons(obj.name) for obj in fabric.intent.objects())
+
+
+def test_guarantee_that_is_nowhere_yet_is_not_degraded(fabric: Fabric) -> None:
+    """A port on a switch that nobody knows, or that is not connected to it, is pending, and its tenant as before."""
+    fabric.apply([*everywhere("red", both(40_000)), port("red", "d", (77, 3))])
+    fabric.settle()
+    assert fabric.reconciler.view.status("tenants/red").state is State.ACTIVE
+    for wire in [wire for wire in fabric.wires if wire[0].dpid == 13]:
+        fabric.link_lost(wire)
+    fabric.apply([port("red", "c", None)])
+    fabric.settle()
+    assert not fabric.reconciler.view.degraded
+    fabric.apply([port("red", "c", (13, 3))])
+    fabric.settle()
+    assert fabric.reconciler.view.degraded["tenants/red"].share == 0
+    fabric.check_grants()
+
+
+def test_degradation_is_reported_once(fabric: Fabric) -> None:
+    """One alarm for each owner when it begins to get less."""
+    alarms = alarms_of(fabric)
     fabric.apply([*everywhere("red", both(90_000)), *everywhere("blue", both(90_000))])
     fabric.settle()
     for wire in [wire for wire in fabric.wires if wire[1].dpid == 1]:
