@@ -47,7 +47,9 @@ def degraded(fabric: Fabric, name: str) -> str:
 
 
 def test_guarantee_is_refused_admitted_degraded_and_whole_again(fabric: Fabric) -> None:
-    """Each of two spines carries half of a guarantee; with one uplink cut, the other has to carry all of it."""
+    """Each of two spines carries half of a guarantee; with one uplink cut, the other has to carry all of it;
+    with both cut nothing is left.
+    """
     guarantee(fabric, "red", 100_000)
     with pytest.raises(pliant.ApiError) as caught:
         guarantee(fabric, "blue", 95_000)
@@ -70,5 +72,8 @@ def test_guarantee_is_refused_admitted_degraded_and_whole_again(fabric: Fabric) 
     fabric.rig.set_link("s1-s11-101", up=False)
     eventually(lambda: "61% of its guarantee" in degraded(fabric, "red"), 30, "red says what it keeps")
     eventually(lambda: "61% of its guarantee" in degraded(fabric, "blue"), 30, "blue says what it keeps")
+    fabric.rig.set_link("s1-s12-102", up=False)
+    eventually(lambda: "keeps 0% of its guarantee: there is no path" in degraded(fabric, "red"), 30, "red has nothing")
+    fabric.rig.set_link("s1-s12-102", up=True)
     fabric.rig.set_link("s1-s11-101", up=True)
     eventually(lambda: not degraded(fabric, "red") + degraded(fabric, "blue"), 30, "both have all of theirs again")
