@@ -12,11 +12,11 @@ from controller.fabric.explicit import Steer
 from controller.fabric.graph import Fabric
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Plan
-from controller.fabric.paths.policy import PolicyPaths
+from controller.fabric.paths.policy import PolicyPaths, together
 from controller.model.network import ANY_PATH, Spread
 from controller.reconcile.labelling import Labelling
 from controller.reconcile.loads import Course, ExplicitStrand, Route, Strand, TreeStrand, tree_course
-from controller.reconcile.steering import Steering, together
+from controller.reconcile.steering import Steering
 
 
 class Installed:

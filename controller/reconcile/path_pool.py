@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from controller.fabric.explicit import (
+    N_NUMBERS,
     ExplicitPath,
     Route,
     Steer,
@@ -53,11 +54,17 @@ class PathPool:
     # -- use
 
     def steer(self, ways: Iterable[Way], version: int) -> Steer:
-        """These ways in labels; those for which no number is free are left out."""
+        """These ways in labels; those for which no number is free are left out.
+
+        Half of all numbers are for whoever has no way yet: another way spreads, the first one carries.
+        """
         ways = tuple(ways)
-        numbers = (self._number(way.route) for way in ways if way.tree is None)
         trees = tuple(way.tree for way in ways if way.tree is not None)
-        return Steer(trees, version if trees else 0, tuple(number for number in numbers if number is not None))
+        numbers: list[int] = []
+        for way in ways:
+            if way.tree is None and (number := self._number(way.route, is_another=bool(trees or numbers))) is not None:
+                numbers.append(number)
+        return Steer(trees, version if trees else 0, tuple(numbers))
 
     def use(self, steers: Iterable[Steer], *, written: bool = False) -> None:
         """`written`: switches are told to write them now."""
@@ -84,9 +91,11 @@ class PathPool:
     def _writer(self, number: int) -> int:
         return self.paths[number].route.src
 
-    def _number(self, route: Route) -> int | None:
+    def _number(self, route: Route, *, is_another: bool) -> int | None:
         number = self._numbers.get(route)
-        if number is None and (number := free_number(self.paths, self._last)) is not None:
+        if number is not None or (is_another and len(self.paths) >= N_NUMBERS // 2):
+            return number
+        if (number := free_number(self.paths, self._last)) is not None:
             self._last = self._numbers[route] = number
             self.paths[number] = ExplicitPath(route=route, pending=route.switches)
             self._unmapped.setdefault(number, set()).update(route.switches)

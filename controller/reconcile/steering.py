@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from itertools import permutations
 
 from immutables import Map
@@ -27,7 +26,7 @@ from controller.fabric.explicit import DROPPED, ExplicitPath, Route, Steer
 from controller.fabric.labels import LabelHop
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Plan
-from controller.fabric.paths.policy import PolicyPaths, Way
+from controller.fabric.paths.policy import PolicyPaths, together
 from controller.model.network import ANY_PATH, PathPolicy, Spread
 from controller.pipeline.world import Placement, World
 from controller.reconcile.labelling import Labelling, Pair
@@ -243,10 +242,12 @@ class Steering:
                 self._doubtful.add(network)
             steer, violation = self._steer(network, src, dst, written.version, written.hops, policy,
                                            is_settled=not written.earlier)
+            if violation is not None:
+                if violation.constraint == "LABELS" and (kept := self._held(world, network, (src, dst))) is not None:
+                    steer, violation = kept, replace(violation, dropped=False)
+                violations.append(violation)
             if steer is not None:
                 wanted[src, dst] = steer
-            if violation is not None:
-                violations.append(violation)
             if newest is not None and self._is_other(written.hops, newest):
                 later, _ = self._steer(network, src, dst, NO_VERSION, newest, policy)
                 if later is not None:
@@ -297,9 +298,7 @@ class Steering:
         now, waiting, held_back = Steers(), [], []
         for pair, steer in self._wanted.get(network, Steers()).items():
             old = before.get(pair)
-            # Trees of a version that the switch does not write any more are no way to go on.
-            written = world.choices[pair].version
-            goes_on = old is not None and old != DROPPED and (not old.trees or old.version == written)
+            goes_on = old is not None and _goes_on(world, pair, old)
             if all(self._pool.paths[number].is_ready for number in steer.numbers):
                 now[pair] = steer
             elif keeps_out and not goes_on and (old is not None or pair not in loose):
@@ -318,14 +317,19 @@ class Steering:
         Under a policy that is another one now, or whose zones are, it is wherever the network was.  Later it is nowhere
         else: an edge that is new has no before, and all trees are not what they were when they have become others.
         """
-        policy = policy_of(world, network)
-        avoided = frozenset(
-            dpid for dpid, settings in world.fabric.declared_switches.items() if settings.zone in policy.avoid_zones)
-        if self._meant.get(network) == (policy, avoided):
+        meaning = _meaning(world, network)
+        if self._meant.get(network) == meaning:
             return set(self.states.get(network, PolicyState()).waiting)
-        self._meant[network] = policy, avoided
+        self._meant[network] = meaning
         before = self._placement or world.placement  # at the start: it was where it is
         return set(permutations(before.presence.get(network, ()), 2))
+
+    def _held(self, world: World, network: str, pair: Pair) -> Steer | None:
+        """What is in force there, if it was under the same policy and is a way to go on."""
+        steer = self._in_force.get(network, Steers()).get(pair)
+        if steer is None or self._meant.get(network) != _meaning(world, network):
+            return None
+        return steer if _goes_on(world, pair, steer) else None
 
     def _put_in_force(self, network: str, steers: Steers, *, epoch: int, done: Steered) -> None:
         before = self._in_force.pop(network, Steers())
@@ -376,12 +380,18 @@ def _between(world: World, networks: Set[str], pairs: Set[Pair]) -> set[str]:
     return {name for name, here in presence.items() if any(not others[d].isdisjoint(here) for d in here if d in others)}
 
 
+def _goes_on(world: World, pair: Pair, steer: Steer) -> bool:
+    """Whether frames may go on by it: not by trees of a version that the switch does not write any more."""
+    return steer != DROPPED and (not steer.trees or steer.version == world.choices[pair].version)
+
+
+def _meaning(world: World, network: str) -> tuple[PathPolicy, frozenset[int]]:
+    """Its policy, and the switches that this avoids in the fabric as it is declared."""
+    policy, switches = policy_of(world, network), world.fabric.declared_switches
+    return policy, frozenset(dpid for dpid, settings in switches.items() if settings.zone in policy.avoid_zones)
+
+
 def policy_of(world: World, network: str) -> PathPolicy:
     """ANY_PATH of a network that is not there."""
     found = world.intent.networks.get(network)
     return ANY_PATH if found is None else found.path_policy
-
-
-def together(network: str, ways: tuple[Way, ...]) -> tuple[Way, ...]:
-    """The one of these ways that the network takes: another network may take another, and few move when ways change."""
-    return tuple(sorted(ways, key=lambda way: blake2b(f"{network} {way.route}".encode(), digest_size=8).digest())[:1])

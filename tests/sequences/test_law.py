@@ -17,14 +17,14 @@ from immutables import Map
 from controller.fabric.declared import LinkSettings, SwitchSettings
 from controller.fabric.events import HostHeard, LinkDeclared, QueuesFound, RoleDeclared, SwitchDeclared
 from controller.fabric.paths.arrays import Topology
-from controller.fabric.paths.policy import PolicyPaths
+from controller.fabric.paths.policy import PolicyPaths, together
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, OnFailure, Rates, TrafficClass
 from controller.model.errors import PliantError
 from controller.model.network import ANY_PATH, Network, PathPolicy, Pipe, Port, Spread
 from controller.pipeline.world import Share
 from controller.reconcile.reconciler import Outcome
-from controller.reconcile.steering import PolicyState, together
+from controller.reconcile.steering import PolicyState
 from tests.sequences.simulation import FEATURES, LEAVES, Simulation
 from tests.sequences.states import network_name, port, port_name, tenant
 from tests.sequences.traffic import check_isolation, expected_reach, reach
@@ -250,7 +250,8 @@ def check_steers(sim: Simulation) -> None:
     engine = sim.reconciler.engine
     paths = PolicyPaths(Topology.of(engine.world.fabric))
     for name, network in engine.world.intent.networks.items():
-        assert not engine.steering.states.get(name, PolicyState()).waiting
+        state = engine.steering.states.get(name, PolicyState())
+        assert not (state.waiting or state.held_back)
         for src, dst in permutations(engine.world.placement.presence.get(name, ()), 2):
             steer = engine.world.steers.get(src, Map()).get((name, dst))
             version, policy = engine.labelling.in_use(src, dst), network.path_policy

@@ -42,6 +42,13 @@ def set_policy(sim: Simulation, network: str, policy: PathPolicy) -> None:
     sim.apply([Network(name=network, path_policy=policy)])
 
 
+def set_dear(sim: Simulation, spine: int) -> None:
+    """The shortest paths lead over the others."""
+    for leaf, end in sim.wires:
+        for src in (leaf, end):
+            sim.observe(LinkDeclared(src=src, settings=LinkSettings(cost=10 if end.dpid == spine else 1)))
+
+
 def pairs(sim: Simulation, network: str) -> list[tuple[Port, Port]]:
     mine = [port for port in sim.intent.ports.values() if port.network == network and port.name in sim.placed]
     return list(permutations(sorted(mine, key=lambda port: port.name), 2))
@@ -153,18 +160,12 @@ def test_trees_that_move_into_the_zone_take_no_frame_along(seed: int) -> None:
     rng = random.Random(seed)
     sim = fabric("red")
     sim.observe(SwitchDeclared(dpid=2, settings=SwitchSettings(zone="c")))
-
-    def set_dear(spine: int) -> None:
-        for leaf, end in sim.wires:
-            for src in (leaf, end):
-                sim.observe(LinkDeclared(src=src, settings=LinkSettings(cost=10 if end.dpid == spine else 1)))
-
-    set_dear(3)
+    set_dear(sim, 3)
     set_policy(sim, RED, AVOID_B)
     sim.settle()
     assert not sim.reconciler.engine.world.steers
     for spine in (1, 3):
-        set_dear(spine)
+        set_dear(sim, spine)
         for _ in range(150):
             sim.reconcile() if rng.random() < 0.1 else sim.turn(rng.choice(list(sim.switches)))
             assert 3 not in crossed(sim, RED)

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import blake2b
 
 from controller.fabric.explicit import Leg, Legs, Route
 from controller.fabric.graph import EndPoint
@@ -64,6 +65,11 @@ class Verdict:
 
 
 NOTHING_TO_STEER = Verdict(any_tree=True)
+
+
+def together(network: str, ways: tuple[Way, ...]) -> tuple[Way, ...]:
+    """The one of these ways that the network takes: another network may take another, and few move when ways change."""
+    return tuple(sorted(ways, key=lambda way: blake2b(f"{network} {way.route}".encode(), digest_size=8).digest())[:1])
 
 
 class PolicyPaths:
