@@ -153,8 +153,8 @@ wait_options = options(
 dry_run_option = click.option("--dry-run", is_flag=True, help="Have the controller check it all, and change nothing.")
 
 bandwidth_options = options(
-    click.option("--guarantee-in", type=Rate(), metavar="RATE", help="Always available to receive, like 10Mbps."),
-    click.option("--guarantee-out", type=Rate(), metavar="RATE", help="Always available to send."),
+    click.option("--guarantee-in", type=Rate(), metavar="RATE", help="Always free to receive, like 10Mbps; or none."),
+    click.option("--guarantee-out", type=Rate(), metavar="RATE", help="Always free to send; or none."),
     click.option("--ceiling-in", type=Rate(), metavar="RATE", help="At most this is received, like 10Mbps; or none."),
     click.option("--ceiling-out", type=Rate(), metavar="RATE", help="At most this is sent; or none."),
     click.option("--burst-ms", type=click.IntRange(min=0), metavar="MS", help="How long full speed may last first."),

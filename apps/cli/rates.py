@@ -26,9 +26,9 @@ def parse_rate(text: str) -> int:
 
 
 def checked(rate_kbps: int) -> int:
-    """The rate; ValueError for 0, which the contract takes for no ceiling and its writer perhaps for no traffic."""
+    """The rate; ValueError for 0, which the contract takes for none, and its writer perhaps for no traffic."""
     if rate_kbps == 0:
-        raise ValueError(f"0 is not a rate: write {NONE} for no ceiling")
+        raise ValueError(f"0 is not a rate: write {NONE} if there is to be none")
     return rate_kbps
 
 

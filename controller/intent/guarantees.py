@@ -30,7 +30,22 @@ def check_guarantees(snapshot: Snapshot, obj: Resource) -> None:
     """Raise if `obj`, which the snapshot holds already, asks for more than those above it have, or less than those
     below it were promised.
     """
-    if isinstance(obj, Tenant | Network | Port):
+    if isinstance(obj, Tenant | Network):
+        _check_below(snapshot, obj, obj)
+    _check_bounds(snapshot, obj)
+
+
+def is_within_bounds(snapshot: Snapshot, obj: Resource) -> bool:
+    """Whether `obj`, which the snapshot holds already, asks for no more than its ceiling and those above it allow."""
+    try:
+        _check_bounds(snapshot, obj)
+    except FailedPrecondition:
+        return False
+    return True
+
+
+def _check_bounds(snapshot: Snapshot, obj: Resource) -> None:
+    if isinstance(obj, Port):
         _check_below(snapshot, obj, obj)
     if not isinstance(obj, Subnet | Tenant) and obj.bandwidth.may_guarantee:
         for name in _above(obj):

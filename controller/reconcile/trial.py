@@ -19,8 +19,9 @@ from typing import NamedTuple
 from immutables import Map
 
 from controller.fabric.graph import Fabric
+from controller.intent.guarantees import is_within_bounds
 from controller.intent.snapshot import Snapshot
-from controller.model.bandwidth import MAX_RATE_KBPS, BandwidthPolicy, Rates
+from controller.model.bandwidth import MAX_RATE_KBPS, MIN_RATE_KBPS, BandwidthPolicy, Rates
 from controller.qos.ledger import Excess, budget, largest, shortfalls
 from controller.reconcile.book import Book, Resource
 from controller.reconcile.claims import BookEdit
@@ -56,7 +57,8 @@ class Trial:
     def largest(self, after: Snapshot, obj: Guaranteed, names: Collection[str]) -> Rates:
         """In each direction with the other as asked, or both scaled if neither fits so.
 
-        If it fits as it is: the same, scaled up as far as it goes; if it asks for nothing, the same both ways.
+        If it fits as it is: the same, scaled up as far as it goes; if it asks for nothing, the same both ways.  What
+        those above it allow counts as links do; and less than can be asked for is none.
         """
         asked = peak_rates(obj.bandwidth)
         inward, outward = asked.guarantee_in_kbps, asked.guarantee_out_kbps
@@ -64,13 +66,14 @@ class Trial:
         names = {*names, obj.name}
 
         def fits(in_kbps: int, out_kbps: int) -> bool:
-            policy = scaled(obj.bandwidth, in_kbps, out_kbps)
-            return not self.excesses(after.put(replace(obj, bandwidth=policy)), names)
+            asking = replace(obj, bandwidth=scaled(obj.bandwidth, in_kbps, out_kbps))
+            then = after.put(asking)
+            return is_within_bounds(then, asking) and not self.excesses(then, names)
 
         def both(unit: int, at_most: int) -> tuple[int, int]:
             a, b = (inward, outward) if inward or outward else (1, 1)
             times = largest(lambda n: fits(a * n // unit, b * n // unit), at_most)
-            return a * times // unit, b * times // unit
+            return _askable(a * times // unit), _askable(b * times // unit)
 
         if fits(inward, outward):
             unit = max(inward, outward, 1)
@@ -79,7 +82,8 @@ class Trial:
         elif not inward or not outward:
             found = both(max(inward, outward), max(inward, outward))
         else:
-            found = (largest(lambda n: fits(n, outward), inward), largest(lambda n: fits(inward, n), outward))
+            found = (_askable(largest(lambda n: fits(n, outward), inward)),
+                     _askable(largest(lambda n: fits(inward, n), outward)))
             found = found if any(found) else both(max(inward, outward), max(inward, outward))
         return Rates(guarantee_in_kbps=found[0], guarantee_out_kbps=found[1])
 
@@ -113,6 +117,10 @@ class Trial:
         self, before: Book, after: Book, resources: Collection[object], owners: Collection[str],
     ) -> list[Excess]:
         return shortfalls(before.ledger, after.ledger, resources, owners, lambda r: capacity_kbps(self.fabric, r))
+
+
+def _askable(kbps: int) -> int:
+    return kbps if kbps >= MIN_RATE_KBPS else 0
 
 
 class Tried(NamedTuple):

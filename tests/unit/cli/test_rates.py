@@ -52,7 +52,7 @@ def test_rate_without_a_sure_meaning_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["0", "0M", "0.0Gbps"])
 def test_rate_of_zero_is_refused(text: str) -> None:
     """It could mean that nothing is limited, or that nothing passes."""
-    with pytest.raises(ValueError, match="write none for no ceiling"):
+    with pytest.raises(ValueError, match="write none if there is to be none"):
         parse_rate(text)
 
 

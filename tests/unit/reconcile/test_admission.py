@@ -15,6 +15,7 @@ from controller.fabric.events import LinkDeclared, PortObserved, SwitchDeclared
 from controller.fabric.ports import EndPoint, SwitchPort
 from controller.intent.snapshot import Resource
 from controller.model.bandwidth import (
+    MIN_RATE_KBPS,
     BandwidthPolicy,
     Interval,
     OnFailure,
@@ -23,7 +24,7 @@ from controller.model.bandwidth import (
     TrafficClass,
     Window,
 )
-from controller.model.errors import PliantError, ResourceExhausted
+from controller.model.errors import FailedPrecondition, PliantError, ResourceExhausted
 from controller.model.network import Network, PathPolicy, Pipe
 from controller.model.status import State
 from controller.reconcile.admission import Admission
@@ -146,6 +147,28 @@ def test_quote_is_what_admission_would_say(fabric: Fabric) -> None:
     one_way = fabric.admission.quote(alone("blue", BandwidthPolicy(guarantee_out_kbps=200_000)))
     assert (one_way.fits, one_way.largest_in_kbps, one_way.largest_out_kbps) == (False, 0, 90_000)
     assert not fabric.admission.quote(port("blue", "x", (11, 8))).shortfalls
+
+
+def test_largest_that_fits_is_within_the_bounds_of_those_above(fabric: Fabric) -> None:
+    """However much the links could carry: what is quoted can be asked for, and not one kbit/s more."""
+    fabric.apply(everywhere("red", both(50_000)))
+    fabric.apply([port("red", "a", (11, 3), both(30_000))])
+    quoted = fabric.admission.quote(port("red", "b", (12, 3), both(10_000)))
+    assert (quoted.fits, quoted.largest_in_kbps, quoted.largest_out_kbps) == (True, 20_000, 20_000)
+    fabric.apply([port("red", "b", (12, 3), both(20_000))])
+    with pytest.raises(FailedPrecondition, match="ask for 1 kbit/s less"):
+        fabric.apply([port("red", "b", (12, 3), both(20_001))])
+
+
+def test_less_than_can_be_asked_for_is_not_said_to_fit(fabric: Fabric) -> None:
+    """Below the least rate that a policy may have there is nothing to offer."""
+    fabric.apply(everywhere("red", both(190_000 - MIN_RATE_KBPS)))
+    fabric.apply(everywhere("blue", BandwidthPolicy()))
+    assert fabric.admission.quote(alone("blue", both(100_000))).largest_in_kbps == MIN_RATE_KBPS
+    fabric.apply([alone("red", both(190_000 - MIN_RATE_KBPS + 2))])
+    assert fabric.admission.quote(alone("blue", both(100_000))).largest_in_kbps == 0
+    with pytest.raises(ResourceExhausted, match="nothing would fit there"):
+        fabric.apply([alone("blue", both(100_000))])
 
 
 def test_port_that_comes_to_a_full_link_is_refused_where_its_tenant_is_guaranteed(fabric: Fabric) -> None:
