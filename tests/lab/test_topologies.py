@@ -60,6 +60,11 @@ def test_topology_starts_under_plain_mn_without_a_controller(
     assert ovs.vsctl("list-br") == ""
 
 
+def _once_it_listens(client: str) -> str:
+    """A server that is started with -D may come to listen only after the shell has gone on."""
+    return f"for try in $(seq 50); do {client} && break; sleep 0.2; done"
+
+
 @pytest.mark.lab
 @pytest.mark.parametrize("topology", ["single", "linear", "leaf_spine,spines=1", "fat_tree,k=2", "dumbbell"])
 def test_topology_carries_traffic_when_its_switches_forward(ovs: Rig, topology: str) -> None:
@@ -68,7 +73,7 @@ def test_topology_carries_traffic_when_its_switches_forward(ovs: Rig, topology: 
     TCP too, which needs checksum offload to be off.
     """
     forward = "sh for s in $(ovs-vsctl list-br); do ovs-ofctl -O OpenFlow13 add-flow $s actions=NORMAL; done"
-    transfer = "h2 iperf3 -s -D\nh1 iperf3 -c 10.0.0.2 -n 1M"
+    transfer = f"h2 iperf3 -s -D\nh1 {_once_it_listens('iperf3 -c 10.0.0.2 -n 1M')}"
     said = _mn(ovs, topology, "--controller", "remote", commands=f"{forward}\npingall\n{transfer}\nexit\n")
     assert " 0% dropped" in said, said
     assert re.search(r"[1-9][\d.]* [KM]Bytes .* receiver", said), said
@@ -81,7 +86,7 @@ def test_dumbbell_wire_carries_its_rate_and_spares_the_neighbours(ovs: Rig) -> N
         "sh for s in left right; do ovs-ofctl -O OpenFlow13 add-flow $s actions=NORMAL; done",
         "pingall",
         "h4 iperf3 -s -D",
-        "h1 iperf3 -c 10.0.0.4 -t 3 -C cubic",
+        f"h1 {_once_it_listens('iperf3 -c 10.0.0.4 -t 3 -C cubic')}",
         "sh tc qdisc show dev left-eth1",
         "h1 iperf3 -u -b 60M -c 10.0.0.4 -t 5 > /dev/null 2>&1 &",
         "h3 ping -c 200 -i 0.01 -s 1400 -q 10.0.0.2",
