@@ -82,7 +82,8 @@ def in_use(world: World) -> set[EndPoint]:
 def _legs(world: World, src: int, dst: int, label: int) -> list[Leg]:
     legs: list[Leg] = []
     at: int | None = src
-    while at is not None and at != dst and len(legs) < len(world.fabric.switches):
+    # On its label and on the backup, to which it may have turned round, a frame comes to each switch once.
+    while at is not None and at != dst and len(legs) < 2 * len(world.fabric.switches):
         hop = _hop(world, at, dst, label)
         if hop is None:
             break

@@ -52,6 +52,16 @@ def test_frames_of_a_link_that_is_down_are_shown_on_their_backup() -> None:
     assert any(way.legs[0].failed_over and way.complete for way in ways(down, SRC, DST))
 
 
+def test_way_that_turns_round_at_the_last_hop_is_whole_though_longer_than_the_ring() -> None:
+    """Two switches there, two back, and the other way around a ring of six."""
+    world = programmed(fabric_of([(1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 1)]), 6, 3)
+    cut = next(way.legs[-1].link for way in ways(world, 6, 3) if way.legs[-1].link.dpid == 2)
+    world = replace(world, fabric=after(world.fabric, LinkLost(src=cut)))
+    turned = next(way for way in ways(world, 6, 3) if any(leg.failed_over for leg in way.legs))
+    assert [leg.link.dpid for leg in turned.legs] == [6, 1, 2, 1, 6, 5, 4]
+    assert turned.complete
+
+
 def test_without_backup_the_way_is_whole_but_unprotected_and_broken_when_cut() -> None:
     """A line of switches has one way only."""
     world = programmed(fabric_of([(1, 2), (2, 3)]), 1, 3)
