@@ -12,8 +12,8 @@ from controller.fabric.explicit import Steer
 from controller.fabric.graph import Fabric
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Plan
-from controller.fabric.paths.policy import PolicyPaths, together
-from controller.model.network import ANY_PATH, Spread
+from controller.fabric.paths.policy import PolicyPaths
+from controller.model.network import ANY_PATH
 from controller.reconcile.labelling import Labelling
 from controller.reconcile.loads import Course, ExplicitStrand, Route, Strand, TreeStrand, tree_course
 from controller.reconcile.steering import Steering
@@ -58,15 +58,11 @@ class Foreseen:
         every = tree_course(plan, route.src, route.dst)
         if route.policy == ANY_PATH or not every:
             return [every]
-        verdict = self._paths.verdict(route.src, route.dst, route.policy, plan)
-        ways = verdict.ways
-        if route.policy.spread is Spread.TOGETHER:
-            ways = together(
-                route.network, self._paths.tree_ways(route.src, route.dst, plan) if verdict.any_tree else ways)
-        elif verdict.any_tree:
+        verdict = self._paths.verdict_for(route.network, route.src, route.dst, route.policy, plan)
+        if verdict.any_tree:
             return [every]
         return [[ExplicitStrand(way.route) if way.tree is None else TreeStrand(plan, route.src, route.dst, way.tree)
-                 for way in ways]]
+                 for way in verdict.ways]]
 
     @cached_property
     def _paths(self) -> PolicyPaths:

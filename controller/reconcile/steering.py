@@ -26,8 +26,8 @@ from controller.fabric.explicit import DROPPED, ExplicitPath, Route, Steer
 from controller.fabric.labels import LabelHop
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Plan
-from controller.fabric.paths.policy import PolicyPaths, together
-from controller.model.network import ANY_PATH, PathPolicy, Spread
+from controller.fabric.paths.policy import PolicyPaths
+from controller.model.network import ANY_PATH, PathPolicy
 from controller.pipeline.world import Placement, World
 from controller.reconcile.labelling import Labelling, Pair
 from controller.reconcile.path_pool import PathPool
@@ -274,14 +274,11 @@ class Steering:
     ) -> tuple[Steer | None, Violation | None]:
         """What a plan leaves of the policy; None: all trees."""
         assert self._policies is not None
-        verdict = self._policies.verdict(src, dst, policy, plan, is_settled=is_settled)
-        ways = verdict.ways
-        if policy.spread is Spread.TOGETHER:
-            ways = together(network, self._policies.tree_ways(src, dst, plan) if verdict.any_tree else ways)
-        if verdict.any_tree and not ways:
+        verdict = self._policies.verdict_for(network, src, dst, policy, plan, is_settled=is_settled)
+        if verdict.any_tree:
             return None, None
-        steer = self._pool.steer(ways, version)
-        if ways and steer == DROPPED:
+        steer = self._pool.steer(verdict.ways, version)
+        if verdict.ways and steer == DROPPED:
             dropped = bool(policy.avoid_zones)
             why = "no label is free for another explicit path"
             full = Violation(src=src, dst=dst, constraint="LABELS", why=why, dropped=dropped)

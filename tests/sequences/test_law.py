@@ -17,7 +17,7 @@ from immutables import Map
 from controller.fabric.declared import LinkSettings, SwitchSettings
 from controller.fabric.events import HostHeard, LinkDeclared, QueuesFound, RoleDeclared, SwitchDeclared
 from controller.fabric.paths.arrays import Topology
-from controller.fabric.paths.policy import PolicyPaths, together
+from controller.fabric.paths.policy import PolicyPaths
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, OnFailure, Rates, TrafficClass
 from controller.model.errors import PliantError
@@ -258,16 +258,13 @@ def check_steers(sim: Simulation) -> None:
             if version is None or policy == ANY_PATH:
                 assert steer is None
                 continue
-            verdict = paths.verdict(src, dst, policy, version.hops, is_settled=not version.earlier)
-            ways = verdict.ways
-            if policy.spread is Spread.TOGETHER:
-                ways = together(name, paths.tree_ways(src, dst, version.hops) if verdict.any_tree else ways)
-            if verdict.any_tree and not ways:
+            verdict = paths.verdict_for(name, src, dst, policy, version.hops, is_settled=not version.earlier)
+            if verdict.any_tree:
                 assert steer is None
                 continue
             assert steer is not None
-            assert [*steer.trees] == [way.tree for way in ways if way.tree is not None]
-            explicit = [way.route for way in ways if way.tree is None]
+            assert [*steer.trees] == [way.tree for way in verdict.ways if way.tree is not None]
+            explicit = [way.route for way in verdict.ways if way.tree is None]
             assert [engine.steering.route(number) for number in steer.numbers] == explicit
             assert not steer.trees or steer.version == version.version
 

@@ -67,11 +67,6 @@ class Verdict:
 NOTHING_TO_STEER = Verdict(any_tree=True)
 
 
-def together(network: str, ways: tuple[Way, ...]) -> tuple[Way, ...]:
-    """The one of these ways that the network takes: another network may take another, and few move when ways change."""
-    return tuple(sorted(ways, key=lambda way: blake2b(f"{network} {way.route}".encode(), digest_size=8).digest())[:1])
-
-
 class PolicyPaths:
     """Verdicts for one topology; each is worked out once."""
 
@@ -87,7 +82,7 @@ class PolicyPaths:
         """Between two different edges (dpids).  `plan`: what frames toward `dst` take, else the best there is.
 
         Not `is_settled`: some switch may still forward by another one, so that no tree keeps a promise.
-        TOGETHER is not looked at: it is a choice among these ways.
+        TOGETHER is not looked at: it is a choice among these ways, see `verdict_for`.
         """
         policy = replace(policy, spread=Spread.SPREAD)
         if policy == ANY_PATH:
@@ -97,6 +92,20 @@ class PolicyPaths:
         if key not in self._verdicts:
             self._verdicts[key] = plan, self._judge(src, dst, policy, plan, is_settled=is_settled)
         return self._verdicts[key][1]
+
+    def verdict_for(
+        self, network: str, src: int, dst: int, policy: PathPolicy, plan: Plan, *, is_settled: bool = True
+    ) -> Verdict:
+        """The same for one network, which takes one of the ways if it is kept together.
+
+        Another network may take another one, and few move when ways change.
+        """
+        verdict = self.verdict(src, dst, policy, plan, is_settled=is_settled)
+        if policy.spread is not Spread.TOGETHER:
+            return verdict
+        ways = self.tree_ways(src, dst, plan) if verdict.any_tree else verdict.ways
+        first = sorted(ways, key=lambda way: blake2b(f"{network} {way.route}".encode(), digest_size=8).digest())[:1]
+        return replace(verdict, ways=tuple(first), any_tree=not first and verdict.any_tree)
 
     def tree_ways(self, src: int, dst: int, plan: Plan) -> tuple[Way, ...]:
         """The ways of all trees, each once; none if there is no path."""
