@@ -17,7 +17,7 @@ from controller.model.bandwidth import BandwidthPolicy
 from controller.pipeline import tables
 from controller.pipeline.world import Share, World
 from controller.reconcile.elastic import Elastic, Key
-from controller.reconcile.opening import opening_shares
+from controller.reconcile.opening import NOT_KNOWN, opening_shares
 from controller.reconcile.status import Waiter
 from controller.reconcile.telemetry import Telemetry
 from tests.sequences.simulation import MemoryCache
@@ -110,7 +110,8 @@ class _Site:
         names = [f"tenants/{tenant}" for tenant in self.tenants]
         self.world = self.lab.world
         before = World(intent=self.lab.intent, fabric=self.lab.fabric)
-        self.world = replace(self.world, shares=self.world.shares.update(opening_shares(before, self.world, names)))
+        self.world = replace(self.world, shares=self.world.shares.update(opening_shares(
+            before, self.world, names, NOT_KNOWN)))
         self.told = 0
 
     def set_shares(self, changed: dict[Key, Share | None], timeout_s: float) -> Waiter:

@@ -29,6 +29,7 @@ from controller.reconcile.elastic import Elastic
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.loop import Loop
 from controller.reconcile.metrics import CARRIED
+from controller.reconcile.offering import Offering
 from controller.reconcile.operator import Operator
 from controller.reconcile.path_gate import PathGate
 from controller.reconcile.queue_counts import QueueCounts
@@ -115,6 +116,9 @@ def build(config: Config) -> Controller:
     elastic = Elastic(lambda: loop.view().world, loop.datapaths, loop.set_shares, store, clock=time.monotonic,
                       post=telemetry.post)
     telemetry.also(elastic.tick)
+    offering = Offering(lambda: loop.view().world, loop.datapaths, loop.set_offers, store, clock=time.monotonic,
+                        post=telemetry.post)
+    telemetry.also(offering.tick)
     queue_counts = QueueCounts(
         loop.view, queues.statistics, telemetry.accounts, post=telemetry.post, wall_clock=time.time)
     telemetry.also(queue_counts.tick)
@@ -127,6 +131,7 @@ def build(config: Config) -> Controller:
         liveness.wake()
         operator.fabric_changed()
 
+    offering.restore()
     loop.load(engine.snapshot(), status_changed=engine.status_changed, fabric_changed=fabric_changed,
               view_changed=queues.wake)
     elastic.restore()

@@ -37,6 +37,28 @@ FLOOR_KBPS, FLOOR_SHARE = 64, 0.01
 """What every edge holds at least, so that whoever begins to send is noticed: the higher, where there is room."""
 
 
+def floor_kbps(ceiling_kbps: int, n_edges: int, guarantee_kbps: float) -> int:
+    """What each of so many edges holds at least.  All that together is guaranteed is not held back by it."""
+    floor = max(FLOOR_KBPS, round(FLOOR_SHARE * ceiling_kbps))
+    return max(1, min(floor, ceiling_kbps // (2 * max(1, n_edges)), _aside_kbps(ceiling_kbps, n_edges, guarantee_kbps)))
+
+
+def idle_kbps(ceiling_kbps: int, n_edges: int, guarantee_kbps: float) -> float:
+    """What an edge is taken to want that is silent: the same."""
+    aside = _aside_kbps(ceiling_kbps, n_edges, guarantee_kbps)
+    return max(floor_kbps(ceiling_kbps, n_edges, guarantee_kbps), min(demand.least_kbps(ceiling_kbps), aside))
+
+
+def _aside_kbps(ceiling_kbps: int, n_edges: int, guarantee_kbps: float) -> int:
+    """An edge's part of what may be kept for silent ones: half of what the ceiling is above the guarantee."""
+    return max(entry_kbps(ceiling_kbps), int((ceiling_kbps - guarantee_kbps) / (2 * max(1, n_edges))))
+
+
+def shared_kbps(ceiling_kbps: int, n_edges: int) -> int:
+    """What is shared out among so many: all but what one edge more would hold."""
+    return ceiling_kbps - (0 if n_edges == 1 else entry_kbps(ceiling_kbps))
+
+
 class Request(NamedTuple):
     guarantee_kbps: float
     demand_kbps: float
@@ -50,6 +72,8 @@ class _Edge:
     """what it may hold instead of what it was told; the same once that is confirmed"""
     demand_kbps: float
     weight: float = 1.0
+    promised_kbps: float = 0.0
+    """what ports there are guaranteed"""
     told_s: float = float("-inf")
     away_since_s: float | None = None
     is_gone: bool = False
@@ -71,6 +95,7 @@ class Sharing:
         ceiling was kept: so each may still hold all that it leaves to one edge, if the others hold what they were told.
         """
         self.ceiling_kbps = ceiling_kbps
+        self._guarantee_kbps = 0.0
         held = held or {}
         total = sum(held.values())
         most = max(ceiling_kbps, total) - total
@@ -95,8 +120,7 @@ class Sharing:
 
     @property
     def floor_kbps(self) -> int:
-        floor = max(FLOOR_KBPS, round(FLOOR_SHARE * self.ceiling_kbps))
-        return max(1, min(floor, self.ceiling_kbps // (2 * max(1, len(self._edges)))))
+        return floor_kbps(self.ceiling_kbps, len(self._edges), self._guarantee_kbps)
 
     @property
     def in_force_kbps(self) -> int:
@@ -114,7 +138,10 @@ class Sharing:
         if edge.is_away:
             held = max(edge.told_kbps, edge.held_kbps)
             return Request(held, held, edge.weight)
-        return Request(self.floor_kbps, max(self.floor_kbps, edge.demand_kbps), edge.weight)
+        guarantee, wanted = max(self.floor_kbps, min(edge.promised_kbps, self.ceiling_kbps)), edge.demand_kbps
+        if wanted <= demand.least_kbps(self.ceiling_kbps):
+            wanted = idle_kbps(self.ceiling_kbps, len(self._edges), self._guarantee_kbps)
+        return Request(guarantee, max(self.floor_kbps, wanted), edge.weight)
 
     def unconfirmed(self) -> dict[int, int]:
         """What was told and is not confirmed yet, by switches that can be reached."""
@@ -128,6 +155,12 @@ class Sharing:
             if edge.told_kbps == self.ceiling_kbps:
                 edge.told_kbps = edge.held_kbps = kbps
         self.ceiling_kbps = kbps
+
+    def promise(self, kbps: float, at: Mapping[int, float]) -> None:
+        """What is guaranteed to all together, and to the ports on each edge."""
+        self._guarantee_kbps = min(float(self.ceiling_kbps), max(kbps, sum(at.values())))
+        for dpid, edge in self._edges.items():
+            edge.promised_kbps = at.get(dpid, 0.0)
 
     def place(self, now_s: float, weights: Mapping[int, float], reachable: Set[int]) -> None:
         """Where it is present now, how much of it (its ports there), and which switches can be reached."""
@@ -200,8 +233,7 @@ class Sharing:
 
     @property
     def _total_kbps(self) -> int:
-        """What is shared out: all but what one edge more would hold."""
-        return self.ceiling_kbps - (0 if self.is_alone else entry_kbps(self.ceiling_kbps))
+        return shared_kbps(self.ceiling_kbps, len(self._edges))
 
     def _note_reach(self, edge: _Edge, now_s: float, *, is_reachable: bool) -> None:
         if is_reachable:

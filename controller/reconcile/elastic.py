@@ -34,7 +34,7 @@ from controller.reconcile.answers import Answer, gather, read
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.keeper import Cache
 from controller.reconcile.metrics import SHARES_TOLD
-from controller.reconcile.opening import ceiling_of
+from controller.reconcile.opening import ceiling_of, promised_at
 from controller.reconcile.status import Waiter
 from controller.service.interfaces import StoreFailed
 
@@ -57,6 +57,9 @@ class _Owner:
     """A tenant or network whose ceiling is shared."""
 
     ways: dict[Way, Sharing] = field(default_factory=dict)
+    guarantee: dict[Way, int] = field(default_factory=dict)
+    promised: dict[Way, dict[int, float]] = field(default_factory=dict)
+    """dpid -> what ports there are guaranteed"""
 
     @property
     def edges(self) -> set[int]:
@@ -203,6 +206,7 @@ class Elastic:
                 for dpid in set(sharing.edges) - weights.keys():
                     self._allocator.put((name, way, dpid), None)
                 sharing.place(now_s, weights, reachable)
+                sharing.promise(owner.guarantee[way], owner.promised[way])
                 self._allocator.set_capacity((name, way), sharing.ceiling_kbps)
                 for dpid in sharing.edges:
                     self._allocator.put((name, way, dpid), _aggregate(name, way, sharing, dpid))
@@ -226,11 +230,20 @@ class Elastic:
         for name, rates in limited.items():
             edges = edges_of(name)
             if name in self._owners or len(edges) > 1:
-                held = {dpid: self._kept.get((dpid, name), world.shares.get((dpid, name), Share())) for dpid in edges}
-                self._set_ceilings(name, self._owners.setdefault(name, _Owner()), rates, held)
+                held = {dpid: self._held(world, (dpid, name)) for dpid in edges}
+                owner, promised = self._owners.setdefault(name, _Owner()), promised_at(world, name)
+                owner.guarantee = {"in": rates.guarantee_in_kbps, "out": rates.guarantee_out_kbps}
+                owner.promised = {way: {dpid: both[nth] for dpid, both in promised.items()}
+                                  for nth, way in enumerate(WAYS)}
+                self._set_ceilings(name, owner, rates, held)
         stray = dict.fromkeys(key for key in (*world.shares, *self._kept) if key[1] not in self._owners)
         if stray and self._keep(stray):
             self._set_shares(stray, CONFIRM_S)
+
+    def _held(self, world: World, key: Key) -> Share:
+        """What was told last; in a direction that has a ceiling only now: what it opened with."""
+        told, opened = self._kept.get(key, Share()), world.shares.get(key, Share())
+        return Share(told.in_kbps or opened.in_kbps, told.out_kbps or opened.out_kbps)
 
     def _set_ceilings(self, name: str, owner: _Owner, rates: Rates, held: Mapping[int, Share]) -> None:
         """`held`: what each edge was told; 0: the whole."""

@@ -32,7 +32,7 @@ from controller.pipeline.views import policy_of
 from controller.pipeline.world import Fragment, FragmentKey, Placement, Share, World
 from controller.reconcile.granting import Granting
 from controller.reconcile.labelling import Labelling, Pair
-from controller.reconcile.opening import opening_shares
+from controller.reconcile.opening import NOT_KNOWN, opening_shares
 from controller.reconcile.placing import displace, note_guarantee, place
 from controller.reconcile.steering import Kept, Steered, Steering
 
@@ -82,6 +82,8 @@ class Engine:
         self.labelling = labelling
         self.steering = steering
         self.granting = Granting(labelling, steering)
+        self.offers = NOT_KNOWN
+        """what tenants and networks send where: the first shares of a ceiling follow it, nothing else does"""
         self._compiled = World(intent=Snapshot(), fabric=Fabric())
         self._bindings = Bindings()
         self._names: set[str] = set()
@@ -165,7 +167,7 @@ class Engine:
         labels, choices, joined = self._map_labels(epoch)
         names |= self._between(joined | self.labelling.take_rejoined())
         steered = self._steer(epoch, names | rebound, choices, topology=topology)
-        opened = opening_shares(self._compiled, self.world, names | rebound | rates)
+        opened = opening_shares(self._compiled, self.world, names | rebound | rates, self.offers)
         shares |= opened.keys()
         self.world = replace(self.world, shares=self.world.shares.update(opened))
         before, self._compiled = self._compiled, self.world

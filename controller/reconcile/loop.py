@@ -51,6 +51,7 @@ from controller.reconcile.driver import Confirmed, Mailbox, Readings, deliver, d
 from controller.reconcile.granting import Regrant
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.metrics import APPLY_SECONDS, COMPILE_SECONDS
+from controller.reconcile.opening import Offers
 from controller.reconcile.reconciler import Commit, Outcome, Reconciler
 from controller.reconcile.reports import report_alarm, report_regrant, report_step
 from controller.reconcile.status import View, Waiter
@@ -175,6 +176,10 @@ class Loop:
         self._inbox.put(lambda: self._on_shares(changed, deadline, waiter))
         return waiter
 
+    def set_offers(self, offers: Offers) -> None:
+        """What tenants and networks send where, also ahead of `load`.  Changes nothing by itself."""
+        self._reconciler.engine.offers = offers
+
     def view(self) -> View:
         return self._reconciler.view
 
@@ -216,8 +221,7 @@ class Loop:
             if self._clock() >= self._next_tick:
                 self._safely(self._tick)
 
-    def _safely(self, deed: Callable[[], object]) -> None:
-        """One bad event must not stop the fabric."""
+    def _safely(self, deed: Callable[[], object]) -> None:  # one bad event must not stop the fabric
         try:
             deed()
         except Exception:

@@ -27,12 +27,15 @@ class Field:
         self.meters: dict[int, int] = {}
         self.offered = dict.fromkeys(self.weights, 0.0)
         self.away: set[int] = set()
+        self.guarantee = 0.0
+        self.promised: dict[int, float] = {}
         self.under_way: list[tuple[int, int]] = []
         self.modified: list[tuple[float, int]] = []
         self.place()
 
     def place(self) -> None:
         self.sharing.place(self.now_s, self.weights, self.weights.keys() - self.away)
+        self.sharing.promise(self.guarantee, self.promised)
         for dpid in self.weights:
             alone = len(self.weights) == 1
             self.meters.setdefault(dpid, self.ceiling if alone else entry_kbps(self.ceiling))
@@ -122,6 +125,29 @@ def test_equal_hunger_shares_by_weight() -> None:
     settled(field)
     assert field.meters[1] == pytest.approx(CEILING / 2, rel=0.06)
     assert field.in_force >= 0.97 * CEILING
+
+
+def test_guarantee_of_ports_comes_ahead_of_weight() -> None:
+    """As long as they want it; then others have it."""
+    field = Field(edges={1: 1.0, 2: 9.0, 3: 1.0})
+    field.promised = {1: 12_000.0}
+    field.offered = dict.fromkeys((1, 2, 3), 50_000.0)
+    settled(field)
+    assert field.meters[1] >= 12_000
+    field.offered[1] = 1_000.0
+    settled(field)
+    assert field.meters[1] < 6_000 and field.carried >= 0.9 * CEILING
+
+
+@pytest.mark.parametrize("guarantee", [10_000, 14_000])
+def test_silent_edges_do_not_use_up_a_guarantee(guarantee: int) -> None:
+    """However many there are, beside one that sends; and each holds enough to be noticed."""
+    field = Field(15_000, edges=dict.fromkeys(range(40), 1.0))
+    field.guarantee = guarantee
+    field.offered[7] = 50_000.0
+    settled(field)
+    assert field.meters[7] >= 0.95 * (guarantee - 64 * 40 * (guarantee > 12_000))
+    assert min(field.meters.values()) >= entry_kbps(15_000)
 
 
 def test_steady_demand_moves_nothing() -> None:

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from immutables import Map
 
-from controller.model.bandwidth import BandwidthPolicy
+from controller.model.bandwidth import BandwidthPolicy, entry_kbps
 from controller.pipeline import tables
 from controller.pipeline.world import Share, World
 from controller.qos.sharing import AWAY_S
 from controller.reconcile.elastic import Elastic, Key
-from controller.reconcile.opening import opening_shares
+from controller.reconcile.opening import NOT_KNOWN, Offer, Offers, opening_shares
 from controller.reconcile.status import Waiter
 from controller.service.interfaces import StoreFailed
 from tests.sequences.simulation import MemoryCache
@@ -28,7 +28,9 @@ EDGES = (11, 12, 13)
 class Site:
     """Tenant red with a port on each leaf; meters drop what is offered beyond what they hold."""
 
-    def __init__(self, cache: MemoryCache | None = None, *, edges: tuple[int, ...] = EDGES) -> None:
+    def __init__(
+        self, cache: MemoryCache | None = None, *, edges: tuple[int, ...] = EDGES, offers: Offers = NOT_KNOWN,
+    ) -> None:
         self.lab = Lab.leaf_spine()
         self.lab.network("red")
         self.lab.update(replace(self.lab.intent.tenants[RED], bandwidth=BandwidthPolicy(ceiling_out_kbps=CEILING)))
@@ -37,6 +39,7 @@ class Site:
         self.cache = cache or MemoryCache()
         self.shares: Map[Key, Share] = Map()
         self.now_s = 0.0
+        self.offers = offers
         self.switches = {dpid: CountingSwitch(dpid) for dpid in EDGES}
         self.away: set[int] = set()
         self.offered = dict.fromkeys(EDGES, 0)
@@ -57,7 +60,7 @@ class Site:
         return replace(self.lab.world, shares=self.shares)
 
     def join(self, before: World) -> None:
-        self.shares = self.shares.update(opening_shares(before, self.world(), [RED]))
+        self.shares = self.shares.update(opening_shares(before, self.world(), [RED], self.offers))
         self.program()
 
     def program(self) -> None:
@@ -107,7 +110,7 @@ def site() -> Site:
 
 def test_shares_follow_what_meters_drop(site: Site) -> None:
     """From equal parts to who wants it, and over to the next, never above the ceiling on the way."""
-    assert site.held == dict.fromkeys(EDGES, CEILING // 3)
+    assert site.held == dict.fromkeys(EDGES, (CEILING - entry_kbps(CEILING)) // 3)
     site.offered[11] = 50_000
     site.period(20)
     assert site.held[11] >= 0.9 * CEILING
@@ -168,6 +171,32 @@ def test_restart_begins_with_what_was_told(site: Site) -> None:
     again.period(20)
     assert again.held[12] >= 0.85 * CEILING
     assert again.highest <= CEILING
+
+
+def test_ceiling_that_opens_where_it_is_wanted_stays_there() -> None:
+    """What was known when it opened is what meters say: no share is moved, and a restart begins with them."""
+    offers = {(11, RED): Offer(0, 50_000), (12, RED): Offer(0, 0), (13, RED): Offer(0, 2_000)}
+    site = Site(offers=offers)
+    opened = dict(site.held)
+    assert opened[11] >= 0.88 * CEILING and sum(opened.values()) <= CEILING
+    site.offered = {11: 50_000, 12: 0, 13: 2_000}
+    site.period(2)
+    again = Site(site.cache)
+    again.elastic.restore()
+    again.confirm()
+    assert again.held == opened
+    site.period(20)
+    assert site.held == pytest.approx(opened, rel=0.25) and site.held[11] >= 0.9 * opened[11]
+    assert site.highest <= CEILING
+
+
+def test_two_edges_follow_demand_within_two_seconds() -> None:
+    """Whoever looks: of a ceiling that opened in equal parts the only sender soon has nearly all."""
+    site = Site(edges=(11, 12))
+    assert site.held[11] < 0.5 * CEILING
+    site.offered[11] = 50_000
+    site.period(4)
+    assert site.held[11] >= 0.8 * CEILING
 
 
 def test_switch_that_never_answers_keeps_its_share(site: Site) -> None:

@@ -8,7 +8,7 @@ from immutables import Map
 
 from controller.model.bandwidth import BandwidthPolicy, Rates, entry_kbps
 from controller.pipeline.world import Share, World
-from controller.reconcile.opening import opening_shares
+from controller.reconcile.opening import NOT_KNOWN, Offer, Offers, opening_shares
 from tests.support.worlds import Lab
 
 RED = "tenants/red"
@@ -29,8 +29,8 @@ def limit(made: Lab, policy: BandwidthPolicy) -> None:
     made.update(replace(made.intent.tenants[RED], bandwidth=policy))
 
 
-def opened(before: World, after: World) -> dict[tuple[int, str], Share]:
-    return opening_shares(before, after, [RED, *after.intent.ports])
+def opened(before: World, after: World, offers: Offers = NOT_KNOWN) -> dict[tuple[int, str], Share]:
+    return opening_shares(before, after, [RED, *after.intent.ports], offers)
 
 
 def test_edge_that_joins_holds_little() -> None:
@@ -42,14 +42,14 @@ def test_edge_that_joins_holds_little() -> None:
     assert opened(before, made.world) == {(12, RED): Share(0, entry_kbps(9_000))}
 
 
-def test_ceiling_that_comes_to_several_edges_is_divided() -> None:
+def test_ceiling_of_whom_nothing_is_known_is_divided() -> None:
     """Also when a window of the schedule opens, and when several edges come at once."""
     made = lab(11, 12, 13, policy=BandwidthPolicy())
     before = made.world
     assert opened(before, before) == {}
     by_window = replace(before, rates=Map({RED: Rates(ceiling_out_kbps=9_000)}))
     limit(made, CEILING)
-    parts = {(dpid, RED): Share(0, 3_000) for dpid in (11, 12, 13)}
+    parts = {(dpid, RED): Share(0, (9_000 - entry_kbps(9_000)) // 3) for dpid in (11, 12, 13)}
     assert opened(before, made.world) == opened(before, by_window) == parts
     assert opened(World(intent=before.intent, fabric=before.fabric), made.world) == parts
 
@@ -68,4 +68,30 @@ def test_network_has_shares_of_its_own() -> None:
     made = lab(11, 12, policy=BandwidthPolicy())
     before, network = made.world, f"{RED}/networks/net"
     made.update(replace(made.intent.networks[network], bandwidth=BandwidthPolicy(ceiling_in_kbps=1_000)))
-    assert opened(before, made.world) == {(dpid, network): Share(500, 0) for dpid in (11, 12)}
+    half = Share((1_000 - entry_kbps(1_000)) // 2, 0)
+    assert opened(before, made.world) == {(11, network): half, (12, network): half}
+
+
+def test_ceiling_opens_where_it_is_wanted() -> None:
+    """Who sends alone has nearly all of it in the same step; the silent ones hold little, the other way its own."""
+    made = lab(11, 12, 13, policy=BandwidthPolicy())
+    before = made.world
+    limit(made, BandwidthPolicy(ceiling_out_kbps=9_000, ceiling_in_kbps=9_000))
+    offers = {(11, RED): Offer(0, 60_000), (12, RED): Offer(8_000, 0), (13, RED): Offer(0, 0)}
+    shares = opened(before, made.world, offers)
+    assert shares[11, RED].out_kbps >= 0.95 * 9_000
+    assert shares[12, RED].in_kbps >= 8_000
+    assert all(sum(share[way] for share in shares.values()) <= 9_000 for way in (0, 1))
+    assert all(kbps >= entry_kbps(9_000) for share in shares.values() for kbps in share)
+
+
+def test_guaranteed_port_opens_with_its_guarantee() -> None:
+    """Whatever the others want, and also where nobody knows what it wants."""
+    made = lab(11, 12, 13, policy=BandwidthPolicy())
+    port = made.intent.ports[f"{RED}/networks/net/ports/p12"]
+    made.update(replace(port, bandwidth=BandwidthPolicy(guarantee_out_kbps=6_000)))
+    before = made.world
+    limit(made, CEILING)
+    flood = {(11, RED): Offer(0, 60_000), (12, RED): Offer(0, 7_000), (13, RED): Offer(0, 60_000)}
+    for offers in (flood, NOT_KNOWN):
+        assert opened(before, made.world, offers)[12, RED].out_kbps >= 6_000
