@@ -17,6 +17,7 @@ from controller.model.bandwidth import BandwidthPolicy
 from controller.pipeline import tables
 from controller.pipeline.world import Share, World
 from controller.reconcile.elastic import Elastic, Key
+from controller.reconcile.offering import Offering
 from controller.reconcile.opening import NOT_KNOWN, opening_shares
 from controller.reconcile.status import Waiter
 from controller.reconcile.telemetry import Telemetry
@@ -102,7 +103,7 @@ class _Site:
         for number, tenant in enumerate(self.tenants):
             self.lab.network(tenant)
             self.lab.update(replace(self.lab.intent.tenants[f"tenants/{tenant}"],
-                                    bandwidth=BandwidthPolicy(ceiling_out_kbps=CEILING_KBPS)))
+                                    bandwidth=BandwidthPolicy(guarantee_out_kbps=1_000, ceiling_out_kbps=CEILING_KBPS)))
             for dpid in self.edges:
                 for nth in range(each):
                     self.lab.port(tenant, f"p{dpid}-{nth}", at=(dpid, 3 + number * each + nth))
@@ -144,6 +145,8 @@ def _cost(*, periods: int) -> Report:
         asked, share = _looking(site, periods / 2, followed=followed)
         report.add("every counter of every switch", "every second" if followed else "every 5 s", f"{asked:.0f}/s",
                    f"{share:.1%}")
+    asked, share = _offering(site, periods)
+    report.add("ports of who has a guarantee", "every 0.5 s", f"{asked:.0f}/s", f"{share:.1%}")
     for switch in site.switches.values():
         switch.asked.clear()
     elastic = Elastic(lambda: site.world, lambda: site.switches, site.set_shares,  # type: ignore[arg-type,return-value]
@@ -159,6 +162,24 @@ def _cost(*, periods: int) -> Report:
     report.add("100 shares: ask, allot, tell", f"every 0.5 s, {milliseconds(median(seconds))}",
                f"{messages / periods * 2:.0f}/s", f"{sum(seconds) / periods * 2:.1%}")
     return report
+
+
+def _offering(site: _Site, periods: int) -> tuple[float, float]:
+    """The same of what is known of demand ahead of a ceiling."""
+    for switch in site.switches.values():
+        switch.asked.clear()
+    now_s = 0.0
+    offering = Offering(lambda: site.world, lambda: site.switches, lambda offers: None,  # type: ignore[arg-type,return-value]
+                        MemoryCache(), clock=lambda: now_s, post=lambda deed: deed())
+    used_s = 0.0
+    for period in range(periods):
+        site.send(period // 2)
+        for _ in range(5):
+            now_s += 0.1
+            began_s = time.perf_counter()
+            offering.tick(now_s)
+            used_s += time.perf_counter() - began_s
+    return sum(len(switch.asked) for switch in site.switches.values()) / now_s, used_s / now_s
 
 
 def _looking(site: _Site, seconds: float, *, followed: bool) -> tuple[float, float]:

@@ -4,8 +4,8 @@
 
 A ceiling may come to hold at any moment, by a policy or by a schedule, and its first shares follow what is known then
 (opening.py).  A guarantee is to be kept also in that moment, hence the closer look.  It only reads the counters of
-ports, and of no switch more often than `Looks` allows.  What is known is kept, for a window may have opened by the time
-that pliantd is back from a restart.
+ports, of no switch more often than `Looks` allows, and of all of them in a small part of the time.  What is known is
+kept, for a window may have opened by the time that pliantd is back from a restart.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from controller.qos.demand import FALL
 from controller.reconcile.answers import Answer, gather, read
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.keeper import Cache
-from controller.reconcile.looks import PERIOD_S, Looks
+from controller.reconcile.looks import PERIOD_S, SHARE, Looks
 from controller.reconcile.opening import Offer, Offers
 from controller.service.interfaces import StoreFailed
 
@@ -66,6 +66,7 @@ class Offering:
         self._offers: Map[Key, Offer] = Map()
         self._kept: dict[str, bytes] = {}
         self._keep_s = 0.0
+        self._rests_until_s = 0.0
 
     def restore(self) -> None:
         """Tell the loop, before it loads, what was known before the restart."""
@@ -76,6 +77,13 @@ class Offering:
     def tick(self, now_s: float) -> None:
         """Called ten times a second."""
         self._follow(self._world())
+        if now_s >= self._rests_until_s:
+            self._ask(now_s)
+        if now_s >= self._keep_s:
+            self._keep_s = now_s + KEEP_S
+            self._keep()
+
+    def _ask(self, now_s: float) -> None:
         datapaths = self._datapaths()
         for dpid in self._stats.keys() - datapaths.keys():
             del self._stats[dpid]  # it goes on as it did, as far as anybody knows
@@ -85,9 +93,6 @@ class Offering:
                 gather([within[dpid].request(messages.port_stats_request())],
                        lambda answers, looks=looks, datapath=within[dpid]: self._post(  # type: ignore[misc]
                            partial(self._answered, looks, datapath, answers)))
-        if now_s >= self._keep_s:
-            self._keep_s = now_s + KEEP_S
-            self._keep()
 
     def _follow(self, world: World) -> None:
         """Whom to look at, and where."""
@@ -111,10 +116,14 @@ class Offering:
         self._offers = Map({key: offer for key, offer in self._offers.items() if key[0] in spread.get(key[1], ())})
 
     def _answered(self, looks: Looks[Datapath], datapath: Datapath, answers: Sequence[Answer]) -> None:
-        dpid = datapath.dpid
+        began_s, dpid = self._clock(), datapath.dpid
         stats = read(dpid, answers[0], decode.port_stats)
-        if not looks.answered(self._clock(), dpid, datapath) or stats is None:
-            return
+        if looks.answered(began_s, dpid, datapath) and stats is not None:
+            self._note(dpid, stats)
+        took_s = self._clock() - began_s
+        self._rests_until_s = max(self._rests_until_s, began_s) + took_s * (1 / SHARE - 1)
+
+    def _note(self, dpid: int, stats: Sequence[PortStat]) -> None:
         before, self._stats[dpid] = self._stats.get(dpid, {}), {stat.port_no: stat for stat in stats}
         world, found = self._world(), dict[str, Offer]()
         for name, owners in self._owners.get(dpid, {}).items():
