@@ -17,6 +17,9 @@ from apps.cli.schedule import Window
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT_TIMEOUT_S = 30.0
+MOST = (1 << 31) - 1
+"""What a whole number of the contract holds at least; what is too much for its meaning the controller says."""
+COUNT = click.IntRange(min=0, max=MOST)
 
 
 class Rate(click.ParamType[int]):
@@ -67,8 +70,9 @@ class Latency(click.ParamType[int]):
             return 0
         for unit, size_us in (("us", 1), ("ms", 1_000)):
             number = value.removesuffix(unit).strip()
-            if value.endswith(unit) and number.replace(".", "", 1).isdigit() and number.isascii():
-                return round(float(number) * size_us)
+            is_number = number.isascii() and number.replace(".", "", 1).isdigit()
+            if value.endswith(unit) and is_number and (latency_us := float(number) * size_us) <= MOST:
+                return round(latency_us)
         raise click.BadParameter(f"{value[:40]!r} is no latency: write 300us or 1.5ms", ctx, param)
 
 
@@ -157,8 +161,8 @@ bandwidth_options = options(
     click.option("--guarantee-out", type=Rate(), metavar="RATE", help="Always free to send; or none."),
     click.option("--ceiling-in", type=Rate(), metavar="RATE", help="At most this is received, like 10Mbps; or none."),
     click.option("--ceiling-out", type=Rate(), metavar="RATE", help="At most this is sent; or none."),
-    click.option("--burst-ms", type=click.IntRange(min=0), metavar="MS", help="How long full speed may last first."),
-    click.option("--weight", type=click.IntRange(min=0), metavar="N", help="Share of what is spare; 0: the guarantee."),
+    click.option("--burst-ms", type=COUNT, metavar="MS", help="How long full speed may last first."),
+    click.option("--weight", type=COUNT, metavar="N", help="Share of what is spare; 0: the guarantee."),
     click.option("--class", "traffic_class", type=Enum(TrafficClass), help="Who borrows first what is spare."),
     click.option("--on-failure", type=Enum(FailurePolicy), help="What becomes of the guarantee if links fail."),
     click.option(
@@ -176,10 +180,10 @@ path_options = options(
     click.option("--spread", type=Enum(PathSpread), help="How connections use several paths."),
 )
 quota_options = options(
-    click.option("--max-networks", type=click.IntRange(min=0), metavar="N", help="Quota of networks."),
-    click.option("--max-subnets", type=click.IntRange(min=0), metavar="N", help="Quota of subnets."),
-    click.option("--max-ports", type=click.IntRange(min=0), metavar="N", help="Quota of ports."),
-    click.option("--max-pipes", type=click.IntRange(min=0), metavar="N", help="Quota of pipes."),
+    click.option("--max-networks", type=COUNT, metavar="N", help="Quota of networks."),
+    click.option("--max-subnets", type=COUNT, metavar="N", help="Quota of subnets."),
+    click.option("--max-ports", type=COUNT, metavar="N", help="Quota of ports."),
+    click.option("--max-pipes", type=COUNT, metavar="N", help="Quota of pipes."),
 )
 label_option = click.option(
     "-l", "--label", "labels", type=Pair(), multiple=True, metavar="KEY=VALUE", help="A mark of yours; may be repeated."

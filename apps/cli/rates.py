@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 
 UNITS_KBPS = {"G": 1_000_000, "M": 1_000, "k": 1}
+_MOST_KBPS = 1 << 53
 _RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)\s*(?P<unit>[kKmMgG])(?:bps|bit(?:/s|ps)?|b/s)?", re.ASCII)
 NONE = "none"
 
@@ -20,6 +21,8 @@ def parse_rate(text: str) -> int:
         raise ValueError(f"{text[:40]!r} is not a rate: write it with its unit, like 64kbps, 10Mbps or 2.5 Gbit/s")
     unit = match["unit"].lower() if match["unit"] in "kK" else match["unit"].upper()
     rate = Decimal(match["number"]) * UNITS_KBPS[unit]
+    if rate > _MOST_KBPS:
+        raise ValueError(f"{text[:40]!r} is more than anything carries")
     if rate != int(rate):
         raise ValueError(f"{text[:40]!r} is not a whole number of kbit/s")
     return checked(int(rate))

@@ -13,6 +13,7 @@ from pliant.v1.tenant_pb2 import Tenant
 from apps.cli.kinds import full_name, kind_of
 from apps.cli.manifest import Resource
 from apps.cli.options import (
+    MOST,
     QUOTA_FIELDS,
     Latency,
     Pair,
@@ -179,7 +180,8 @@ def _roles(declared: dict[str, Any], roles: tuple[tuple[str, str | None], ...]) 
 @set_.command()
 @click.argument("link")
 @click.option("--capacity", type=Rate(), metavar="RATE", help="What it carries; none takes its speed.")
-@click.option("--cost", type=int, metavar="N", help="Paths of the least cost are taken; 1 is what every link has.")
+@click.option("--cost", type=click.IntRange(-MOST, MOST), metavar="N",
+              help="Paths of the least cost are taken; 1 is what every link has.")
 @click.option("--latency", type=Latency(), metavar="TIME", help="Like 300us or 1.5ms; none is not known.")
 @click.option("--force", is_flag=True, help="Even if tenants lose guarantees by it.")
 @click.pass_obj

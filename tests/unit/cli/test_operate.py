@@ -18,6 +18,7 @@ from controller.reconcile.ways import Leg, Way
 from tests.unit.cli.conftest import Pliant
 
 ONE, OTHER = "links/0000000000000001-1", "links/0000000000000002-1"
+HUGE = "9" * 400
 WEB = "tenants/red/networks/net1/ports/web-1"
 
 
@@ -62,6 +63,10 @@ def test_capacity_below_what_is_guaranteed_takes_force(pliant: Pliant) -> None:
     ("drain link", 2), ("drain port web-1", 2), ("drain link 7-1", 3), ("drain switch 7", 3), ("undrain", 2),
     ("set link 1-1", 2), ("set link 1-1 --cost 0", 2), ("set link 1-1 --cost 99999999", 6),
     ("set link 1-1 --cost -1", 6), ("set link 1-1 --latency 5", 2), ("set switch 1", 2), ("set switch 1 --zone A_B", 6),
+    (f"set link 1-1 --cost {HUGE}", 2), (f"set link 1-1 --capacity {HUGE}Gbps", 2),
+    (f"set link 1-1 --latency {HUGE}ms", 2), (f"set network n -t red --max-latency {HUGE}ms", 2),
+    (f"set tenant red --weight {HUGE}", 2), (f"set tenant red --burst-ms {HUGE}", 2),
+    (f"set tenant red --max-ports {HUGE}", 2), (f"set tenant red --ceiling-in {HUGE}Gbps", 2),
     ("path nobody 1", 3), ("path 1 switch/7", 3), ("path 1", 2), ("export topology -o svg", 2),
 ])  # fmt: skip
 def test_wrong_use_is_said(pliant: Pliant, line: str, code: int) -> None:
