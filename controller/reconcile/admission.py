@@ -134,6 +134,8 @@ class Admission:
         obj = after.get(asking[0]) if len(asking) == 1 else None
         largest = trial.largest(after, obj, names) if isinstance(obj, Guaranteed) else None
         subject = asking[0] if asking else min(names)
+        what = (f"what {subject} asks for does not fit" if asking
+                else f"with {subject} what {tenant_of(subject)} is guaranteed does not fit")
         worst = excesses[0]
         fabric = trial.fabric
         more = f", and too little on {len(excesses) - 1} more" if len(excesses) > 1 else ""
@@ -149,7 +151,7 @@ class Admission:
             metadata |= {"largest_guarantee_in_kbps": str(largest.guarantee_in_kbps),
                          "largest_guarantee_out_kbps": str(largest.guarantee_out_kbps)}
         return ResourceExhausted(
-            "GUARANTEE_DOES_NOT_FIT", f"what {subject} asks for does not fit: {message}", subject=subject,
+            "GUARANTEE_DOES_NOT_FIT", f"{what}: {message}", subject=subject,
             metadata=metadata)
 
 

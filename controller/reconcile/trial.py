@@ -22,7 +22,8 @@ from controller.fabric.graph import Fabric
 from controller.intent.guarantees import is_within_bounds
 from controller.intent.snapshot import Snapshot
 from controller.model.bandwidth import MAX_RATE_KBPS, MIN_RATE_KBPS, BandwidthPolicy, Rates
-from controller.qos.ledger import Excess, budget, largest, shortfalls
+from controller.model.ids import tenant_of
+from controller.qos.ledger import NO_CLAIMS, Excess, budget, largest, shortfalls
 from controller.reconcile.book import Book, Resource
 from controller.reconcile.claims import BookEdit
 from controller.reconcile.grants import capacity_kbps
@@ -43,9 +44,13 @@ class Trial:
     def tried(self, after: Snapshot, names: Collection[str]) -> Tried:
         edit = self._edit(after, names)
         book = edit.result()
-        found = self._shortfalls(self.book, book, edit.resources, edit.owners)
+        # Who becomes protected takes precedence over others, so all of it has to fit as if it were asked for anew.
+        risen = {owner for name in names for owner in (name, tenant_of(name))
+                 if _is_protected(book, owner) and not _is_protected(self.book, owner)}
+        before, owners = _without(self.book, risen), edit.owners | risen
+        found = self._shortfalls(before, book, edit.resources, owners)
         if found and book.asked.rates:
-            found = self._at_some_time(book, edit.owners, found)
+            found = self._at_some_time(before, book, owners, found)
         return Tried(found, replace(self, book=book))
 
     def excesses(self, after: Snapshot, names: Collection[str]) -> list[Excess]:
@@ -93,15 +98,15 @@ class Trial:
         rates = peaks(self.book.asked.rates, after, names)
         return BookEdit(self.book, self.loads, self.fabric).update(after, rates, names)
 
-    def _at_some_time(self, after: Book, owners: Collection[str], found: list[Excess]) -> list[Excess]:
+    def _at_some_time(self, before: Book, after: Book, owners: Collection[str], found: list[Excess]) -> list[Excess]:
         """What is left of these excesses when schedules are not all at their highest at once."""
-        policies = {book.asked.policy_of(name) for book in (self.book, after) for name in book.asked.rates}
+        policies = {book.asked.policy_of(name) for book in (before, after) for name in book.asked.rates}
         every = states(policies, self.now_s)
         if every is None:
             return found
         worst: dict[object, Excess] = {}
         for state in every:
-            before_then, after_then = self._in_state(self.book, state), self._in_state(after, state)
+            before_then, after_then = self._in_state(before, state), self._in_state(after, state)
             for excess in self._shortfalls(before_then, after_then, [each.resource for each in found], owners):
                 known = worst.setdefault(excess.resource, excess)
                 if excess.left_kbps - excess.needed_kbps < known.left_kbps - known.needed_kbps:
@@ -117,6 +122,18 @@ class Trial:
         self, before: Book, after: Book, resources: Collection[object], owners: Collection[str],
     ) -> list[Excess]:
         return shortfalls(before.ledger, after.ledger, resources, owners, lambda r: capacity_kbps(self.fabric, r))
+
+
+def _is_protected(book: Book, owner: str) -> bool:
+    return owner in book.terms and book.terms[owner].is_protected
+
+
+def _without(book: Book, owners: Collection[str]) -> Book:
+    """As if they claimed nothing."""
+    ledger = book.ledger
+    for owner in owners:
+        ledger, _ = ledger.put(owner, NO_CLAIMS)
+    return replace(book, ledger=ledger)
 
 
 def _askable(kbps: int) -> int:

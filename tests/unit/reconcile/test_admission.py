@@ -176,7 +176,7 @@ def test_port_that_comes_to_a_full_link_is_refused_where_its_tenant_is_guarantee
     fabric.apply(tenant("red", {"a": (11, 3), "b": (12, 3)}, both(100_000)).values())
     fabric.apply(tenant("blue", {"a": (12, 4), "b": (13, 4)}, both(80_000)).values())
     fabric.apply(tenant("green", {"a": (13, 7), "b": (11, 7)}, both(50_000)).values())
-    with pytest.raises(ResourceExhausted, match="ask for less, or elsewhere"):
+    with pytest.raises(ResourceExhausted, match=r"^with .*/ports/c what tenants/red is guaranteed does not fit: .*less"):
         fabric.apply([port("red", "c", (13, 5))])
     fabric.apply([port("red", "c", (12, 5)), port("green", "c", (13, 6))])
 
@@ -287,6 +287,21 @@ def test_failure_degrades_as_the_policy_says_and_recovers_by_itself(
     fabric.settle()
     assert (fabric.promised(), dict(fabric.reconciler.view.degraded)) == (before, {})
     assert "GUARANTEE_DEGRADED" not in fabric.reasons("tenants/blue")
+
+
+def test_nobody_takes_precedence_over_others_in_a_failure_unless_that_fits(fabric: Fabric) -> None:
+    """CRITICAL comes before all others; so whoever becomes it while a spine is gone has to fit beside them."""
+    fabric.apply(everywhere("red", both(90_000, on_failure=OnFailure.KEEP)))
+    fabric.apply(everywhere("blue", both(90_000)))
+    for wire in [wire for wire in fabric.wires if wire[1].dpid == 1]:
+        fabric.link_lost(wire)
+    fabric.settle()
+    assert set(fabric.reconciler.view.degraded) == {"tenants/blue"}
+    with pytest.raises(ResourceExhausted, match=r"no 90 Mbit/s left .* only 5 Mbit/s.*; 5 Mbit/s would fit"):
+        fabric.apply([alone("blue", both(90_000, traffic_class=TrafficClass.CRITICAL))])
+    fabric.apply([alone("blue", both(5_000, traffic_class=TrafficClass.CRITICAL))])
+    fabric.settle()
+    assert not fabric.reconciler.view.degraded
 
 
 def alarms_of(fabric: Fabric) -> list[str]:
