@@ -271,8 +271,10 @@ class _Summary:
         look = self._look
         usage = look.accounts.usage(name)
         delivered = (usage.inward if way == "in" else usage.outward).kbps
-        if name.startswith(f"{bottleneck}/"):
-            delivered = min(delivered, round(allotted))  # what those above drop is counted for them alone
+        if f"{name}/".startswith(f"{bottleneck}/"):
+            # What those above drop is counted for them alone; and a meter that was changed since the last look has
+            # forgotten what it dropped before.
+            delivered = min(delivered, round(allotted))
         spare = [max(0, round(look.capacity(link) - look.carried(link)))
                  for link in links if look.capacity(link) != inf]
         return DirectionStatus(

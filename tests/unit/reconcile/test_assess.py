@@ -102,6 +102,15 @@ def test_port_ceiling_is_named_as_what_holds_back() -> None:
     assert (sent.bottleneck, sent.allotted_kbps, sent.demand_kbps, sent.delivered_kbps) == (A, 2_000, 2_000, 2_000)
 
 
+def test_no_more_is_delivered_than_the_ceiling_that_holds_it_back() -> None:
+    """Though its meter was changed during the look, and forgot what it had dropped before."""
+    site = Site(tenant=BandwidthPolicy(ceiling_out_kbps=10_000))
+    site.sends(35_000)
+    site.rate(RED, "out", 1_000, "tenant")
+    sent = site.statuses()[RED].outward
+    assert (sent.bottleneck, sent.delivered_kbps) == (RED, 10_000)
+
+
 def test_full_link_is_named_as_what_holds_back() -> None:
     """Of those that its frames cross."""
     site = Site()
