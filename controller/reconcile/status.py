@@ -24,6 +24,7 @@ from controller.model.ids import format_dpid, kind_of, network_of, parent_of
 from controller.model.network import Attachment, Network, Pipe, Port
 from controller.model.status import Condition, State, Status, SwitchSync
 from controller.model.tenancy import Tenant
+from controller.pipeline.views import rates_of
 from controller.pipeline.world import World
 from controller.reconcile import enforcement
 from controller.reconcile.grants import NOT_GRANTED, Degraded, Granted, Grants
@@ -173,7 +174,7 @@ class View:
         edges = () if isinstance(obj, Port | Pipe) else self.needs(obj.name)
         apart = tuple(dpid for dpid in edges if (dpid, obj.name) not in self.world.shares
                       and dpid in switches and switches[dpid].features.max_meters)
-        if apart and len(edges) > 1:
+        if apart and len(edges) > 1 and rates_of(self.world, obj).has_ceiling:
             message = (f"the ceiling holds on {', '.join(map(format_dpid, apart))} by "
                        f"{'itself' if len(apart) == 1 else 'themselves'}, not yet for the sum of all edge switches")
             limits.append(Condition(reason="PER_EDGE", message=message, switches=apart))

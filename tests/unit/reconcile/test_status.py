@@ -6,7 +6,7 @@ import pytest
 
 from controller.fabric.events import RoleDeclared
 from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
-from controller.model.bandwidth import BandwidthPolicy
+from controller.model.bandwidth import BandwidthPolicy, Interval, Window
 from controller.model.network import Attachment, Pipe, Port
 from controller.model.status import Condition, State, Status
 from controller.pipeline.world import Share
@@ -184,6 +184,17 @@ def test_edge_that_holds_a_whole_ceiling_beside_others_is_named() -> None:
     sim.set_shares({(11, "tenants/red"): Share(in_kbps=500, out_kbps=500)})
     sim.settle()
     assert status(sim, "tenants/red").conditions == () and "tenants/red" in told
+
+
+def test_ceiling_that_is_not_in_force_is_missed_nowhere() -> None:
+    """Outside its window nobody asks for a sum over edges."""
+    once = Window(when=Interval(start_s=10.0, end_s=20.0), rates=CEILING.rates)
+    sim = make({"a": (11, 3), "b": (12, 3)})
+    sim.apply([tenant("red", {}, BandwidthPolicy(schedule=(once,)))["tenants/red"]])
+    for now_s in (0.0, 30.0):
+        sim.pass_time(now_s)
+        sim.settle()
+        assert status(sim, "tenants/red").conditions == ()
 
 
 def test_nothing_is_remembered_of_deleted_objects() -> None:
