@@ -62,8 +62,9 @@ def _lines(answer: QuoteBandwidthResponse) -> Iterator[str]:
     if answer.fits:
         yield "it fits"
         return
-    most = f"{format_rate(answer.largest_guarantee_in_kbps)} in, {format_rate(answer.largest_guarantee_out_kbps)} out"
-    yield f"it does not fit: at most {most}"
+    largest = {"in": answer.largest_guarantee_in_kbps, "out": answer.largest_guarantee_out_kbps}
+    most = " and ".join(f"{format_rate(kbps)} {way}" for way, kbps in largest.items() if kbps)
+    yield f"it does not fit: {f'at most {most}' if most else 'nothing would'}"
     if answer.shortfalls:
         yield ""
         yield from Table(_SHORTFALLS).lines(answer.shortfalls)

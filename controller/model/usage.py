@@ -44,7 +44,7 @@ class Quote:
 
     fits: bool
     largest_in_kbps: int
-    """the largest guarantee that fits in this direction, with the other as asked, or scaled with it if neither fits"""
     largest_out_kbps: int
+    """the largest guarantees that fit together: less in the direction that does not fit, else both in proportion"""
     shortfalls: tuple[Shortfall, ...] = ()
     """worst first"""

@@ -163,7 +163,7 @@ def _advice(largest: Rates | None) -> str:
     inward, outward = largest.guarantee_in_kbps, largest.guarantee_out_kbps
     if inward == outward or not inward or not outward:
         return f"{mbps(inward or outward)} would fit"
-    return f"{mbps(inward)} in, or {mbps(outward)} out, would fit"
+    return f"{mbps(inward)} in and {mbps(outward)} out would fit"
 
 
 def _asks_for_more(before: Snapshot, after: Snapshot, name: str) -> bool:

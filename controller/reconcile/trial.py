@@ -60,7 +60,8 @@ class Trial:
         return replace(self, book=self._edit(after, names).result())
 
     def largest(self, after: Snapshot, obj: Guaranteed, names: Collection[str]) -> Rates:
-        """In each direction with the other as asked, or both scaled if neither fits so.
+        """What fits in both directions together: less in one if it is that one which does not fit, else both in
+        proportion.
 
         If it fits as it is: the same, scaled up as far as it goes; if it asks for nothing, the same both ways.  What
         those above it allow counts as links do; and less than can be asked for is none.
@@ -84,12 +85,13 @@ class Trial:
             unit = max(inward, outward, 1)
             bounds = [most * unit // each for most, each in ((most_in, inward), (most_out, outward)) if each]
             found = both(unit, min([MAX_RATE_KBPS, *bounds] if bounds else [most_in, most_out]))
-        elif not inward or not outward:
-            found = both(max(inward, outward), max(inward, outward))
         else:
-            found = (_askable(largest(lambda n: fits(n, outward), inward)),
-                     _askable(largest(lambda n: fits(inward, n), outward)))
-            found = found if any(found) else both(max(inward, outward), max(inward, outward))
+            less_in = _askable(largest(lambda n: fits(n, outward), inward)) if outward else 0
+            less_out = _askable(largest(lambda n: fits(inward, n), outward)) if inward else 0
+            if (less_in and less_out) or not (less_in or less_out):
+                found = both(max(inward, outward), max(inward, outward))
+            else:
+                found = (less_in, outward) if less_in else (inward, less_out)
         return Rates(guarantee_in_kbps=found[0], guarantee_out_kbps=found[1])
 
     # -- at every time

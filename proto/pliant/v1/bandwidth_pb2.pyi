@@ -247,7 +247,7 @@ class QuoteBandwidthResponse(_message.Message):
     SHORTFALLS_FIELD_NUMBER: _builtins.int
     fits: _builtins.bool
     largest_guarantee_in_kbps: _builtins.int
-    """The largest guarantee that fits in this direction, with the other as asked; or scaled with it if neither fits."""
+    """The largest guarantees that fit together: less in the direction that does not fit, else both in proportion."""
     largest_guarantee_out_kbps: _builtins.int
     @_builtins.property
     def shortfalls(self) -> _containers.RepeatedCompositeFieldContainer[Global___Shortfall]:

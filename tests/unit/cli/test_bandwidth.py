@@ -337,7 +337,7 @@ def test_quote_that_does_not_fit_names_the_links(red: Pliant) -> None:
         shortfalls=(Shortfall(link="links/0000000000000001-1", needed_kbps=40_000, left_kbps=25_000),))
     result = red.run(f"quote port/web-1 {IN_NET} --guarantee-out 40Mbps")
     assert result.exit_code == 5
-    assert "it does not fit: at most - in, 25 Mbit/s out" in result.stdout
+    assert "it does not fit: at most 25 Mbit/s out\n" in result.stdout
     assert result.stdout.splitlines()[-1].split("   ") == ["0000000000000001-1", "40 Mbit/s", "25 Mbit/s"]
     result = red.run(f"quote port/web-1 {IN_NET} -o json")
     assert json.loads(result.stdout)["fits"] is False

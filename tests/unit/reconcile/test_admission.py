@@ -160,6 +160,29 @@ def test_largest_that_fits_is_within_the_bounds_of_those_above(fabric: Fabric) -
         fabric.apply([port("red", "b", (12, 3), both(20_001))])
 
 
+def test_largest_that_fits_does_in_both_directions_together(fabric: Fabric) -> None:
+    """Less in the one that is too much; both in proportion if both are."""
+    fabric.apply(everywhere("red", BandwidthPolicy()))
+    pipe = Pipe(name="tenants/red/pipes/p", a=port_name("red", "a"), b=port_name("red", "b"))
+    fabric.apply([pipe])
+
+    def asked(inward: int, outward: int) -> Resource:
+        return replace(
+            fabric.intent.pipes[pipe.name],
+            bandwidth=BandwidthPolicy(guarantee_in_kbps=inward, guarantee_out_kbps=outward))
+
+    for (inward, outward), largest in (
+        ((300_000, 100_000), (190_000, 100_000)), ((100_000, 300_000), (100_000, 190_000)),
+        ((400_000, 200_000), (190_000, 95_000)),
+    ):
+        quote = fabric.admission.quote(asked(inward, outward))
+        assert (quote.fits, quote.largest_in_kbps, quote.largest_out_kbps) == (False, *largest)
+        with pytest.raises(ResourceExhausted, match=r"\d Mbit/s in and \d+ Mbit/s out would fit"):
+            fabric.apply([asked(inward, outward)])
+        fabric.apply([asked(*largest)])
+        fabric.apply([pipe])
+
+
 def test_less_than_can_be_asked_for_is_not_said_to_fit(fabric: Fabric) -> None:
     """Below the least rate that a policy may have there is nothing to offer."""
     fabric.apply(everywhere("red", both(190_000 - MIN_RATE_KBPS)))
