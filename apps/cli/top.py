@@ -119,9 +119,19 @@ def _name(usage: Usage) -> str:
     return "/".join(usage.name.split("/")[1::2])
 
 
-def _of_status(way: str, field: str) -> Callable[[Any], str]:
+def _guaranteed(way: str) -> Callable[[Any], str]:
     def cell(usage: Any) -> str:
-        return format_rate(getattr(getattr(usage.bandwidth_status, way), field))
+        return format_rate(getattr(usage.bandwidth_status, way).guarantee_kbps)
+
+    return cell
+
+
+def _allotted(way: str) -> Callable[[Any], str]:
+    """Estimated from what was measured, so with as many digits as that."""
+
+    def cell(usage: Any) -> str:
+        kbps = getattr(usage.bandwidth_status, way).allotted_kbps
+        return format_load(kbps) if kbps else "-"
 
     return cell
 
@@ -150,11 +160,11 @@ def _load(usage: Any) -> str:
 _OWNED = (
     Column("NAME", _name),
     Column("IN", lambda usage: format_load(usage.inward.rate_kbps)),
-    Column("GUARANTEED", _of_status("inward", "guarantee_kbps")),
-    Column("ALLOTTED", _of_status("inward", "allotted_kbps")),
+    Column("GUARANTEED", _guaranteed("inward")),
+    Column("ALLOTTED", _allotted("inward")),
     Column("OUT", lambda usage: format_load(usage.outward.rate_kbps)),
-    Column("GUARANTEED", _of_status("outward", "guarantee_kbps")),
-    Column("ALLOTTED", _of_status("outward", "allotted_kbps")),
+    Column("GUARANTEED", _guaranteed("outward")),
+    Column("ALLOTTED", _allotted("outward")),
     Column("DROPPED", _dropped),
     Column("LIMITED BY", _limits),
 )
