@@ -6,12 +6,9 @@ As convert.py: all that can be said of one policy by itself is said here, with t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
 from pliant.v1.common_pb2 import BandwidthOverride, BandwidthWindow, FailurePolicy
 from pliant.v1.common_pb2 import BandwidthPolicy as BandwidthMessage
 from pliant.v1.common_pb2 import TrafficClass as TrafficClassMessage
@@ -39,6 +36,7 @@ from controller.model.ids import check_id
 from controller.model.network import ANY_PATH, PathPolicy, Spread
 from controller.northbound.times import duration, nanoseconds_of, time_s_of, timestamp
 from controller.northbound.violations import invalid, missing, shown
+from controller.qos.schedule import is_time_zone, why_invalid
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -48,10 +46,6 @@ MAX_AVOIDED_ZONES = 16
 MAX_LATENCY_US = 1 << 24
 """What a path may take: as much as the contract lets a single link take."""
 MAX_WINDOW_S = 366 * 86_400
-MAX_CRON_CHARS = 200
-CRON_FIELDS = 5
-_FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
-"""From where a cron expression is tried: whether it ever matches depends on no clock."""
 _LAST_SECOND = 253_402_300_799
 """Of the year 9999, as protobuf has it."""
 
@@ -150,27 +144,17 @@ def _recurring(message: BandwidthWindow.Recurring, field: str) -> Recurring:
         what = f"is {duration_ns / 1e9:g} s; use whole seconds, 1 to {MAX_WINDOW_S}"
         raise invalid("INVALID_SCHEDULE", f"{field}.duration", what)
     zone = message.time_zone or "UTC"
-    try:
-        ZoneInfo(zone)
-    # What is no key of the database is also looked for as a file, with whatever that raises.
-    except (ValueError, OSError, LookupError):
+    if not is_time_zone(zone):
         what = f"{shown(zone)} is not a known time zone: write an IANA name like Europe/Rome"
-        raise invalid("INVALID_SCHEDULE", f"{field}.time_zone", what) from None
+        raise invalid("INVALID_SCHEDULE", f"{field}.time_zone", what)
     return Recurring(cron=" ".join(message.cron.split()), duration_s=duration_ns // 1_000_000_000, time_zone=zone)
 
 
 def _check_cron(cron: str, field: str) -> None:
     if not cron.strip():
         raise missing(field, f"{field}: a recurring window needs a cron expression like '0 20 * * 1-5'")
-    if len(cron) > MAX_CRON_CHARS or len(cron.split()) != CRON_FIELDS:
-        what = f"{shown(cron)} is not five fields (minute, hour, day of the month, month, day of the week)"
-        raise invalid("INVALID_SCHEDULE", field, what)
-    try:
-        next(CronSim(cron, _FIRST_DAY))
-    except CronSimError as error:
-        raise invalid("INVALID_SCHEDULE", field, f"{shown(cron)} cannot be a time: {str(error).lower()}") from None
-    except StopIteration:
-        raise invalid("INVALID_SCHEDULE", field, f"{shown(cron)} never comes: there is no such day") from None
+    if why := why_invalid(cron):
+        raise invalid("INVALID_SCHEDULE", field, f"{shown(cron)} {why}")
 
 
 def _interval(message: BandwidthWindow.Interval, field: str) -> Interval:

@@ -75,20 +75,15 @@ def breakpoints(policy: BandwidthPolicy, from_s: float, until_s: float) -> list[
 
 def why_invalid(cron: str) -> str | None:
     """None, or what is wrong with a cron expression."""
-    if len(cron) > _MAX_LENGTH:
-        return f"is longer than {_MAX_LENGTH} characters"
-    if len(cron.split()) != _FIELDS:
-        return "has not five fields: minute, hour, day of month, month, day of week"
+    if len(cron) > _MAX_LENGTH or len(cron.split()) != _FIELDS:
+        return "is not five fields (minute, hour, day of the month, month, day of the week)"
     try:
-        CronSim(cron, _1970)
+        next(CronSim(cron, datetime(2000, 1, 1)))
     except CronSimError as error:
-        return f"has a {str(error).lower()}"  # bad hour, say
+        return f"cannot be a time: {str(error).lower()}"  # bad hour, say
+    except StopIteration:
+        return "never comes: there is no such day"
     return None
-
-
-def never_true(cron: str) -> bool:
-    """Whether a valid expression matches no day at all, such as 30 February."""
-    return next(CronSim(cron, datetime(2000, 1, 1)), None) is None
 
 
 def is_time_zone(name: str) -> bool:

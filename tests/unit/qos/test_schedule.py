@@ -14,7 +14,6 @@ from controller.model.bandwidth import BandwidthPolicy, Interval, Rates, Recurri
 from controller.qos.schedule import (
     breakpoints,
     is_time_zone,
-    never_true,
     next_change_s,
     open_window,
     rates_at,
@@ -190,9 +189,9 @@ def test_policy_without_schedule_is_itself_for_ever() -> None:
 
 @pytest.mark.parametrize(("cron", "says"), [
     ("0 8 * * 1-5", None), ("*/5 * * * MON", None), ("0 0 L * *", None),
-    ("0 25 * * *", "has a bad hour"), ("0 8 * *", "five fields"), ("0 0 8 * * 1", "five fields"), ("", "five fields"),
+    ("0 25 * * *", "bad hour"), ("0 8 * *", "five fields"), ("0 0 8 * * 1", "five fields"), ("", "five fields"),
     ("0 0 30 2 *", "bad day-of-month"), ("0 0 1 1 8", "bad day-of-week"), ("a * * * *", "bad minute"),
-    ("9" * 5_000 + " * * * *", "200 characters"), ("*/0 * * * *", "bad minute"),
+    ("9" * 5_000 + " * * * *", "five fields"), ("*/0 * * * *", "bad minute"),
 ])
 def test_cron_expression_is_valid_or_says_why_not(cron: str, says: str | None) -> None:
     """In words that complete "the expression ..."."""
@@ -202,8 +201,8 @@ def test_cron_expression_is_valid_or_says_why_not(cron: str, says: str | None) -
 
 def test_expression_that_no_day_matches_is_found() -> None:
     """The first of February is never its fifth Monday; 29 February comes, and so does the fifth Monday of one."""
-    assert never_true("0 0 */31 2 1#5")
-    assert not never_true("0 0 29 2 *") and not never_true("0 0 * 2 MON#5")
+    assert why_invalid("0 0 */31 2 1#5") == "never comes: there is no such day"
+    assert why_invalid("0 0 29 2 *") is why_invalid("0 0 * 2 MON#5") is None
     scheduled = policy(recurring("0 0 */31 2 1#5", HOUR_S))
     assert rates_at(scheduled, DAY_S) == OWN and next_change_s(scheduled, DAY_S) is None
 
