@@ -1,6 +1,6 @@
 """Path policies on real switches: who crosses which spine, by the switches' counters, and what a change costs.
 
-One fabric for all of it.  Spine 11 is of zone east, spine 12 of zone west; red and blue have the same addresses.
+One fabric for all but the last.  Spine 11 is of zone east, spine 12 of zone west; red and blue have the same addresses.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pliant.v1 import fabric_pb2 as pb
 from pliant.v1 import network_pb2
 
 from tests.support.eventually import eventually
-from tests.support.fabric import Fabric
-from tests.support.rig import Host
+from tests.support.fabric import Fabric, leaf_spine
+from tests.support.rig import Host, Rig
 
-EAST, WEST = 11, 12
+EAST, WEST, THIRD = 11, 12, 13
 NEAR, FAR = 1, 3
 RED, BLUE = "tenants/red/networks/n", "tenants/blue/networks/n"
 CONNECTIONS, BURST = 4, 800
@@ -177,3 +177,21 @@ def test_frames_are_dropped_rather_than_sent_through_the_zone(shared_fabric: Fab
     fabric.wait_in_sync()
     with crossing(fabric, EAST):
         assert burst(hosts[RED]) == 0
+
+
+def test_explicit_paths_get_around_a_dead_link_while_pliantd_is_gone(ovs: Rig) -> None:
+    """Of three spines two are permitted: one sends back what it cannot deliver, and that goes over the other."""
+    with leaf_spine(ovs, leaves=(NEAR, FAR), spines=(EAST, WEST, THIRD)) as fabric:
+        fabric.client.switches.update(pb.Switch(name=f"switches/{THIRD:016x}", zone="south"), ["zone"])
+        network = fabric.create_network("red")
+        pair = fabric.add_host("r1", NEAR, 1, 11), fabric.add_host("r3", FAR, 1, 13)
+        fabric.create_ports(network, pair)
+        set_policy(fabric, network, avoid_zones=["south"])
+        fabric.wait_in_sync()
+        assert explicit_flows(fabric, EAST) > 0
+        assert explicit_flows(fabric, THIRD) == 0
+        fabric.pliantd.kill()
+        before = carried(fabric, THIRD)
+        fabric.rig.set_link(f"s{FAR}-s{EAST}-101", up=False)
+        eventually(lambda: burst(pair) == 0, 30, "frames get around the dead link")
+        assert carried(fabric, THIRD) - before < BURST / 2
