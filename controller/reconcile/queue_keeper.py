@@ -49,6 +49,7 @@ class _Switch:
     """What is known of one switch's queues."""
 
     ports: Map[int, SwitchPort] = Map()
+    is_connected: bool = False
     choice: Choice = NOT_LOOKED
     is_chosen: bool = False
     wanted: dict[int, PortQueues] = field(default_factory=dict)
@@ -159,6 +160,8 @@ class QueueKeeper:
             self._switches[dpid] = _Switch()
         for at, queues in self._plans.update(view.world, Map() if self._switched_off else view.grants).items():
             self._want(at, queues)
+        for dpid, switch in switches.items():
+            self._note_reach(self._switches[dpid], is_connected=switch.connected)
         connected = [(switch, self._switches[dpid]) for dpid, switch in switches.items() if switch.connected]
         for switch, kept in connected:
             if kept.ports is not switch.ports:
@@ -168,6 +171,13 @@ class QueueKeeper:
         self._expect()
         for switch, kept in connected:
             self._look_at(switch, kept)
+
+    @staticmethod
+    def _note_reach(kept: _Switch, *, is_connected: bool) -> None:
+        """Open vSwitch removes the queues of its ports when it starts, and whoever connects may have started."""
+        if is_connected and not kept.is_connected:
+            kept.dirty.update(kept.wanted)
+        kept.is_connected = is_connected
 
     def _expect(self) -> None:
         """Tell the drivers how many queues there are to be, before they make any."""
@@ -196,17 +206,20 @@ class QueueKeeper:
             self._loop.call_later(self._remove_after_s, self._mark, at)
 
     def _compare(self, dpid: int, kept: _Switch, ports: Map[int, SwitchPort]) -> None:
-        """Ports came, went, or are others under the same number."""
+        """Ports came, went, or are others under the same number.  Also one that went and came back as it was, which
+        shows in being another value only, has lost its queues.
+        """
         for port_no, port in kept.ports.items():
             if (now := ports.get(port_no)) is None or not now.is_same_port(port):
                 kept.left.add(port)
                 kept.faults.pop(port_no, None)
         for port_no, port in ports.items():
-            if (before := kept.ports.get(port_no)) is None or not before.is_same_port(port):
-                if port_no in kept.wanted:
+            before = kept.ports.get(port_no)
+            if port_no in kept.wanted:
+                if port is not before:
                     kept.dirty.add(port_no)
-                else:
-                    self._loop.call_later(self._remove_after_s, self._mark, EndPoint(dpid, port_no))
+            elif before is None or not before.is_same_port(port):
+                self._loop.call_later(self._remove_after_s, self._mark, EndPoint(dpid, port_no))
         kept.ports, kept.is_chosen = ports, False
 
     def _mark(self, at: EndPoint) -> None:

@@ -8,6 +8,8 @@ one tenant's: only the pipes that end there have queues, by the MAC of the other
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -93,12 +95,17 @@ def _mac(world: World, port: str) -> int:
 class _Plan:
     """A port's queues, and all that they follow from."""
 
+    granted: Map[str, Grant]
     causes: tuple[object, ...]
     queues: PortQueues | None
 
 
 class Plans:
-    """The queues of all ports.  An update costs what changed, but for a look at each port that has grants."""
+    """The queues of all ports.  An update costs what changed, but for a look at each port that has grants.
+
+    A link that is down grants nothing, but its queues stay as long as their owners: probes may have been lost where
+    frames still pass, and without queues a flood keeps all further probes from showing that.
+    """
 
     def __init__(self) -> None:
         self._plans: dict[EndPoint, _Plan] = {}
@@ -106,18 +113,28 @@ class Plans:
     def update(self, world: World, grants: Grants) -> dict[EndPoint, PortQueues | None]:
         """The ports whose queues are to be others than after the last update."""
         changed: dict[EndPoint, PortQueues | None] = {}
+        kept: dict[EndPoint, Map[str, Grant]] = {}
         for at in [at for at in self._plans if at not in grants]:
-            if self._plans.pop(at).queues is not None:
+            link = world.fabric.links.get(at)
+            if link is not None and not link.up:
+                kept[at] = _existing(world, self._plans[at].granted)
+            elif self._plans.pop(at).queues is not None:
                 changed[at] = None
-        for at, granted in grants.items():
+        for at, granted in itertools.chain(grants.items(), kept.items()):
             before, causes = self._plans.get(at), _causes(world, at, granted)
             if before is not None and all(map(_is_same, before.causes, causes)):
                 continue
             queues = port_queues(world, at, granted)
-            self._plans[at] = _Plan(causes=causes, queues=queues)
+            self._plans[at] = _Plan(granted=granted, causes=causes, queues=queues)
             if queues != (before.queues if before else None):
                 changed[at] = queues
         return changed
+
+
+def _existing(world: World, granted: Map[str, Grant]) -> Map[str, Grant]:
+    """Of these owners those that are not deleted; the same value if that is all."""
+    gone = [owner for owner in granted if world.intent.get(owner) is None]
+    return functools.reduce(Map.delete, gone, granted)
 
 
 def _causes(world: World, at: EndPoint, granted: Map[str, Grant]) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from immutables import Map
 
-from controller.fabric.events import QueuesFound
+from controller.fabric.events import LinkSeen, PortObserved, PortRemoved, QueuesFound
 from controller.fabric.graph import EndPoint, Fabric, SwitchDisconnected
 from controller.fabric.ports import SwitchPort
 from controller.model.queues import Grant, PortQueues, QueueCount
@@ -173,6 +173,32 @@ def test_switch_out_of_reach_keeps_its_queues_and_gets_them_when_it_is_back(stag
     assert not any(stage.port() in call for call in stage.driver.calls[calls:])
     stage.change(fabric=connected)
     until(stage.holds, "the queues are there")
+
+
+def test_switch_that_connects_anew_is_looked_at(stage: Stage) -> None:
+    """It may have started, and Open vSwitch that starts removes the queues of its ports."""
+    stage.change(grants=Map({UPLINK: GRANT}))
+    until(stage.holds, "the queues are there")
+    connected = stage.fabric
+    stage.change(fabric=connected.apply(SwitchDisconnected(dpid=LEAF))[0])
+    time.sleep(0.3)
+    stage.driver.holds.clear()
+    stage.change(fabric=connected)
+    until(stage.holds, "they are there again")
+
+
+def test_port_that_went_and_came_back_as_it_was_is_looked_at(stage: Stage) -> None:
+    """Between two looks; what a device had, it lost with that."""
+    stage.change(grants=Map({UPLINK: GRANT}))
+    until(stage.holds, "the queues are there")
+    port, link = stage.port(), stage.fabric.links[UPLINK]
+    gone, _ = stage.fabric.apply(PortRemoved(dpid=LEAF, port_no=port.port_no))
+    stage.driver.holds.clear()
+    back, _ = gone.apply(PortObserved(dpid=LEAF, port=replace(port)))
+    for seen in (LinkSeen(src=link.src, dst=link.dst), LinkSeen(src=link.dst, dst=link.src)):
+        back, _ = back.apply(seen)
+    stage.change(fabric=back)
+    until(stage.holds, "they are there again")
 
 
 def test_driver_that_works_no_longer_is_told_and_the_next_one_does_all(stage: Stage) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from immutables import Map
 
 from controller.fabric.declared import LinkSettings
-from controller.fabric.graph import EndPoint, LinkDeclared
+from controller.fabric.graph import EndPoint, LinkDeclared, LinkLost, LinkSeen
 from controller.model.bandwidth import TrafficClass
 from controller.model.network import Pipe
 from controller.model.queues import BEST_EFFORT, Grant, OfPair, OfTenant, queue_of_pipe
@@ -112,3 +112,18 @@ def test_update_names_what_changed_and_nothing_else(world: World) -> None:
     assert plans.update(replace(moved, fabric=fabric), more).keys() == {INSIDE}
     assert plans.update(world, Map()) == {INSIDE: None, at_b: None}
     assert plans.update(world, Map()) == {}
+
+
+def test_link_that_is_down_keeps_its_queues_as_long_as_their_owners(world: World) -> None:
+    """Frames may pass it still; up again it has what is granted, and a link in use loses them as soon as it may."""
+    plans, grants = Plans(), Map({INSIDE: Map({RED: Grant(guarantee_kbps=1_000), PIPE: Grant(guarantee_kbps=7)})})
+    queues = plans.update(world, grants)[INSIDE]
+    down = replace(world, fabric=world.fabric.apply(LinkLost(src=INSIDE))[0])
+    assert plans.update(down, Map()) == {}
+    changed = plans.update(replace(down, intent=world.intent.delete(PIPE)), Map())
+    assert changed == {INSIDE: port_queues(world, INSIDE, {RED: Grant(guarantee_kbps=1_000)})}
+    seen = LinkSeen(src=INSIDE, dst=world.fabric.links[INSIDE].dst)
+    up = replace(down, fabric=down.fabric.apply(seen)[0])
+    assert plans.update(up, grants) == {INSIDE: queues}
+    assert plans.update(down, Map()) == {}
+    assert plans.update(up, Map()) == {INSIDE: None}
