@@ -9,15 +9,16 @@
     A          20          60 or 20               60      until A confirms
     B          40          40                     40      so B may not grow yet
 
-A switch out of reach goes on with what it held, which counts for a while; then it is taken to be gone, and is told the
-floor when it is back.  There is always room for one edge more, which holds little before it is told anything.  On one
-edge alone there is nothing to share: it holds the whole ceiling.
+A switch out of reach goes on with what it held, so that counts; only if it is cut off from the network, too, it is
+taken to be gone after a while, and is told the floor when it is back.  There is always room for one edge more, which
+holds little before it is told anything.  On one edge alone there is nothing to share: it holds the whole ceiling.
 
 Pure: the time comes as an argument, shares go out as values.  Knows no tenant, and not how a switch is told.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -31,7 +32,7 @@ PERIOD_S = 0.5
 MODIFY_S = 2 * PERIOD_S
 """A meter is modified at most so often, for each time fills its bucket again."""
 AWAY_S = 10 * PERIOD_S
-"""How long a switch that is out of reach is waited for."""
+"""How long a switch is waited for that is out of reach and cut off."""
 HYSTERESIS = 0.05
 FLOOR_KBPS, FLOOR_SHARE = 64, 0.01
 """What every edge holds at least, so that whoever begins to send is noticed: the higher, where there is room."""
@@ -83,8 +84,22 @@ class _Edge:
         return self.away_since_s is not None
 
     @property
+    def most_kbps(self) -> int:
+        """What may be in force."""
+        return max(self.told_kbps, self.held_kbps)
+
+    @property
     def is_pending(self) -> bool:
         return self.held_kbps != self.told_kbps and not self.is_away
+
+    def note_reach(self, now_s: float, *, is_reachable: bool, is_linked: bool) -> None:
+        if is_reachable:
+            self.away_since_s, self.is_gone = None, False
+            return
+        self.away_since_s = now_s if self.away_since_s is None else self.away_since_s
+        self.is_gone = not is_linked and now_s >= self.away_since_s + AWAY_S
+        if self.is_gone:
+            self.demand_kbps = 0.0
 
 
 class Sharing:
@@ -100,8 +115,8 @@ class Sharing:
         total = sum(held.values())
         most = max(ceiling_kbps, total) - total
         self._edges = {dpid: _Edge(kbps, kbps + most, float(kbps)) for dpid, kbps in held.items()}
-        self._leaving: dict[int, int] = {}
-        """dpid -> what may still be in force there, though nothing of it is there any more"""
+        self._leaving: dict[int, _Edge] = {}
+        """where its share may still be in force, though nothing of it is there any more"""
         self._wanted: dict[int, int] = {}
 
     # -- answers
@@ -125,7 +140,7 @@ class Sharing:
     @property
     def in_force_kbps(self) -> int:
         """The most that all switches together may let pass, those apart that are taken to be gone."""
-        return sum(self._may_hold().values()) + sum(self._leaving.values())
+        return sum(self._may_hold().values()) + self._leaving_kbps
 
     def told_kbps(self, dpid: int) -> int:
         return self._edges[dpid].told_kbps
@@ -136,8 +151,7 @@ class Sharing:
         if edge.is_gone:
             return Request(self.floor_kbps, self.floor_kbps, edge.weight)
         if edge.is_away:
-            held = max(edge.told_kbps, edge.held_kbps)
-            return Request(held, held, edge.weight)
+            return Request(edge.most_kbps, edge.most_kbps, edge.weight)
         guarantee, wanted = max(self.floor_kbps, min(edge.promised_kbps, self.ceiling_kbps)), edge.demand_kbps
         if wanted <= demand.least_kbps(self.ceiling_kbps):
             wanted = idle_kbps(self.ceiling_kbps, len(self._edges), self._guarantee_kbps)
@@ -162,19 +176,20 @@ class Sharing:
         for dpid, edge in self._edges.items():
             edge.promised_kbps = at.get(dpid, 0.0)
 
-    def place(self, now_s: float, weights: Mapping[int, float], reachable: Set[int]) -> None:
-        """Where it is present now, how much of it (its ports there), and which switches can be reached."""
+    def place(self, now_s: float, weights: Mapping[int, float], reachable: Set[int], linked: Set[int]) -> None:
+        """Where it is present now, how much of it (its ports there), which switches can be reached, and which have a
+        link, so that they may carry something in any case.
+        """
         for dpid in [dpid for dpid in self._edges if dpid not in weights]:
-            edge = self._edges.pop(dpid)
-            self._leaving[dpid] = max(edge.told_kbps, edge.held_kbps)
+            self._leaving[dpid] = self._edges.pop(dpid)
         for dpid, weight in weights.items():
             if dpid not in self._edges:
-                told = entry_kbps(self.ceiling_kbps)
-                held = max(told, self._leaving.pop(dpid, 0))
+                told, before = entry_kbps(self.ceiling_kbps), self._leaving.pop(dpid, None)
+                held = max(told, before.most_kbps) if before is not None else told
                 self._edges[dpid] = _Edge(told, held, demand.least_kbps(self.ceiling_kbps))
-            edge = self._edges[dpid]
-            edge.weight = weight
-            self._note_reach(edge, now_s, is_reachable=dpid in reachable)
+            self._edges[dpid].weight = weight
+        for dpid, edge in itertools.chain(self._edges.items(), self._leaving.items()):
+            edge.note_reach(now_s, is_reachable=dpid in reachable, is_linked=dpid in linked)
 
     def look(self, dpid: int, rate_kbps: float, dropped_kbps: float) -> None:
         """What the edge offered lately, and what of it its share dropped."""
@@ -218,7 +233,7 @@ class Sharing:
         may_hold = self._may_hold()
         wanted = {dpid: edge.told_kbps if edge.is_away else self._wanted.get(dpid, edge.told_kbps)
                   for dpid, edge in self._edges.items()}
-        step = next_step(may_hold, wanted, self._total_kbps - sum(self._leaving.values()))
+        step = next_step(may_hold, wanted, self._total_kbps - self._leaving_kbps)
         falls = {dpid: kbps for dpid, kbps in step.items() if kbps < may_hold[dpid]}
         if any(edge.is_pending or (dpid in falls and not edge.is_away) for dpid, edge in self._edges.items()):
             step = falls  # what is about to be freed is given out in one part, for each part fills a bucket
@@ -235,17 +250,12 @@ class Sharing:
     def _total_kbps(self) -> int:
         return shared_kbps(self.ceiling_kbps, len(self._edges))
 
-    def _note_reach(self, edge: _Edge, now_s: float, *, is_reachable: bool) -> None:
-        if is_reachable:
-            edge.away_since_s, edge.is_gone = None, False
-        elif edge.away_since_s is None:
-            edge.away_since_s = now_s
-        elif now_s >= edge.away_since_s + AWAY_S:
-            edge.is_gone, edge.demand_kbps = True, 0.0
-
     def _may_hold(self) -> dict[int, int]:
-        return {dpid: self.floor_kbps if edge.is_gone else max(edge.told_kbps, edge.held_kbps)
-                for dpid, edge in self._edges.items()}
+        return {dpid: self.floor_kbps if edge.is_gone else edge.most_kbps for dpid, edge in self._edges.items()}
+
+    @property
+    def _leaving_kbps(self) -> int:
+        return sum(edge.most_kbps for edge in self._leaving.values() if not edge.is_gone)
 
     def _within(self, target: dict[int, int]) -> dict[int, int]:
         """Floors may have lifted the sum above the total: whoever has more than the floor gives in proportion."""

@@ -200,12 +200,13 @@ class Elastic:
         world, reachable = self._world(), self._datapaths().keys()
         self._follow(world)
         edges_of, switches = _Edges(world), world.fabric.switches
+        linked = {src.dpid for src, link in world.fabric.links.items() if link.up}
         for name, owner in self._owners.items():
             weights = {dpid: ports for dpid, ports in edges_of(name).items() if switches[dpid].features.max_meters}
             for way, sharing in owner.ways.items():
                 for dpid in set(sharing.edges) - weights.keys():
                     self._allocator.put((name, way, dpid), None)
-                sharing.place(now_s, weights, reachable)
+                sharing.place(now_s, weights, reachable, linked)
                 sharing.promise(owner.guarantee[way], owner.promised[way])
                 self._allocator.set_capacity((name, way), sharing.ceiling_kbps)
                 for dpid in sharing.edges:

@@ -14,6 +14,7 @@ from controller.qos.allocation import Aggregate, Allocator
 from controller.qos.sharing import AWAY_S, MODIFY_S, PERIOD_S, Sharing
 
 CEILING = 30_000
+EDGES = range(1, 5)
 
 
 class Field:
@@ -27,6 +28,7 @@ class Field:
         self.meters: dict[int, int] = {}
         self.offered = dict.fromkeys(self.weights, 0.0)
         self.away: set[int] = set()
+        self.cut_off: set[int] = set()
         self.guarantee = 0.0
         self.promised: dict[int, float] = {}
         self.under_way: list[tuple[int, int]] = []
@@ -34,7 +36,7 @@ class Field:
         self.place()
 
     def place(self) -> None:
-        self.sharing.place(self.now_s, self.weights, self.weights.keys() - self.away)
+        self.sharing.place(self.now_s, self.weights, self.weights.keys() - self.away, set(EDGES) - self.cut_off)
         self.sharing.promise(self.guarantee, self.promised)
         for dpid in self.weights:
             alone = len(self.weights) == 1
@@ -204,25 +206,48 @@ def test_lower_ceiling_holds_at_once() -> None:
     assert field.in_force >= 9_500
 
 
-def test_switch_out_of_reach_keeps_its_share_for_a_while() -> None:
-    """Then it is taken to be gone and others may have it; back again it is told the floor, and shows what it wants."""
+def test_switch_out_of_reach_keeps_its_share_as_long_as_it_may_forward() -> None:
+    """Nobody else may have it; cut off as well, it is taken to be gone after a while, and what it holds is shared out.
+
+    Back again it is told the floor, and shows what it wants.
+    """
     field = Field()
     field.offered = dict.fromkeys((1, 2, 3), 50_000.0)
     settled(field)
     field.away = {3}
     before = field.meters[1]
-    for _ in range(int(AWAY_S / PERIOD_S) - 1):
+    for _ in range(4 * int(AWAY_S / PERIOD_S)):
         field.period()
         assert field.meters[1] == before and field.in_force <= CEILING
+    field.cut_off = {3}
     for _ in range(5):
         field.period()
     assert field.meters[1] + field.meters[2] >= 0.95 * CEILING
+    field.cut_off = set()  # its links are back sooner than its control channel
+    field.period()
+    assert field.in_force <= CEILING
     field.away = set()
     field.place()
     field.tell_again()
     assert field.in_force <= CEILING
     settled(field)
     assert field.meters[3] == pytest.approx(CEILING / 3, rel=0.06)
+
+
+def test_share_left_behind_on_a_switch_counts_until_that_is_cut_off() -> None:
+    """Its ports moved away while it was out of reach: nobody knows what it still lets pass, unless nothing can."""
+    field = Field()
+    field.offered = dict.fromkeys((1, 2, 3), 50_000.0)
+    settled(field)
+    field.away = {3}
+    del field.weights[3]
+    for _ in range(4 * int(AWAY_S / PERIOD_S)):
+        field.period()
+        assert field.in_force <= CEILING
+    field.cut_off = {3}
+    for _ in range(5):
+        field.period()
+    assert field.meters[1] + field.meters[2] >= 0.95 * CEILING
 
 
 EVENTS = st.lists(st.one_of(
@@ -250,8 +275,7 @@ def test_never_more_than_the_ceiling_in_force(events: list[tuple[str, tuple[int,
             case "again":
                 field.tell_again()
             case "wait":
-                # Not so long that anybody is taken to be gone: who is, may be above it, and that is on purpose.
-                field.now_s += 0.0 if field.away else PERIOD_S
+                field.now_s += PERIOD_S
             case "restart":
                 told = {edge: field.sharing.told_kbps(edge) for edge in field.sharing.edges}
                 leaving = field.sharing.leaving

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from immutables import Map
 
+from controller.fabric.graph import LinkLost
 from controller.model.bandwidth import BandwidthPolicy, entry_kbps
 from controller.pipeline import tables
 from controller.pipeline.world import Share, World
@@ -215,13 +216,18 @@ def test_switch_that_never_answers_keeps_its_share(site: Site) -> None:
     assert len(site.switches[13].asked) > asked
 
 
-def test_switch_out_of_reach_is_waited_for_and_then_taken_to_be_gone(site: Site) -> None:
-    """What it held counts for 10 T; back again it is told little, and shows what it wants."""
+def test_switch_out_of_reach_keeps_its_share_until_its_links_are_down_too(site: Site) -> None:
+    """With a link it may go on forwarding; without, it is gone.  Back again it is told little, and shows what it wants.
+    """
     site.offered = dict.fromkeys(EDGES, 50_000)
     site.period(20)
     site.away = {13}
-    site.period(int(AWAY_S / 0.5) - 2)
+    site.period(2 * int(AWAY_S / 0.5))
     assert site.highest <= CEILING
+    with_links = site.lab.fabric
+    for src in with_links.links:
+        if 13 in (src.dpid, with_links.links[src].dst.dpid):
+            site.lab.observe(LinkLost(src=src))
     held = site.held.pop(13)  # gone
     site.period(20)
     assert site.held[11] + site.held[12] >= 0.95 * CEILING
