@@ -195,6 +195,11 @@ class Accounts:
         fresh, self._fresh = self._fresh, set()
         return {name: self.usage(name) if name in self._accounts else None for name in fresh}
 
+    def last(self, key: SourceKey) -> Reading | None:
+        """What the counter stood at when it was looked at last, before a restart too."""
+        source = self._sources.get(key)
+        return source.last if source is not None else None
+
     def usage(self, name: str) -> Usage:
         """Zero, and at no time, for whoever was not looked at, or not yet since a restart: sums never go backward."""
         account = self._accounts.get(name)

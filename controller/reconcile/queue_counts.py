@@ -1,6 +1,7 @@
 """What the queues of full links dropped, and of whom.  Runs on the telemetry thread.
 
-A queue counts the packets that it dropped, not their bytes: they are taken to be as long as those that it sent.
+A queue counts the packets that it dropped, not their bytes: they are taken to be as long as those that it sent at the
+same time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from controller.reconcile.owners import link_name
 from controller.reconcile.status import View
 
 PERIOD_S = 5.0
+NOT_LOOKED = QueueCount(0, 0, 0)
 Counts = Mapping[int, QueueCount]
 
 
@@ -34,6 +36,8 @@ class QueueCounts:
         self._post = post
         self._wall_clock = wall_clock
         self._asked: set[EndPoint] = set()
+        self._last: dict[EndPoint, Counts] = {}
+        """the last look at each port"""
         self._next_s = 0.0
 
     def tick(self, now_s: float) -> None:
@@ -41,7 +45,10 @@ class QueueCounts:
         if now_s < self._next_s:
             return
         self._next_s = now_s + PERIOD_S
-        for at in set(self._view().grants) - self._asked:
+        grants = self._view().grants
+        for at in [at for at in self._last if at not in grants]:
+            del self._last[at]
+        for at in set(grants) - self._asked:
             self._asked.add(at)
             self._ask(at).add_done_callback(
                 lambda answer, at=at: self._post(partial(self._answered, at, answer)))  # type: ignore[misc]
@@ -52,13 +59,20 @@ class QueueCounts:
             return  # its switch, or database, is away
         kind, seen = f"queue {at.port_no}", set()
         owners, at_s = dict(self._owners(at)), self._wall_clock()
-        for number, count in answer.result().items():
-            key, size = SourceKey(at.dpid, kind, number), count.bytes // count.packets if count.packets else 0
+        last, self._last[at] = self._last.get(at, {}), answer.result()
+        for number, count in self._last[at].items():
+            key = SourceKey(at.dpid, kind, number)
             seen.add(key)
-            # No clock: how long the queue is there, nobody says.
-            reading = Reading(count.dropped_packets * size, count.dropped_packets, 0)
+            reading = self._reading(key, count, _frame_bytes(count, last.get(number, NOT_LOOKED)))
             self._accounts.look(key, reading, owners.get(number, ()) + self._of_link(at), at_s)
         self._accounts.looked(at.dpid, {kind}, seen)
+
+    def _reading(self, key: SourceKey, count: QueueCount, frame_bytes: int) -> Reading:
+        """What was dropped; no time, for how long the queue is there, nobody says."""
+        dropped, before = count.dropped_packets, self._accounts.last(key)
+        if before is None or dropped < before.packets:
+            return Reading(dropped * frame_bytes, dropped, 0)
+        return Reading(before.bytes + (dropped - before.packets) * frame_bytes, dropped, 0)
 
     def _of_link(self, at: EndPoint) -> tuple[Entry, ...]:
         return (Entry(link_name(at), "", "out", "link"),) if at in self._view().world.fabric.links else ()
@@ -72,3 +86,11 @@ class QueueCounts:
             number = queue_of_pipe(intent.keys.pipe_ids[owner]) if owner in intent.pipes else (
                 intent.keys.slices.get(owner, 0))
             yield number, tuple(Entry(obj.name, obj.meta.uid, "out", "link", was_counted=True) for obj in objects)
+
+
+def _frame_bytes(now: QueueCount, last: QueueCount) -> int:
+    """How long the frames were that it sent since the last look; where it sent none, or is another one, all of them."""
+    octets, packets = now.bytes - last.bytes, now.packets - last.packets
+    if octets < 0 or packets <= 0:
+        octets, packets = now.bytes, now.packets
+    return octets // packets if packets else 0

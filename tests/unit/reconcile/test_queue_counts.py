@@ -1,0 +1,87 @@
+"""What queues dropped, and of whom: counted in packets, told in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from immutables import Map
+
+from controller.fabric.ports import EndPoint
+from controller.model.queues import BEST_EFFORT, Grant, QueueCount
+from controller.qos.accounts import Accounts
+from controller.reconcile.grants import Granted
+from controller.reconcile.owners import link_name
+from controller.reconcile.queue_counts import NOT_LOOKED, PERIOD_S, Counts, QueueCounts
+from controller.reconcile.status import View
+from tests.support.worlds import Lab
+
+RED = "tenants/red"
+AT = EndPoint(11, 1)
+BIG, SMALL = 1_500, 64
+
+
+class Port:
+    """A link's port with a queue of red's, looked at whenever a test says so."""
+
+    def __init__(self) -> None:
+        lab = Lab.leaf_spine()
+        lab.network("red")
+        self.queue = lab.intent.keys.slice_of(RED)
+        granted = Granted(grants=Map({AT: Map({RED: Grant(guarantee_kbps=1_000)})}))
+        self.view = View(world=lab.world, granted=granted)
+        self.counts: Counts = {}
+        self.now_s = 0.0
+        self.restart(Accounts())
+
+    def restart(self, accounts: Accounts) -> None:
+        self.accounts = accounts
+        self.counting = QueueCounts(
+            lambda: self.view, self.answer, accounts, post=self.call, wall_clock=lambda: self.now_s)
+
+    def answer(self, at: EndPoint) -> Future[Counts]:
+        answer: Future[Counts] = Future()
+        answer.set_result(self.counts)
+        return answer
+
+    def call(self, deed: Callable[[], None]) -> None:
+        deed()
+
+    def look(self, mine: QueueCount, others: QueueCount = NOT_LOOKED) -> int:
+        """Bytes that red lost so far."""
+        self.counts = {self.queue: mine, BEST_EFFORT: others}
+        self.now_s += PERIOD_S
+        self.counting.tick(self.now_s)
+        return self.accounts.drops(RED, "out").by_link
+
+
+def test_what_a_queue_dropped_is_its_owners_and_the_links() -> None:
+    """Best effort's is the link's alone; once more the same is nothing new."""
+    port = Port()
+    port.look(NOT_LOOKED)
+    for _ in range(2):
+        assert port.look(QueueCount(100 * BIG, 100, 10), QueueCount(100 * SMALL, 100, 5)) == 10 * BIG
+        assert port.accounts.drops(link_name(AT), "out").by_link == 10 * BIG + 5 * SMALL
+
+
+def test_frames_are_taken_to_be_as_long_as_those_of_the_same_time() -> None:
+    """A million long ones before do not make a flood of the shortest weigh twenty times as much."""
+    port = Port()
+    port.look(QueueCount(10**6 * BIG, 10**6, 0))
+    assert port.look(QueueCount(10**6 * BIG + 1_000 * SMALL, 10**6 + 1_000, 500)) == 500 * SMALL
+    assert port.look(QueueCount(10**6 * BIG + 1_000 * SMALL + 10 * BIG, 10**6 + 1_010, 501)) == 500 * SMALL + BIG
+
+
+def test_counting_continues_through_restarts_and_queues_that_are_made_anew() -> None:
+    """Of pliantd, which counts what was dropped meanwhile; and of the queue, which begins at zero."""
+    port = Port()
+    port.look(NOT_LOOKED)
+    assert port.look(QueueCount(100 * BIG, 100, 10)) == 10 * BIG
+    accounts = Accounts()
+    for key, record in port.accounts.changes().items():
+        assert record is not None
+        accounts.restore(key, record)
+    port.restart(accounts)
+    assert port.look(QueueCount(200 * BIG, 200, 30)) == 30 * BIG
+    assert port.look(QueueCount(5 * BIG, 5, 1)) == 30 * BIG
+    assert port.look(QueueCount(6 * BIG, 6, 3)) == 32 * BIG
