@@ -9,6 +9,8 @@ Refuses to know links: whether they can carry it is observed, and asked by a gat
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from controller.intent.promises import (
     DIRECTIONS,
     NO_SUMS,
@@ -30,18 +32,31 @@ def check_guarantees(snapshot: Snapshot, obj: Resource) -> None:
     """Raise if `obj`, which the snapshot holds already, asks for more than those above it have, or less than those
     below it were promised.
     """
-    if isinstance(obj, Tenant | Network):
-        _check_below(snapshot, obj, obj)
+    _check_pool(snapshot, obj)
     _check_bounds(snapshot, obj)
 
 
 def is_within_bounds(snapshot: Snapshot, obj: Resource) -> bool:
     """Whether `obj`, which the snapshot holds already, asks for no more than its ceiling and those above it allow."""
+    return _passes(_check_bounds, snapshot, obj)
+
+
+def is_enough_below(snapshot: Snapshot, obj: Resource) -> bool:
+    """Whether `obj`, which the snapshot holds already, asks for what those below it were promised."""
+    return _passes(_check_pool, snapshot, obj)
+
+
+def _passes(check: Callable[[Snapshot, Resource], None], snapshot: Snapshot, obj: Resource) -> bool:
     try:
-        _check_bounds(snapshot, obj)
+        check(snapshot, obj)
     except FailedPrecondition:
         return False
     return True
+
+
+def _check_pool(snapshot: Snapshot, obj: Resource) -> None:
+    if isinstance(obj, Tenant | Network):
+        _check_below(snapshot, obj, obj)
 
 
 def _check_bounds(snapshot: Snapshot, obj: Resource) -> None:

@@ -133,14 +133,18 @@ class Admission:
         asking = [name for name in sorted(names) if _asks_for_more(before, after, name)]
         obj = after.get(asking[0]) if len(asking) == 1 else None
         largest = trial.largest(after, obj, names) if isinstance(obj, Guaranteed) else None
-        subject = asking[0] if asking else min(names)
-        what = (f"what {subject} asks for does not fit" if asking
-                else f"with {subject} what {tenant_of(subject)} is guaranteed does not fit")
+        if asking:
+            subject, advice = asking[0], _advice(largest)
+            what = f"what {subject} asks for does not fit"
+        else:
+            subject = min(names)
+            advice = f"lower guarantees of {tenant_of(subject)} first, or choose another place"
+            what = f"with this {subject} what {tenant_of(subject)} is guaranteed does not fit"
         worst = excesses[0]
         fabric = trial.fabric
         more = f", and too little on {len(excesses) - 1} more" if len(excesses) > 1 else ""
         message = (f"no {mbps(worst.needed_kbps)} left on {named(fabric, worst.resource)}, only "
-                   f"{mbps(worst.left_kbps)}{more}; {_advice(largest)}")
+                   f"{mbps(worst.left_kbps)}{more}; {advice}")
         metadata = {
             "links": ",".join(resource_name(each.resource) for each in excesses[:MAX_NAMED]),
             "needed_kbps": ",".join(str(each.needed_kbps) for each in excesses[:MAX_NAMED]),
@@ -169,7 +173,7 @@ def _advice(largest: Rates | None) -> str:
 def _asks_for_more(before: Snapshot, after: Snapshot, name: str) -> bool:
     old, new = peak_rates(_policy_of(before, name)), peak_rates(_policy_of(after, name))
     return (new.guarantee_in_kbps > old.guarantee_in_kbps or new.guarantee_out_kbps > old.guarantee_out_kbps
-            or _policy_of(before, name).traffic_class != _policy_of(after, name).traffic_class)
+            or (new.has_guarantee and _policy_of(before, name).traffic_class != _policy_of(after, name).traffic_class))
 
 
 def _policy_of(snapshot: Snapshot, name: str) -> BandwidthPolicy:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from immutables import Map
 
 from controller.fabric.graph import Fabric
-from controller.intent.guarantees import is_within_bounds
+from controller.intent.guarantees import is_enough_below, is_within_bounds
 from controller.intent.snapshot import Snapshot
 from controller.model.bandwidth import MAX_RATE_KBPS, MIN_RATE_KBPS, BandwidthPolicy, Rates
 from controller.model.ids import tenant_of
@@ -64,34 +64,39 @@ class Trial:
         proportion.
 
         If it fits as it is: the same, scaled up as far as it goes; if it asks for nothing, the same both ways.  What
-        those above it allow counts as links do; and less than can be asked for is none.
+        those above it allow counts as links do; and less than can be asked for, or than those below it have, is none.
         """
         asked = peak_rates(obj.bandwidth)
         inward, outward = asked.guarantee_in_kbps, asked.guarantee_out_kbps
         most_in, most_out = asked.ceiling_in_kbps or MAX_RATE_KBPS, asked.ceiling_out_kbps or MAX_RATE_KBPS
+        unit = max(inward, outward, 1)
         names = {*names, obj.name}
 
-        def fits(in_kbps: int, out_kbps: int) -> bool:
-            asking = replace(obj, bandwidth=scaled(obj.bandwidth, in_kbps, out_kbps))
-            then = after.put(asking)
-            return is_within_bounds(then, asking) and not self.excesses(then, names)
+        def asking(in_kbps: int, out_kbps: int) -> tuple[Snapshot, Guaranteed]:
+            other = replace(obj, bandwidth=scaled(obj.bandwidth, in_kbps, out_kbps))
+            return after.put(other), other
 
-        def both(unit: int, at_most: int) -> tuple[int, int]:
+        def fits(in_kbps: int, out_kbps: int) -> bool:
+            then, other = asking(in_kbps, out_kbps)
+            return is_within_bounds(then, other) and not self.excesses(then, names)
+
+        def both(at_most: int) -> tuple[int, int]:
             a, b = (inward, outward) if inward or outward else (1, 1)
             times = largest(lambda n: fits(a * n // unit, b * n // unit), at_most)
             return _askable(a * times // unit), _askable(b * times // unit)
 
         if fits(inward, outward):
-            unit = max(inward, outward, 1)
             bounds = [most * unit // each for most, each in ((most_in, inward), (most_out, outward)) if each]
-            found = both(unit, min([MAX_RATE_KBPS, *bounds] if bounds else [most_in, most_out]))
+            found = both(min([MAX_RATE_KBPS, *bounds] if bounds else [most_in, most_out]))
         else:
             less_in = _askable(largest(lambda n: fits(n, outward), inward)) if outward else 0
             less_out = _askable(largest(lambda n: fits(inward, n), outward)) if inward else 0
             if (less_in and less_out) or not (less_in or less_out):
-                found = both(max(inward, outward), max(inward, outward))
+                found = both(max(inward, outward))
             else:
                 found = (less_in, outward) if less_in else (inward, less_out)
+        if not is_enough_below(*asking(*found)):
+            found = (0, 0)
         return Rates(guarantee_in_kbps=found[0], guarantee_out_kbps=found[1])
 
     # -- at every time

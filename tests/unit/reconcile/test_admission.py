@@ -15,7 +15,6 @@ from controller.fabric.events import LinkDeclared, PortObserved, SwitchDeclared
 from controller.fabric.ports import EndPoint, SwitchPort
 from controller.intent.snapshot import Resource
 from controller.model.bandwidth import (
-    MIN_RATE_KBPS,
     BandwidthPolicy,
     Interval,
     OnFailure,
@@ -24,54 +23,16 @@ from controller.model.bandwidth import (
     TrafficClass,
     Window,
 )
-from controller.model.errors import FailedPrecondition, PliantError, ResourceExhausted
+from controller.model.errors import PliantError, ResourceExhausted
 from controller.model.network import Network, PathPolicy, Pipe
 from controller.model.status import State
-from controller.reconcile.admission import Admission
-from tests.sequences.simulation import Simulation
 from tests.sequences.states import network_name, port, port_name, tenant
-
-NOW_S = 1_800_000_000.0
-LINK_KBPS, FREE_KBPS = 100_000, 95_000
-
-
-class Fabric(Simulation):
-    """A simulation whose commits have to pass admission, as those of the service do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        for end in (end for wire in self.wires for end in wire):
-            self.observe(LinkDeclared(src=end, settings=LinkSettings(capacity_kbps=LINK_KBPS)))
-        self.settle()
-        self.admission = Admission(lambda: self.reconciler.view, lambda: self.intent, lambda: NOW_S)
-        self.gates = (self.admission,)
-
-    def promised(self) -> dict[EndPoint, int]:
-        """What queues keep free on each link inside the fabric."""
-        grants = self.reconciler.view.grants
-        return {at: sum(each.guarantee_kbps for each in here.values()) for at, here in grants.items()}
-
-    def reasons(self, name: str) -> list[str]:
-        return [condition.reason for condition in self.reconciler.view.status(name).conditions]
+from tests.support.admitted import FREE_KBPS, NOW_S, Fabric, alone, both, everywhere
 
 
 @pytest.fixture
 def fabric() -> Fabric:
     return Fabric()
-
-
-def both(kbps: int, **how: object) -> BandwidthPolicy:
-    return BandwidthPolicy(guarantee_in_kbps=kbps, guarantee_out_kbps=kbps, **how)  # type: ignore[arg-type]
-
-
-def everywhere(name: str, policy: BandwidthPolicy) -> list[Resource]:
-    """A tenant with a port on each leaf, at a place of its own."""
-    n = 3 + ("red", "blue", "green").index(name)
-    return [*tenant(name, {"a": (11, n), "b": (12, n), "c": (13, n)}, policy).values()]
-
-
-def alone(name: str, policy: BandwidthPolicy) -> Resource:
-    return tenant(name, {}, policy)[f"tenants/{name}"]
 
 
 def test_guarantee_is_granted_on_every_link_it_may_cross(fabric: Fabric) -> None:
@@ -123,83 +84,12 @@ def test_changes_between_two_views_count_at_once(fabric: Fabric) -> None:
     assert set(fabric.promised().values()) == {90_000}
 
 
-def test_question_leaves_nothing_behind(fabric: Fabric) -> None:
-    """What was only asked (validate_only), or refused by somebody else, is not promised to anybody."""
-    fabric.apply(everywhere("red", both(10_000)))
-    asked = fabric.intent.put(alone("red", both(180_000)))
-    for _ in range(2):
-        fabric.admission.check(fabric.intent, asked, frozenset({"tenants/red"}))
-    fabric.apply(everywhere("blue", both(180_000)))
-    with pytest.raises(ResourceExhausted):
-        fabric.apply([alone("red", both(10_001))])
-
-
-def test_quote_is_what_admission_would_say(fabric: Fabric) -> None:
-    """Whether it fits, how much would, and where it does not."""
-    fabric.apply(everywhere("red", both(100_000)))
-    fabric.apply(everywhere("blue", BandwidthPolicy()))
-    fits = fabric.admission.quote(alone("blue", both(50_000)))
-    assert (fits.fits, fits.largest_in_kbps, fits.largest_out_kbps, fits.shortfalls) == (True, 90_000, 90_000, ())
-    asked = fabric.admission.quote(alone("blue", both(95_000)))
-    assert (asked.fits, asked.largest_in_kbps, asked.largest_out_kbps) == (False, 90_000, 90_000)
-    assert {(each.needed_kbps, each.left_kbps) for each in asked.shortfalls} == {(47_500, 45_000)}
-    assert fabric.admission.quote(alone("blue", BandwidthPolicy())).largest_out_kbps == 90_000
-    one_way = fabric.admission.quote(alone("blue", BandwidthPolicy(guarantee_out_kbps=200_000)))
-    assert (one_way.fits, one_way.largest_in_kbps, one_way.largest_out_kbps) == (False, 0, 90_000)
-    assert not fabric.admission.quote(port("blue", "x", (11, 8))).shortfalls
-
-
-def test_largest_that_fits_is_within_the_bounds_of_those_above(fabric: Fabric) -> None:
-    """However much the links could carry: what is quoted can be asked for, and not one kbit/s more."""
-    fabric.apply(everywhere("red", both(50_000)))
-    fabric.apply([port("red", "a", (11, 3), both(30_000))])
-    quoted = fabric.admission.quote(port("red", "b", (12, 3), both(10_000)))
-    assert (quoted.fits, quoted.largest_in_kbps, quoted.largest_out_kbps) == (True, 20_000, 20_000)
-    fabric.apply([port("red", "b", (12, 3), both(20_000))])
-    with pytest.raises(FailedPrecondition, match="ask for 1 kbit/s less"):
-        fabric.apply([port("red", "b", (12, 3), both(20_001))])
-
-
-def test_largest_that_fits_does_in_both_directions_together(fabric: Fabric) -> None:
-    """Less in the one that is too much; both in proportion if both are."""
-    fabric.apply(everywhere("red", BandwidthPolicy()))
-    pipe = Pipe(name="tenants/red/pipes/p", a=port_name("red", "a"), b=port_name("red", "b"))
-    fabric.apply([pipe])
-
-    def asked(inward: int, outward: int) -> Resource:
-        return replace(
-            fabric.intent.pipes[pipe.name],
-            bandwidth=BandwidthPolicy(guarantee_in_kbps=inward, guarantee_out_kbps=outward))
-
-    for (inward, outward), largest in (
-        ((300_000, 100_000), (190_000, 100_000)), ((100_000, 300_000), (100_000, 190_000)),
-        ((400_000, 200_000), (190_000, 95_000)),
-    ):
-        quote = fabric.admission.quote(asked(inward, outward))
-        assert (quote.fits, quote.largest_in_kbps, quote.largest_out_kbps) == (False, *largest)
-        with pytest.raises(ResourceExhausted, match=r"\d Mbit/s in and \d+ Mbit/s out would fit"):
-            fabric.apply([asked(inward, outward)])
-        fabric.apply([asked(*largest)])
-        fabric.apply([pipe])
-
-
-def test_less_than_can_be_asked_for_is_not_said_to_fit(fabric: Fabric) -> None:
-    """Below the least rate that a policy may have there is nothing to offer."""
-    fabric.apply(everywhere("red", both(190_000 - MIN_RATE_KBPS)))
-    fabric.apply(everywhere("blue", BandwidthPolicy()))
-    assert fabric.admission.quote(alone("blue", both(100_000))).largest_in_kbps == MIN_RATE_KBPS
-    fabric.apply([alone("red", both(190_000 - MIN_RATE_KBPS + 2))])
-    assert fabric.admission.quote(alone("blue", both(100_000))).largest_in_kbps == 0
-    with pytest.raises(ResourceExhausted, match="nothing would fit there"):
-        fabric.apply([alone("blue", both(100_000))])
-
-
 def test_port_that_comes_to_a_full_link_is_refused_where_its_tenant_is_guaranteed(fabric: Fabric) -> None:
     """A pool reaches wherever its tenant has ports; so a port that takes it to a full switch does not fit."""
     fabric.apply(tenant("red", {"a": (11, 3), "b": (12, 3)}, both(100_000)).values())
     fabric.apply(tenant("blue", {"a": (12, 4), "b": (13, 4)}, both(80_000)).values())
     fabric.apply(tenant("green", {"a": (13, 7), "b": (11, 7)}, both(50_000)).values())
-    with pytest.raises(ResourceExhausted, match=r"^with .*/ports/c what tenants/red is guaranteed does not fit"):
+    with pytest.raises(ResourceExhausted, match="lower guarantees of tenants/red first, or choose another place"):
         fabric.apply([port("red", "c", (13, 5))])
     fabric.apply([port("red", "c", (12, 5)), port("green", "c", (13, 6))])
 
