@@ -1,11 +1,13 @@
 """What northbound asks of bandwidth: usage and status as of the last look, and quotes.
 
-The statuses are worked out on the telemetry thread, after looks, and so seldom that it takes a small part of its time.
+The statuses are worked out on the telemetry thread, after looks and changes of what is in force, and so seldom that it
+takes a small part of its time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import is_
 
 from immutables import Map
 
@@ -35,7 +37,8 @@ class Bandwidth:
         self._wall_clock = wall_clock
         self._assessor = Assessor()
         self._next_s = 0.0
-        self._looks_seen = 0
+        self._seen: tuple[object, ...] = (None, None, None, None)
+        """what the statuses are of"""
         self._statuses: Statuses = Map()
 
     def status(self, name: str) -> BandwidthStatus | None:
@@ -52,10 +55,14 @@ class Bandwidth:
         return self._quote(obj)
 
     def tick(self, now_s: float) -> None:
-        """Assess again, if there was a look since."""
-        if now_s < self._next_s or self._telemetry.looks_had == self._looks_seen:
+        """Assess again, if there was a look since, or if other rates or guarantees are in force."""
+        looks_had, view = self._telemetry.looks_had, self._view()
+        if now_s < self._next_s or not looks_had:
             return
-        self._looks_seen = self._telemetry.looks_had
-        self._statuses = self._assessor.assess(self._view(), self._telemetry.accounts, self._wall_clock())
+        seen = looks_had, view.world.intent, view.world.rates, view.granted
+        if all(map(is_, seen, self._seen)):
+            return
+        self._seen = seen
+        self._statuses = self._assessor.assess(view, self._telemetry.accounts, self._wall_clock())
         took_s = self._clock() - now_s
         self._next_s = now_s + max(PERIOD_S, took_s / SHARE)

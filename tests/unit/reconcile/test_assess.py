@@ -12,12 +12,16 @@ from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Planner
 from controller.fabric.ports import EndPoint
 from controller.model.bandwidth import BandwidthPolicy, Drops
+from controller.model.usage import Quote
 from controller.qos.accounts import Accounts, Cause, Entry, SourceKey, Way
 from controller.qos.counters import NS_PER_S, Reading
 from controller.reconcile.assess import Assessor, Statuses
+from controller.reconcile.bandwidth import Bandwidth
 from controller.reconcile.grants import Degraded, Granted
 from controller.reconcile.owners import link_name
 from controller.reconcile.status import View
+from controller.reconcile.telemetry import Telemetry
+from tests.sequences.simulation import MemoryCache
 from tests.support.worlds import Lab
 
 RED, NET = "tenants/red", "tenants/red/networks/net"
@@ -140,3 +144,29 @@ def test_ports_that_are_gone_are_assessed_no_more() -> None:
     site.lab.delete(A)
     site.lab.delete(B)
     assert assessor.assess(site.view(), site.accounts, 102.0) == Map()
+
+
+def test_statuses_follow_looks_and_what_is_in_force() -> None:
+    """A ceiling that is new shows without waiting for the next look; before the first nothing does."""
+    site = Site()
+    telemetry = Telemetry(
+        lambda: site.lab.world, dict, MemoryCache(), clock=lambda: 0.0, wall_clock=lambda: 0.0)
+    view = site.view()
+    bandwidth = Bandwidth(telemetry, lambda: view, _no_quote, clock=lambda: 0.0, wall_clock=lambda: 100.0)
+    bandwidth.tick(1.0)
+    assert bandwidth.status(RED) is None
+    telemetry.looks_had = 1
+    bandwidth.tick(2.0)
+    first = bandwidth.status(RED)
+    assert first is not None and first.outward.ceiling_kbps == 0
+    bandwidth.tick(4.0)
+    assert bandwidth.status(RED) is first, "nothing is new"
+    site.lab.update(replace(site.lab.intent.tenants[RED], bandwidth=BandwidthPolicy(ceiling_out_kbps=7_000)))
+    view = site.view()
+    bandwidth.tick(6.0)
+    then = bandwidth.status(RED)
+    assert then is not None and then.outward.ceiling_kbps == 7_000
+
+
+def _no_quote(obj: object) -> Quote:
+    raise AssertionError(f"nobody asks for a quote of {obj}")
