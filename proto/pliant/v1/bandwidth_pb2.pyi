@@ -48,7 +48,9 @@ class Usage(_message.Message):
 
     @_builtins.property
     def observe_time(self) -> _timestamp_pb2.Timestamp:
-        """The look that this is of.  Unset: nobody looked yet."""
+        """The look that this is of.  Unset: nobody looked yet, or not since the controller started; counters are then not
+        known, and 0 stands for that.
+        """
 
     @_builtins.property
     def bandwidth_status(self) -> _common_pb2.BandwidthStatus:
