@@ -25,6 +25,8 @@ from controller.qos.counters import NO_GROWTH, Growth, Reading, growth
 Way = Literal["in", "out"]
 Cause = Literal["port", "network", "tenant", "pipe", "link"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
+PORT_KINDS = frozenset({"rx", "tx"})
+"""of the counters of a switch's ports"""
 Records = dict[str, bytes | None]
 """None: to be deleted"""
 
@@ -139,7 +141,7 @@ class Accounts:
             self._begin(key, source, reading, entries, at_s)
             return NO_GROWTH
         source.entries = entries
-        grown = growth(source.last, reading)
+        grown = growth(source.last, reading, outlives_its_clock=key.kind in PORT_KINDS)
         went_back = any(now < before for now, before in zip(reading, source.last, strict=True))
         if went_back or reading[:2] != source.last[:2]:
             self._touched_switches.add(key.dpid)

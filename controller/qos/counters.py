@@ -44,13 +44,19 @@ class Growth(NamedTuple):
 NO_GROWTH = Growth()
 
 
-def growth(before: Reading, now: Reading) -> Growth:
-    """What `now` shows beyond `before`, an earlier look at the same counter."""
+def growth(before: Reading, now: Reading, *, outlives_its_clock: bool = False) -> Growth:
+    """What `now` shows beyond `before`, an earlier look at the same counter.
+
+    `outlives_its_clock`: that the clock began anew does not say that the counter did.  So it is with ports: their
+    devices go on counting while ovs-vswitchd starts again.
+    """
     octets, packets = _counted(now.bytes), _counted(now.packets)
     duration_ns = now.duration_ns - before.duration_ns
-    if duration_ns < 0:
-        return Growth(octets, packets, now.duration_ns)  # another one under the old name: it began after the last look
     more_octets, more_packets = octets - _counted(before.bytes), packets - _counted(before.packets)
+    if duration_ns < 0:
+        if outlives_its_clock and more_octets >= 0 and more_packets >= 0:
+            return Growth(more_octets, more_packets, 0)
+        return Growth(octets, packets, now.duration_ns)  # another one under the old name: it began after the last look
     if more_octets >= 0 and more_packets >= 0:
         return Growth(more_octets, more_packets, duration_ns)
     wrapped = Growth(more_octets % WRAP, more_packets % WRAP, duration_ns)

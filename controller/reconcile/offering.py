@@ -168,9 +168,11 @@ def _offer(before: PortStat, now: PortStat, rates: Rates) -> Offer | None:
 
     What a port sends is counted ahead of its own ceiling, and what it receives behind that.
     """
-    came, went = (growth(Reading(*was, before.duration_ns), Reading(*stat, now.duration_ns)) for was, stat in (
-        ((before.rx_bytes, before.rx_packets), (now.rx_bytes, now.rx_packets)),
-        ((before.tx_bytes, before.tx_packets), (now.tx_bytes, now.tx_packets))))
+    came, went = (
+        growth(Reading(*was, before.duration_ns), Reading(*stat, now.duration_ns), outlives_its_clock=True)
+        for was, stat in (
+            ((before.rx_bytes, before.rx_packets), (now.rx_bytes, now.rx_packets)),
+            ((before.tx_bytes, before.tx_packets), (now.tx_bytes, now.tx_packets))))
     if not (came.duration_ns and went.duration_ns):
         return None
     return Offer(went.kbps, min(came.kbps, rates.ceiling_out_kbps or came.kbps))

@@ -65,6 +65,11 @@ class CountingSwitch:
         self.rx[port_no] = self.tx[port_no] = 0
         self.born_ns[port_no] = self.now_ns
 
+    def restart(self) -> None:
+        """As if ovs-vswitchd was started again: its ports' devices went on counting."""
+        self.born_ns = dict.fromkeys(self.ports, self.now_ns)
+        self.meters.clear()
+
     # -- as a datapath
 
     def request(self, frame: bytes) -> Told:

@@ -28,6 +28,17 @@ def test_growth_of_a_counter(now: Reading, expected: Growth) -> None:
     assert growth(BEFORE, now) == expected
 
 
+@pytest.mark.parametrize(("now", "expected"), [
+    (Reading(1_500, 13, NS_PER_S), Growth(500, 3, 0)),
+    (BEFORE._replace(duration_ns=0), NO_GROWTH),
+    (Reading(300, 2, NS_PER_S), Growth(300, 2, NS_PER_S)),
+    (Reading(1_500, 13, 7 * NS_PER_S), Growth(500, 3, 2 * NS_PER_S)),
+], ids=["goes on", "idle", "zeroed", "no restart"])  # fmt: skip
+def test_counter_that_outlives_its_clock_is_not_counted_twice(now: Reading, expected: Growth) -> None:
+    """The switch started again, and its port's device went on counting; unless that was made anew as well."""
+    assert growth(BEFORE, now, outlives_its_clock=True) == expected
+
+
 def test_counter_that_wraps_goes_on() -> None:
     """At 64 bits; 100 bytes below the end and 400 after it."""
     grown = growth(Reading(WRAP - 100, 10, NS_PER_S), Reading(400, 15, 2 * NS_PER_S))
@@ -56,11 +67,11 @@ class Real:
 
 EVENTS = st.lists(st.one_of(
     st.tuples(st.just("carry"), st.integers(0, 10**9)), st.tuples(st.just("look"), st.booleans()),
-    st.tuples(st.just("zero"), st.none()), st.tuples(st.just("anew"), st.none())), max_size=60)  # fmt: skip
+    st.tuples(st.sampled_from(["zero", "anew", "clock"]), st.none())), max_size=60)  # fmt: skip
 
 
-@given(EVENTS)
-def test_sum_of_growth_is_bounded_by_the_truth(events: list[tuple[str, int]]) -> None:
+@given(EVENTS, st.booleans())
+def test_sum_of_growth_is_bounded_by_the_truth(events: list[tuple[str, int]], outlives: bool) -> None:
     """Whatever happens between looks, lost or repeated: never back, never too much; exact if no reset hid traffic."""
     real, last, total, hidden, unseen = Real(), Reading(0, 0, 0), 0, 0, 0
     for what, value in events:
@@ -71,9 +82,11 @@ def test_sum_of_growth_is_bounded_by_the_truth(events: list[tuple[str, int]]) ->
             unseen += value
         elif what == "look":
             for _ in range(1 + bool(value)):
-                grown = growth(last, real.look())
+                grown = growth(last, real.look(), outlives_its_clock=outlives)
                 assert grown.bytes >= 0 and grown.packets >= 0
                 total, last, unseen = total + grown.bytes, real.look(), 0
+        elif what == "clock":
+            real.born_ns = real.now_ns if outlives else real.born_ns
         else:
             hidden += unseen + real.octets  # a reset that the counter has grown past looks like no reset at all
             real.octets = real.packets = 0
@@ -81,5 +94,5 @@ def test_sum_of_growth_is_bounded_by_the_truth(events: list[tuple[str, int]]) ->
                 real.born_ns = real.now_ns
         assert total <= real.carried
     if not hidden:
-        grown = growth(last, real.look())
+        grown = growth(last, real.look(), outlives_its_clock=outlives)
         assert total + grown.bytes == real.carried

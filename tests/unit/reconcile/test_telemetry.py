@@ -133,7 +133,9 @@ def test_usage_of_a_port_and_of_all_above_it(site: Site) -> None:
 
 
 def test_usage_continues_through_restarts(site: Site) -> None:
-    """Of pliantd, which counts what was carried meanwhile, and of the switch, whose counters begin at zero."""
+    """Of pliantd, which counts what was carried meanwhile; of the switch, whose clock begins anew while its ports go on
+    counting; and of a port that is made anew.
+    """
     switch = site.switches[11]
     site.looks_twice()
     switch.carry(3, rx=1_000)
@@ -143,9 +145,14 @@ def test_usage_continues_through_restarts(site: Site) -> None:
     site.start()
     eventually(lambda: site.sent().bytes == 1_200, what="continued")
     switch.pass_s(1)
+    switch.restart()
+    switch.carry(3, rx=10)
+    eventually(lambda: site.sent().bytes == 1_210, what="what the port goes on to count is added")
+    switch.pass_s(1)
+    site.looks_twice()
     switch.remake_port(3)
     switch.carry(3, rx=50)
-    eventually(lambda: site.sent().bytes == 1_250, what="the new port's bytes are added")
+    eventually(lambda: site.sent().bytes == 1_260, what="the new port's bytes are added")
 
 
 def test_deleted_objects_are_forgotten(site: Site) -> None:
