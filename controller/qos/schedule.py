@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import islice, takewhile
 from math import floor
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -54,7 +56,7 @@ def next_change_s(policy: BandwidthPolicy, t_s: float) -> float | None:
 
 def breakpoints(policy: BandwidthPolicy, from_s: float, until_s: float) -> list[tuple[float, Rates]]:
     """The rates at `from_s`, and at each moment before `until_s` at which others come into force.  Ascending."""
-    spans = [list(_spans(window.when, from_s, until_s)) for window in policy.schedule]
+    spans = [_spans_of(window.when, from_s, until_s) for window in policy.schedule]
     moments = sorted({from_s, *(t for ends in spans for end in ends for t in end if from_s < t < until_s)})
     found: list[tuple[float, Rates]] = []
     at = [0] * len(spans)
@@ -68,6 +70,16 @@ def breakpoints(policy: BandwidthPolicy, from_s: float, until_s: float) -> list[
         if not found or rates != found[-1][1]:
             found.append((moment, rates))
     return found
+
+
+def count_openings(policy: BandwidthPolicy, from_s: float, until_s: float, *, at_most: int) -> int:
+    """How often its windows open in this time; counted no further than one more than `at_most`."""
+    count = 0
+    for window in policy.schedule:
+        count += _count(window.when, from_s, until_s, at_most - count)
+        if count > at_most:
+            break
+    return count
 
 
 # -- what may be asked for
@@ -113,6 +125,19 @@ def _next_moment(when: Recurring | Interval, t_s: float) -> float | None:
     if opened_s is None:
         return None
     return opened_s if opened_s > t_s else opened_s + when.duration_s
+
+
+@lru_cache(maxsize=1_024)
+def _count(when: Recurring | Interval, from_s: float, until_s: float, at_most: int) -> int:
+    if isinstance(when, Interval):
+        return 1
+    within = takewhile(lambda opened_s: opened_s < until_s, _openings(when, from_s))
+    return sum(1 for _ in islice(within, at_most + 1))
+
+
+@lru_cache(maxsize=1_024)
+def _spans_of(when: Recurring | Interval, from_s: float, until_s: float) -> tuple[tuple[float, float], ...]:
+    return tuple(_spans(when, from_s, until_s))
 
 
 def _spans(when: Recurring | Interval, from_s: float, until_s: float) -> Iterator[tuple[float, float]]:
