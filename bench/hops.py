@@ -80,6 +80,7 @@ def _line() -> Iterator[Report]:
     )
     with fabric_of(LINE, {"x": (1, 4), "y": (1, 3), "z": (2, 4)}) as (fabric, pairs):
         for regime in (BEST_EFFORT, GUARANTEED):
+            fabric.pliantd.wait_for_links(2 * len(LINE))  # without queues a flood starves the probes, too
             _protect(fabric, pairs["x"], regime)
             with ExitStack() as stack:
                 for tenant in ("y", "z"):
