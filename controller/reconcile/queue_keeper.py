@@ -213,14 +213,18 @@ class QueueKeeper:
             if (now := ports.get(port_no)) is None or not now.is_same_port(port):
                 kept.left.add(port)
                 kept.faults.pop(port_no, None)
+                kept.is_chosen = False
         for port_no, port in ports.items():
             before = kept.ports.get(port_no)
+            if before is port:
+                continue
+            is_another = before is None or not before.is_same_port(port)
+            kept.is_chosen &= not is_another
             if port_no in kept.wanted:
-                if port is not before:
-                    kept.dirty.add(port_no)
-            elif before is None or not before.is_same_port(port):
+                kept.dirty.add(port_no)
+            elif is_another:
                 self._loop.call_later(self._remove_after_s, self._mark, EndPoint(dpid, port_no))
-        kept.ports, kept.is_chosen = ports, False
+        kept.ports = ports
 
     def _mark(self, at: EndPoint) -> None:
         """Look at this port, if it still is there."""

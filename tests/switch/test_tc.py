@@ -190,7 +190,10 @@ def test_device_that_vanishes_or_is_another_is_no_error(ovs: Rig, device: str) -
     """Told as what it is, and forgotten; a device of the same name with another MAC is not the switch's port."""
     port, tc = switch_port(ovs, device), driver(ovs)
     other = SwitchPort(port_no=1, name=device, mac="02:00:00:00:00:99", up=True)
-    assert "none of its ports" in tc.why_not(Switch(dpid=1, connected=True, ports=Map({1: other})))
+    odd = (SwitchPort(port_no=2 + n, name=name, mac=port.mac, up=True)
+           for n, name in enumerate(("", "p1x", "a-name-too-long-for-a-device", "ä" * 8, "p/1")))
+    none = Map({each.port_no: each for each in (other, *odd)})
+    assert "none of its ports" in tc.why_not(Switch(dpid=1, connected=True, ports=none))
     assert tc.why_not(Switch(dpid=1, connected=True, ports=Map({1: port}))) == ""
     assert "no device p1" in bring(tc, {other: tenants({X: 1_000})}).faults[1]
     assert bring(tc, {port: tenants({X: 1_000})}).faults == {}

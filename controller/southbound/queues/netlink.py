@@ -8,6 +8,7 @@ conversations (IPRoute) need a thread without a running event loop, and in a bat
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -23,6 +24,9 @@ BATCH_ORDERS = 200
 """Were each of them refused, the socket would still hold all answers."""
 ANSWER_TIMEOUT_S = 5.0
 DUMP_TRIES = 5
+MAX_NAME_BYTES = 15
+_SIOCGIFINDEX, _IFREQ_BYTES = 0x8933, 40
+_NO_DEVICE = frozenset({errno.ENODEV, errno.ENXIO, errno.EINVAL})
 T = TypeVar("T")
 
 
@@ -62,6 +66,19 @@ class Netlink:
             if is_whole:
                 return answers
         raise KernelRefused(errno.EAGAIN, "what was asked for changed faster than it could be read")
+
+    def has_device(self, name: str) -> bool:
+        """Whether a device has this name.  A hundred times cheaper than to `ask`, for most switch ports are none."""
+        encoded = name.encode()
+        if not 0 < len(encoded) <= MAX_NAME_BYTES:
+            return False
+        try:
+            fcntl.ioctl(self._socket.fileno(), _SIOCGIFINDEX, encoded.ljust(_IFREQ_BYTES, b"\0"))
+        except OSError as error:
+            if error.errno in _NO_DEVICE:
+                return False
+            raise
+        return True
 
     def order(self, orders: Sequence[nlmsg]) -> list[Refusal]:
         """Give these orders, one after the other; what the kernel refused of them.  OSError."""

@@ -26,8 +26,6 @@ from controller.southbound.queues.tree import CONTROL, MIN_LEAF_FRAMES, REST, TO
 log = structlog.get_logger()
 
 _GONE = frozenset({errno.ENODEV, errno.ENXIO})
-_NO_NAME = frozenset({errno.EINVAL, errno.ERANGE})
-"""no device can have it"""
 _FORBIDDEN = frozenset({errno.EPERM, errno.EACCES})
 _NO_DEVICE = 0x7FFFFFFF
 _FAILURES = KernelRefused, MalformedError, OSError
@@ -169,10 +167,12 @@ class Tc:
 
     def _find(self, port: SwitchPort) -> Device | None:
         """The device that is this switch port."""
+        if not self._netlink().has_device(port.name):
+            return None
         try:
             (device,) = self._netlink().ask(messages.get_device(port.name), messages.read_device)
         except KernelRefused as error:
-            if error.number in _GONE | _NO_NAME:
+            if error.number in _GONE:
                 return None
             raise
         return device if device.mac == port.mac else None

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 from immutables import Map
 
-from controller.fabric.events import LinkSeen, PortObserved, PortRemoved, QueuesFound
+from controller.fabric.events import LinkSeen, PortObserved, PortRemoved, PortsBound, QueuesFound
 from controller.fabric.graph import EndPoint, Fabric, SwitchDisconnected
-from controller.fabric.ports import SwitchPort
+from controller.fabric.ports import Switch, SwitchPort
 from controller.model.queues import Grant, PortQueues, QueueCount
 from controller.pipeline.world import World
 from controller.reconcile.grants import Granted
@@ -70,12 +70,18 @@ class Stage:
     driver: Memory = field(default_factory=Memory)
     choice: Choice = field(init=False)
     told: list[QueuesFound] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
+    """switches, each time that their driver was chosen"""
     keeper: QueueKeeper = field(init=False)
 
     def __post_init__(self) -> None:
         self.choice = Choice(self.driver)
         self.keeper = QueueKeeper(
-            lambda: self.view, lambda switch: self.choice, self.report, remove_after_s=self.remove_after_s)
+            lambda: self.view, self.choose, self.report, remove_after_s=self.remove_after_s)
+
+    def choose(self, switch: Switch) -> Choice:
+        self.asked.append(switch.dpid)
+        return self.choice
 
     def report(self, found: QueuesFound) -> None:
         """As the loop does: it is in the next view."""
@@ -217,6 +223,23 @@ def test_driver_that_works_no_longer_is_told_and_the_next_one_does_all(stage: St
     stage.keeper.choose_again()
     until(stage.holds, "the other driver made the queues")
     assert stage.fabric.switches[LEAF].no_queues == ""
+
+
+def test_driver_is_chosen_again_when_a_port_comes_but_not_when_one_is_bound(stage: Stage) -> None:
+    """To choose means to look at all ports of a switch, and each port that a tenant creates is bound somewhere."""
+    stage.change(grants=Map({UPLINK: GRANT}))
+    until(stage.holds, "the queues are there")
+    asked = stage.asked.count(LEAF)
+    bound, _ = stage.fabric.apply(PortsBound(added=frozenset({EndPoint(LEAF, 5)}), removed=frozenset()))
+    assert bound.switches[LEAF].ports is not stage.fabric.switches[LEAF].ports
+    stage.change(fabric=bound)
+    more = Map({RED: Grant(guarantee_kbps=6_000)})
+    stage.change(grants=Map({UPLINK: more}))
+    until(lambda: stage.holds(more), "the look is over")
+    assert stage.asked.count(LEAF) == asked
+    fresh = SwitchPort(port_no=99, name="fresh", mac="0e:00:00:00:00:99", up=True)
+    stage.change(fabric=stage.fabric.apply(PortObserved(dpid=LEAF, port=fresh))[0])
+    until(lambda: stage.asked.count(LEAF) > asked, "the driver is chosen again")
 
 
 def test_statistics_are_of_ports_with_queues_and_end_with_the_keeper(stage: Stage) -> None:
