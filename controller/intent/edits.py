@@ -175,11 +175,15 @@ def _complete(snapshot: Snapshot, obj: Resource) -> tuple[Snapshot, Resource]:
 def _with_descendants(snapshot: Snapshot, name: str) -> Iterator[str]:
     """All names below, children first, then the name itself.
 
-    A port is below its network and below its subnet, a pipe below its tenant and below its two ports.
+    A port is below its network and below its subnet, a pipe below its tenant and below its two ports, a peering below
+    its tenant and below its two networks.
     """
     yield from snapshot.pipes_below(name)
+    yield from snapshot.peerings_below(name)
     for network in sorted(snapshot.networks_by_tenant.get(name, NO_NAMES)):
-        yield from (each for each in _with_descendants(snapshot, network) if each not in snapshot.pipes)
+        for each in _with_descendants(snapshot, network):
+            if each not in snapshot.pipes and each not in snapshot.peerings:
+                yield each
     for index in (snapshot.ports_by_network, snapshot.ports_by_subnet, snapshot.subnets_by_network):
         yield from sorted(index.get(name, NO_NAMES))
     yield name

@@ -22,7 +22,7 @@ from controller.intent.promises import (
 from controller.intent.snapshot import KINDS, Resource, Snapshot
 from controller.model.errors import FailedPrecondition
 from controller.model.ids import network_of, tenant_of
-from controller.model.network import Network, Pipe, Port, Subnet
+from controller.model.network import Network, Peering, Pipe, Port, Subnet
 from controller.model.tenancy import Tenant
 
 Owner = Tenant | Network | Port
@@ -62,7 +62,7 @@ def _check_pool(snapshot: Snapshot, obj: Resource) -> None:
 def _check_bounds(snapshot: Snapshot, obj: Resource) -> None:
     if isinstance(obj, Port):
         _check_below(snapshot, obj, obj)
-    if not isinstance(obj, Subnet | Tenant) and obj.bandwidth.may_guarantee:
+    if not isinstance(obj, Subnet | Peering | Tenant) and obj.bandwidth.may_guarantee:
         for name in _above(obj):
             owner = snapshot.get(name)
             assert isinstance(owner, Owner), f"{name} is above {obj}"

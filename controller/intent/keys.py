@@ -37,7 +37,7 @@ from controller.intent.pools import (
 )
 from controller.model.errors import ResourceExhausted
 from controller.model.ids import format_dpid, network_of, tenant_of
-from controller.model.network import Network, Pipe, Port, Subnet
+from controller.model.network import Network, Peering, Pipe, Port, Subnet
 from controller.model.tenancy import Tenant
 
 NO_TOUCHED: Map[str, None] = Map()
@@ -112,8 +112,8 @@ class Keys:
     # -- edits
 
     def sync(
-        self, before: Tenant | Network | Subnet | Port | Pipe | None,
-        after: Tenant | Network | Subnet | Port | Pipe | None, *, floor: int, generation: int,
+        self, before: Tenant | Network | Subnet | Port | Peering | Pipe | None,
+        after: Tenant | Network | Subnet | Port | Peering | Pipe | None, *, floor: int, generation: int,
     ) -> Keys:
         """The keys after an object went from `before` to `after` (None: absent).
 

@@ -13,10 +13,11 @@ from itertools import islice
 from immutables import Map
 
 from controller.intent.addresses import Cidr, gateway_mac, host_range, is_host
+from controller.intent.routing import check_peering, check_routes, peer_gateway
 from controller.intent.snapshot import KINDS, Resource, Snapshot, ends_of
 from controller.model.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from controller.model.ids import check_name, network_of, parent_of, tenant_of
-from controller.model.network import Address, Pipe, Port, Subnet
+from controller.model.network import Address, Peering, Pipe, Port, Subnet
 
 PREFIX_LENGTHS = {4: (8, 30), 6: (16, 126)}
 """IP version -> shortest and longest prefix of a subnet: room for a gateway and at least one port."""
@@ -46,6 +47,8 @@ def check_create(snapshot: Snapshot, obj: Resource) -> None:
             _check_subnet(snapshot, obj)
         case Port():
             _check_port(snapshot, obj)
+        case Peering():
+            check_peering(snapshot, obj)
         case Pipe():
             _check_pipe(snapshot, obj)
 
@@ -60,6 +63,10 @@ def check_update(snapshot: Snapshot, before: Resource, after: Resource) -> None:
         case Port(), Port():
             _check_unchanged(before, after, "subnet")
             _check_port(snapshot, after)
+        case Peering(), Peering():
+            for field in ("a", "b"):
+                _check_unchanged(before, after, field)
+            check_peering(snapshot, after)
         case Pipe(), Pipe():
             for field in ("a", "b"):
                 _check_unchanged(before, after, field)
@@ -108,7 +115,9 @@ def _check_quota(snapshot: Snapshot, kind: str, name: str) -> None:
         )
 
 
-def _check_unchanged(before: Subnet | Port | Pipe, after: Subnet | Port | Pipe, field: str) -> None:
+def _check_unchanged(
+    before: Subnet | Port | Peering | Pipe, after: Subnet | Port | Peering | Pipe, field: str,
+) -> None:
     old, new = getattr(before, field), getattr(after, field)
     if old != new:
         kind = KINDS[type(before)]
@@ -163,6 +172,7 @@ def _check_cidr(snapshot: Snapshot, subnet: Subnet, cidr: Cidr, field: str) -> N
             raise _invalid("INVALID_CIDR", subnet, field, str(cidr), why)
     other_name = snapshot.overlapping(subnet.network, cidr[0], cidr[-1])
     if other_name is None or other_name == subnet.name:
+        check_routes(snapshot, subnet, cidr, field)
         return
     other = snapshot.subnets[other_name]
     other_cidr = other.ipv4_cidr if cidr.version == 4 else other.ipv6_cidr
@@ -219,6 +229,9 @@ def _check_mac(snapshot: Snapshot, port: Port) -> None:
         )
     if port.mac == gateway_mac(snapshot.keys.network_key(port.network)):
         why = "is reserved for the gateways of its network; choose another"
+        raise _invalid("INVALID_ADDRESS", port, "mac_address", f"MAC {port.mac}", why)
+    if (peer := peer_gateway(snapshot, port)) is not None:
+        why = f"is that of the gateways of network {peer}, which its network has a peering with; choose another"
         raise _invalid("INVALID_ADDRESS", port, "mac_address", f"MAC {port.mac}", why)
 
 

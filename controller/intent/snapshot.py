@@ -17,17 +17,18 @@ from immutables import Map
 from controller.intent.keys import NO_KEYS, Keys
 from controller.intent.promises import DIRECTIONS, NO_SUMS, Pledge, Sums, pledge_of, pledges_of
 from controller.model.ids import parent_of, tenant_of
-from controller.model.network import Address, Network, Pipe, Port, Subnet
+from controller.model.network import Address, Network, Peering, Pipe, Port, Subnet
 from controller.model.tenancy import Tenant
 
-Resource: TypeAlias = Tenant | Network | Subnet | Port | Pipe
+Resource: TypeAlias = Tenant | Network | Subnet | Port | Peering | Pipe
 KINDS: dict[type[Resource], str] = {
-    Tenant: "tenant", Network: "network", Subnet: "subnet", Port: "port", Pipe: "pipe",
+    Tenant: "tenant", Network: "network", Subnet: "subnet", Port: "port", Peering: "peering", Pipe: "pipe",
 }
 """Parents before children, and what is referred to before what refers to it."""
 Names: TypeAlias = Map[str, None]
 """A persistent set of resource names."""
 NO_NAMES: Names = Map()
+NO_PEERS: Map[str, str] = Map()
 
 
 class Range(NamedTuple):
@@ -40,13 +41,14 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Asked state.  Every map but the five of objects, and `keys`, follows from the objects; `rebuild` proves it."""
+    """Asked state.  Every map but the six of objects, and `keys`, follows from the objects; `rebuild` proves it."""
 
     generation: int = 0
     tenants: Map[str, Tenant] = Map()
     networks: Map[str, Network] = Map()
     subnets: Map[str, Subnet] = Map()
     ports: Map[str, Port] = Map()
+    peerings: Map[str, Peering] = Map()
     pipes: Map[str, Pipe] = Map()
     keys: Keys = NO_KEYS
 
@@ -54,6 +56,9 @@ class Snapshot:
     subnets_by_network: Map[str, Names] = Map()
     ports_by_network: Map[str, Names] = Map()
     ports_by_subnet: Map[str, Names] = Map()
+    peerings_by_tenant: Map[str, Names] = Map()
+    peers: Map[str, Map[str, str]] = Map()
+    """network -> {network it reaches: the peering that joins them}"""
     pipes_by_tenant: Map[str, Names] = Map()
     pipes_by_port: Map[str, Names] = Map()
     pipe_between: Map[tuple[str, str], str] = Map()
@@ -78,20 +83,32 @@ class Snapshot:
     def get(self, name: str) -> Resource | None:
         """The object of that name, whatever its kind; None for an unknown or malformed name."""
         found: Resource | None = self.ports.get(name) or self.networks.get(name) or self.tenants.get(name)
-        return found or self.subnets.get(name) or self.pipes.get(name)
+        return found or self.subnets.get(name) or self.pipes.get(name) or self.peerings.get(name)
 
     def objects(self) -> tuple[Resource, ...]:
         """Every object: parents first, each kind sorted by name."""
-        kinds: tuple[Map[str, Any], ...] = (self.tenants, self.networks, self.subnets, self.ports, self.pipes)
+        kinds: tuple[Map[str, Any], ...] = (
+            self.tenants, self.networks, self.subnets, self.ports, self.peerings, self.pipes)
         return tuple(objects[name] for objects in kinds for name in sorted(objects))
 
     def children_of(self, name: str) -> Iterator[str]:
-        """Names directly below a tenant or network, ports with an address in a subnet, pipes of a port.  No order."""
+        """Names directly below a tenant or network, ports with an address in a subnet, pipes of a port, peerings of a
+        network.  No order.
+        """
         for index in self._children:
             yield from index.get(name, NO_NAMES)
+        yield from self.peers.get(name, NO_PEERS).values()
 
     def count_children(self, name: str) -> int:
-        return sum(len(index.get(name, NO_NAMES)) for index in self._children)
+        return sum(len(index.get(name, NO_NAMES)) for index in self._children) + len(self.peers.get(name, NO_PEERS))
+
+    def peers_of(self, network: str) -> Iterable[str]:
+        """The networks that the network's ports reach beside their own.  No order."""
+        return self.peers.get(network, NO_PEERS).keys()
+
+    def peerings_below(self, name: str) -> tuple[str, ...]:
+        """The peerings of a tenant, or of a network; sorted."""
+        return tuple(sorted((*self.peerings_by_tenant.get(name, NO_NAMES), *self.peers.get(name, NO_PEERS).values())))
 
     def pipes_below(self, name: str) -> tuple[str, ...]:
         """The pipes of a tenant, or with an end at a port, in a subnet or in a network; sorted."""
@@ -104,8 +121,8 @@ class Snapshot:
     @property
     def _children(self) -> tuple[Map[str, Names], ...]:
         return (
-            self.networks_by_tenant, self.pipes_by_tenant, self.subnets_by_network, self.ports_by_network,
-            self.ports_by_subnet, self.pipes_by_port,
+            self.networks_by_tenant, self.peerings_by_tenant, self.pipes_by_tenant, self.subnets_by_network,
+            self.ports_by_network, self.ports_by_subnet, self.pipes_by_port,
         )
 
     def overlapping(self, network: str, first: Address, last: Address) -> str | None:
@@ -189,6 +206,11 @@ def _facts(obj: Resource) -> Iterator[_Fact]:
                 yield _Fact("addresses", network, address, name)
             if attachment:
                 yield _Fact("attachments", None, (attachment.dpid, attachment.interface or attachment.port_no), name)
+        case Peering(tenant=tenant, a=a, b=b):
+            yield _Fact("peerings", None, name, obj)
+            yield _Fact("peerings_by_tenant", tenant, name, None)
+            yield _Fact("peers", a, b, name)
+            yield _Fact("peers", b, a, name)
         case Pipe(tenant=tenant, a=a, b=b):
             yield _Fact("pipes", None, name, obj)
             yield _Fact("pipes_by_tenant", tenant, name, None)
@@ -200,7 +222,7 @@ def _facts(obj: Resource) -> Iterator[_Fact]:
 def _tallies(obj: Resource) -> Iterator[tuple[str, str]]:
     """What the object adds one to in `counts`."""
     match obj:
-        case Network() | Port() | Pipe():
+        case Network() | Port() | Peering() | Pipe():
             yield obj.tenant, KINDS[type(obj)]
         case Subnet(name=name):
             yield parent_of(parent_of(name)), "subnet"

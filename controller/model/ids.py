@@ -6,6 +6,7 @@ Resource names (the only references between objects):
     tenants/{t}/networks/{n}
     tenants/{t}/networks/{n}/subnets/{s}
     tenants/{t}/networks/{n}/ports/{p}
+    tenants/{t}/peerings/{p}
     tenants/{t}/pipes/{p}
 """
 
@@ -23,6 +24,7 @@ COLLECTIONS: dict[str, tuple[str, ...]] = {
     "network": ("tenants", "networks"),
     "subnet": ("tenants", "networks", "subnets"),
     "port": ("tenants", "networks", "ports"),
+    "peering": ("tenants", "peerings"),
     "pipe": ("tenants", "pipes"),
 }
 """Kind of a resource -> the collection ids of its name, outermost first.  What is referred to comes before what refers.
@@ -58,7 +60,7 @@ def kind_of(name: str, field: str = "name") -> str:
 
 
 def rank_of(name: str) -> int:
-    """Sorts what is referred to before what refers to it: tenants, networks, subnets, ports, pipes; -1 for others."""
+    """Sorts what is referred to before what refers to it: tenants ... ports, peerings, pipes; -1 for others."""
     return _RANKS.get("".join(name.split("/")[-2:-1]), -1)
 
 

@@ -1,4 +1,4 @@
-"""Virtual networks, subnets, ports, pipes, and where a port attaches."""
+"""Virtual networks, subnets, ports, peerings, pipes, and where a port attaches."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ ANY_PATH = PathPolicy()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A tenant's virtual network.  Ports reach each other inside it and nothing else."""
+    """A tenant's virtual network.  Its ports reach each other, those of networks it has a peering with, and no others.
+    """
 
     name: str
     meta: Meta = field(default_factory=Meta)
@@ -105,6 +106,23 @@ class Port:
     @property
     def network(self) -> str:
         return network_of(self.name)
+
+    @property
+    def tenant(self) -> str:
+        return tenant_of(self.name)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peering:
+    """Two networks of one tenant reach each other.  Not transitive: what `a` reaches otherwise `b` does not."""
+
+    name: str
+    a: str
+    b: str
+    meta: Meta = field(default_factory=Meta)
 
     @property
     def tenant(self) -> str:

@@ -32,6 +32,7 @@ class Quota:
     subnets: int = 1_000
     ports: int = 10_000
     pipes: int = 1_000
+    peerings: int = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

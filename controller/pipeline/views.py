@@ -16,7 +16,7 @@ from controller.intent.addresses import gateway_mac
 from controller.intent.snapshot import Snapshot
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
 from controller.model.ids import tenant_of
-from controller.model.network import Network, Pipe, Port, Subnet
+from controller.model.network import Network, Peering, Pipe, Port, Subnet
 from controller.model.tenancy import Tenant
 from controller.pipeline.world import World
 
@@ -106,7 +106,7 @@ def rates_of(world: World, obj: Tenant | Network | Port | Pipe) -> Rates:
 def policy_of(intent: Snapshot, name: str) -> BandwidthPolicy:
     """The policy of the object of that name; none for what has none, or is not there."""
     obj = intent.get(name)
-    return NO_POLICY if obj is None or isinstance(obj, Subnet) else obj.bandwidth
+    return NO_POLICY if obj is None or isinstance(obj, Subnet | Peering) else obj.bandwidth
 
 
 def find_features(world: World, dpid: int) -> SwitchFeatures | None:

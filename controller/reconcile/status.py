@@ -146,6 +146,9 @@ class View:
         if (pipe := self.world.intent.pipes.get(name)) is not None:
             places = (self.world.placement.at.get(end) for end in (pipe.a, pipe.b))
             return tuple(sorted({at.dpid for at in places if at is not None}))
+        if (peering := self.world.intent.peerings.get(name)) is not None:
+            present = (self.world.placement.presence.get(side, Map()) for side in (peering.a, peering.b))
+            return tuple(sorted({dpid for edges in present for dpid in edges}))
         if kind_of(name) == "tenant":
             return tuple(sorted(dpid for dpid, tenant in self.world.placement.tenants if tenant == name))
         return tuple(sorted(self.world.placement.presence.get(network_of(name), Map())))

@@ -17,7 +17,7 @@ from controller.intent.keys import NO_KEYS, Keys, diff
 from controller.intent.pools import RANGES
 from controller.intent.snapshot import EMPTY, Resource, Snapshot
 from controller.model.errors import PliantError
-from controller.model.network import Attachment
+from controller.model.network import Attachment, Peering
 from tests.unit.intent.builders import Author, N, S, T, network, on, port, small_network, subnet, tenant
 
 
@@ -109,12 +109,13 @@ _TENANTS = [f"tenants/{id_}" for id_ in "ab"]
 _NETWORKS = [f"{name}/networks/{id_}" for name in _TENANTS for id_ in "mn"]
 _SUBNETS = [f"{name}/subnets/{id_}" for name in _NETWORKS for id_ in "st"]
 _PORTS = [f"{name}/ports/p{i}" for name in _NETWORKS for i in range(6)]
-_CIDRS = st.sampled_from(["10.0.0.0/29", "10.0.0.8/29", "10.0.0.0/28", "10.0.0.0/30"])
+_PEERINGS = [f"{name}/peerings/{id_}" for name in _TENANTS for id_ in "xy"]
+_CIDRS = st.sampled_from(["10.0.0.0/29", "10.0.0.8/29", "10.0.0.0/28", "10.0.0.0/30", "10.0.1.0/28"])
 _CIDRS6 = st.sampled_from([None, "fd00::/126", "fd00::/64", "fd01::/64"])
 _ADDRESSES = st.lists(st.integers(0, 9).map(lambda i: f"10.0.0.{i}"), max_size=2)
 _MACS = st.sampled_from(["", "", "02:00:00:00:00:01", "02:00:00:00:00:02"])
 _PLACES = st.none() | st.builds(on, st.integers(1, 2), st.sampled_from([f"eth{i}" for i in range(6)]))
-_NAMES = _PORTS + _SUBNETS + _NETWORKS + _TENANTS
+_NAMES = _PORTS + _SUBNETS + _NETWORKS + _TENANTS + _PEERINGS
 _IDS = st.sampled_from([f"p{i}" for i in range(6)])
 
 
@@ -126,13 +127,17 @@ def _ports() -> st.SearchStrategy[Resource]:
 @st.composite
 def _objects(draw: st.DrawFn) -> Resource:
     """Anything, much of it in conflict with something else."""
-    kind = draw(st.integers(0, 4))
+    kind = draw(st.integers(0, 5))
     if kind == 0:
         return tenant(draw(st.sampled_from(_TENANTS)), networks=draw(st.integers(1, 3)), ports=draw(st.integers(3, 20)))
     if kind == 1:
         return network(draw(st.sampled_from(_NETWORKS)))
     if kind == 2:
         return subnet(draw(st.sampled_from(_SUBNETS)), draw(_CIDRS), draw(_CIDRS6))
+    if kind == 3:
+        name = draw(st.sampled_from(_PEERINGS))
+        sides = st.sampled_from([network for network in _NETWORKS if network.startswith(f"{name[:9]}/")])
+        return Peering(name=name, a=draw(sides), b=draw(sides))
     below = draw(st.sampled_from(_SUBNETS))
     return port(draw(_IDS), *draw(_ADDRESSES), mac=draw(_MACS), at=draw(_PLACES), subnet=below)
 
@@ -161,7 +166,8 @@ class Edits(RuleBasedStateMachine):
         self.freed: dict[tuple[object, ...], int] = {}
         parents: list[Resource] = [tenant(name) for name in _TENANTS]
         for name in _NETWORKS:
-            parents += [network(name), subnet(f"{name}/subnets/s", "10.0.0.0/28")]
+            cidr = "10.0.0.0/28" if name.endswith("m") else "10.0.1.0/28"
+            parents += [network(name), subnet(f"{name}/subnets/s", cidr)]
         self._edit(lambda: self.author.apply(parents))
         assert self.author.snapshot.networks
 
@@ -257,6 +263,15 @@ class Edits(RuleBasedStateMachine):
         for below in snapshot.subnets.values():
             taken += [(below.network, gateway) for gateway in below.gateways]
         assert len(taken) == len(set(taken))
+
+    @invariant()
+    def an_address_leads_to_one_subnet(self) -> None:
+        snapshot = self.author.snapshot
+        for name in snapshot.networks:
+            reached = [name, *snapshot.peers_of(name)]
+            ranges = [r for each in reached for r in snapshot.ranges.get((each, 4), ())]
+            taken = [value for first, last, _ in ranges for value in range(first, last + 1)]
+            assert len(taken) == len(set(taken))
 
     @invariant()
     def every_object_has_its_numbers_and_no_other_has_any(self) -> None:
