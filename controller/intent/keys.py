@@ -1,5 +1,5 @@
 """The small integers that the data plane carries instead of names: slices, network keys, edge ids, port keys, slots,
-pipe ids.
+pipe ids, queue ids.
 
 Knows who holds which number, which numbers rest in quarantine, and which records changed in the last generation.
 Refuses to know flows, which switches are connected, or the store: a generation and a floor come as arguments.
@@ -24,6 +24,7 @@ from controller.intent.pools import (
     INDEX_MASK,
     NO_POOLS,
     PIPES,
+    QUEUES,
     SLICES,
     Exhausted,
     Pool,
@@ -73,6 +74,7 @@ class Keys:
     slots: Map[tuple[int, str], int] = Map()
     counts: Map[tuple[int, str], int] = Map()
     pipe_ids: Map[str, int] = Map()
+    queue_ids: Map[str, int] = Map()
     generation: int = field(default=0, compare=False)
     since: int = field(default=0, compare=False)
     touched: Map[str, None] = field(default=NO_TOUCHED, compare=False)
@@ -103,6 +105,10 @@ class Keys:
         """KeyError for an unknown pipe."""
         return self.pipe_ids[pipe]
 
+    def queue_id(self, name: str) -> int:
+        """Tells its queues from all others; KeyError for whoever can have none: a port without a guarantee."""
+        return self.queue_ids[name]
+
     def tenant_slot(self, dpid: int, tenant: str) -> int | None:
         return self.slots.get((dpid, tenant))
 
@@ -117,10 +123,12 @@ class Keys:
     ) -> Keys:
         """The keys after an object went from `before` to `after` (None: absent).
 
-        Only appearing, disappearing, and a port's move to another switch change anything.  ResourceExhausted names the
-        pool that is used up.  Generations must not go down from call to call.
+        Only appearing, disappearing, a port's move to another switch, and its first or last guarantee change anything.
+        ResourceExhausted names the pool that is used up.  Generations must not go down from call to call.
         """
         change = _Change(self, floor=floor, generation=generation)
+        if (obj := after or before) is not None:
+            change.have_queue(obj.name, wanted=_may_have_queue(after))
         old, new = _dpid_of(before), _dpid_of(after)
         match before, after:
             case None, Tenant(name=name):
@@ -147,8 +155,8 @@ class Keys:
     def record(self, record_id: str) -> Record | None:
         """What the store should hold under `record_id`; None if nothing.
 
-        slice/{tenant}, network/{network}, edge/{dpid}, slot/{dpid}/{tenant or network}, port/{port}, pipe/{pipe}: who
-        holds what
+        slice/{tenant}, network/{network}, edge/{dpid}, slot/{dpid}/{tenant or network}, port/{port}, pipe/{pipe},
+        queue/{tenant, network, pipe or port}: who holds what
         cursor/{pool}, resting/{pool}/{position in the queue}: what the pools must remember
         """
         kind, _, rest = record_id.partition("/")
@@ -167,6 +175,8 @@ class Keys:
                 value = self.network_keys.get(rest)
             case "pipe":
                 value = self.pipe_ids.get(rest)
+            case "queue":
+                value = self.queue_ids.get(rest)
             case "edge":
                 value = self.edge_ids.get(int(rest, 16))
             case "slot":
@@ -189,6 +199,7 @@ class Keys:
         slots: dict[tuple[int, str], int] = {}
         counts: Counter[tuple[int, str]] = Counter()
         pipe_ids: dict[str, int] = {}
+        queue_ids: dict[str, int] = {}
         pools = PoolLoader()
         for record_id, record in records.items():
             kind, _, rest = record_id.partition("/")
@@ -202,6 +213,9 @@ class Keys:
                 case "pipe":
                     pipe_ids[rest] = record["value"]
                     pools.take(PIPES, record["value"])
+                case "queue":
+                    queue_ids[rest] = record["value"]
+                    pools.take(QUEUES, record["value"])
                 case "edge":
                     edge_ids[int(rest, 16)] = record["value"]
                     pools.take(EDGES, record["value"])
@@ -224,7 +238,7 @@ class Keys:
         return Keys(
             pools=pools.result(), slices=Map(slices), network_keys=Map(network_keys), edge_ids=Map(edge_ids),
             port_keys=Map(port_keys), slots=Map(slots), counts=Map(counts), pipe_ids=Map(pipe_ids),
-            generation=generation, since=generation,
+            queue_ids=Map(queue_ids), generation=generation, since=generation,
         )
 
 
@@ -259,6 +273,7 @@ class _Change:
         self._slots = keys.slots
         self._counts = keys.counts
         self._pipe_ids = keys.pipe_ids
+        self._queue_ids = keys.queue_ids
         self._touched: set[str] = set()
 
     def result(self) -> Keys:
@@ -270,7 +285,8 @@ class _Change:
         return Keys(
             pools=self._pools, slices=self._slices, network_keys=self._network_keys, edge_ids=self._edge_ids,
             port_keys=self._port_keys, slots=self._slots, counts=self._counts, pipe_ids=self._pipe_ids,
-            touched=touched, generation=self._generation, since=old.since if same else old.generation,
+            queue_ids=self._queue_ids, touched=touched, generation=self._generation,
+            since=old.since if same else old.generation,
         )
 
     def open_slice(self, tenant: str) -> None:
@@ -303,6 +319,16 @@ class _Change:
         self._give_back(PIPES, self._pipe_ids[pipe])
         self._pipe_ids = self._pipe_ids.delete(pipe)
         self._touched.add(f"pipe/{pipe}")
+
+    def have_queue(self, name: str, *, wanted: bool) -> None:
+        if wanted == (name in self._queue_ids):
+            return
+        if wanted:
+            self._queue_ids = self._queue_ids.set(name, self._take(QUEUES))
+        else:
+            self._give_back(QUEUES, self._queue_ids[name])
+            self._queue_ids = self._queue_ids.delete(name)
+        self._touched.add(f"queue/{name}")
 
     def attach(self, port: str, dpid: int) -> None:
         for name in (EDGE, tenant_of(port), network_of(port)):
@@ -376,6 +402,10 @@ class _Change:
 
 def _dpid_of(obj: object) -> int | None:
     return obj.attachment.dpid if isinstance(obj, Port) and obj.attachment else None
+
+
+def _may_have_queue(obj: object) -> bool:
+    return obj.bandwidth.may_guarantee if isinstance(obj, Port) else isinstance(obj, Tenant | Network | Pipe)
 
 
 def _exhausted(pool_id: PoolId, pool: Pool, why: Exhausted) -> ResourceExhausted:

@@ -5,7 +5,8 @@ Knows ranges of numbers.  Refuses to know who holds them (keys.py does).
     pool (scope/name)             values         held by
     fabric/slices                 1..16383       tenant
     fabric/edges                  1..0x77F       switch with attached ports (from the first attachment to the last)
-    fabric/pipes                  1..15000       pipe            tells its queues apart
+    fabric/pipes                  1..15000       pipe            names its meters
+    fabric/queues                 1..32000       tenant, network, pipe; port with a guarantee: model/queues.py
     slice-{s}/networks            1..1023        network          network key = slice << 10 | value
     slice-{s}/ports-{dpid}        0..1023        attached port    port key    = slice << 10 | value
     switch-{dpid}/slots           1024..50000    attached port; tenant and network present; meter id = slot * 4 + kind
@@ -35,6 +36,7 @@ RANGES = {
     "slices": (1, 16_383),
     "edges": (1, 0x77F),
     "pipes": (1, 15_000),
+    "queues": (1, 32_000),
     "networks": (1, INDEX_MASK),
     "ports": (0, INDEX_MASK),
     "slots": (1_024, 50_000),
@@ -126,6 +128,7 @@ class PoolId(NamedTuple):
 SLICES = PoolId("fabric", "slices")
 EDGES = PoolId("fabric", "edges")
 PIPES = PoolId("fabric", "pipes")
+QUEUES = PoolId("fabric", "queues")
 
 
 def networks_in(slice_: int) -> PoolId:

@@ -15,12 +15,14 @@ BEST_EFFORT = 0
 """The number of the queue of whoever has none of its own."""
 
 
-FIRST_PIPE = 16_384
-"""Above the slices of tenants."""
+def leaf_queue(queue_id: int) -> int:
+    """The number of the queue that holds an owner's own frames.  Ids up to 32,000 fit a tc minor, 16 bits."""
+    return 2 * queue_id
 
 
-def queue_of_pipe(pipe_id: int) -> int:
-    return FIRST_PIPE + pipe_id
+def inner_queue(queue_id: int) -> int:
+    """The number of the queue above all that an owner's frames are divided into."""
+    return 2 * queue_id + 1
 
 
 class OfTenant(NamedTuple):
@@ -41,7 +43,7 @@ class Queue:
     """One share of a port.  `number` is stable for the same owner and port: a restart finds it again."""
 
     number: int
-    """1..16383: the slice of the tenant; above: pipes; BEST_EFFORT: the rest"""
+    """even: `leaf_queue` of its owner; odd: `inner_queue`; BEST_EFFORT: the rest"""
     whose: tuple[OfTenant | OfPair, ...]
     """(): everybody else; of a pipe inside the fabric both ways, for some links lie on both"""
     guarantee_kbps: int

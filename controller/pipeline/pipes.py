@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from controller.model.queues import queue_of_pipe
+from controller.model.queues import leaf_queue
 from controller.openflow import actions
 from controller.pipeline import tables
 from controller.pipeline.draft import Draft, apply, goto
@@ -45,7 +45,7 @@ def compile_pipe(world: World, dpid: int, name: str) -> Fragment | None:
         if way.source.at.dpid == dpid:
             _limit(draft, world, way, pipe.bandwidth.burst_ms)
         if queues:
-            _queue(draft, dpid, way, queue_of_pipe(world.intent.keys.pipe_id(name)))
+            _queue(draft, dpid, way, leaf_queue(world.intent.keys.queue_id(name)))
     fragment = draft.fragment()
     return None if fragment == _EMPTY else fragment
 

@@ -9,6 +9,7 @@ The numbers are those of model/queues.py; knows no rate and no class.
 
 from __future__ import annotations
 
+from controller.model.queues import leaf_queue
 from controller.openflow import actions
 from controller.pipeline import tables
 from controller.pipeline.draft import Draft, apply, goto
@@ -23,5 +24,6 @@ def compile_queue(world: World, dpid: int, tenant: str) -> Fragment | None:
         return None
     draft = Draft(Kind.QUEUE, features)
     labelled = where(eth_dst=tables.key_of_slice(slice_))
-    draft.flow(QUEUE, Priority.NORMAL, labelled, apply(actions.set_queue(slice_)), goto(FABRIC))
+    choose = actions.set_queue(leaf_queue(world.intent.keys.queue_id(tenant)))
+    draft.flow(QUEUE, Priority.NORMAL, labelled, apply(choose), goto(FABRIC))
     return draft.fragment()

@@ -12,7 +12,7 @@ from functools import partial
 
 from controller.fabric.ports import EndPoint
 from controller.model.ids import tenant_of
-from controller.model.queues import QueueCount, queue_of_pipe
+from controller.model.queues import QueueCount, leaf_queue
 from controller.qos.accounts import Accounts, Entry, SourceKey
 from controller.qos.counters import Reading
 from controller.reconcile.owners import link_name
@@ -83,8 +83,7 @@ class QueueCounts:
         for owner in self._view().grants.get(at, ()):
             above = dict.fromkeys((owner, tenant_of(owner)))
             objects = [obj for name in above if (obj := intent.get(name)) is not None]
-            number = queue_of_pipe(intent.keys.pipe_ids[owner]) if owner in intent.pipes else (
-                intent.keys.slices.get(owner, 0))
+            number = leaf_queue(intent.keys.queue_ids.get(owner, 0))
             yield number, tuple(Entry(obj.name, obj.meta.uid, "out", "link", was_counted=True) for obj in objects)
 
 

@@ -19,7 +19,7 @@ from controller.fabric.graph import UNKNOWN_SPEED_KBPS
 from controller.fabric.observed import Observed
 from controller.fabric.ports import EndPoint
 from controller.model.network import Pipe
-from controller.model.queues import BEST_EFFORT, Grant, OfPair, OfTenant, PortQueues, Queue, queue_of_pipe
+from controller.model.queues import BEST_EFFORT, Grant, OfPair, OfTenant, PortQueues, Queue, leaf_queue
 from controller.pipeline.world import World
 from controller.reconcile.grants import OBSERVED_SHARE, Grants, capacity_kbps
 
@@ -63,12 +63,12 @@ def _find(world: World, at: EndPoint, owner: str) -> Iterable[tuple[int, tuple[O
     """The number of the owner's queue, and what frames are its; nothing if it has none here."""
     keys, is_inside = world.intent.keys, at in world.fabric.links
     if owner in keys.slices:
-        return [(keys.slice_of(owner), (OfTenant(keys.slice_of(owner)),))] if is_inside else []
+        return [(leaf_queue(keys.queue_id(owner)), (OfTenant(keys.slice_of(owner)),))] if is_inside else []
     pipe = world.intent.pipes.get(owner)
     if pipe is None:
         return []  # it went a moment ago
     whose = tuple(_inside(world, pipe) if is_inside else _at_its_end(world, pipe, at))
-    return [(queue_of_pipe(keys.pipe_id(owner)), whose)] if whose else []
+    return [(leaf_queue(keys.queue_id(owner)), whose)] if whose else []
 
 
 def _inside(world: World, pipe: Pipe) -> Iterable[OfPair]:

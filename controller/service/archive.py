@@ -33,6 +33,7 @@ class Archive:
         self._kept: OrderedDict[int, Snapshot] = OrderedDict()
         self.newest = _decode(store.list(""), store.revision())
         """The newest committed snapshot.  Replaced as a whole, so reading it needs no lock."""
+        self._complete_keys()
 
     def commit(self, after: Snapshot, changed: Collection[str], answer: Answer | None) -> None:
         """Make `after` the newest snapshot, durably, or raise and leave everything as it is.
@@ -72,6 +73,14 @@ class Archive:
                              "list again from the first page", metadata={"oldest": str(error.oldest)}) from error
         self._keep(snapshot)
         return snapshot
+
+    def _complete_keys(self) -> None:
+        """Number what an older version did not number, as a revision that changes no object."""
+        keys, generation = self.newest.keys, self.newest.generation + 1
+        for obj in self.newest.objects():
+            keys = keys.sync(obj, obj, floor=0, generation=generation)
+        if keys is not self.newest.keys:
+            self.commit(self.newest.with_keys(keys).at_generation(generation), (), None)
 
     def _keep(self, snapshot: Snapshot) -> None:
         with self._lock:

@@ -269,6 +269,8 @@ def holders(keys: Keys) -> dict[Holder, str]:
         hold(port, "slot", key.dpid, key.slot)
     for pipe, value in keys.pipe_ids.items():
         hold(pipe, "pipe", value)
+    for name, value in keys.queue_ids.items():
+        hold(name, "queue", value)
     for (dpid, name), value in keys.slots.items():
         hold(name, "slot", dpid, value)
     return held

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from controller.intent.keys import NO_KEYS, Keys, diff
+from controller.intent.pools import RANGES
+from controller.model.bandwidth import BandwidthPolicy
 from controller.model.errors import ResourceExhausted
+from controller.model.queues import BEST_EFFORT, inner_queue, leaf_queue
 from tests.unit.intent.builders import Author, N, T, network, on, port, small_network, subnet, tenant
 
 P = f"{N}/ports/p"
@@ -101,6 +106,28 @@ def test_freed_port_key_is_not_given_before_every_switch_confirmed() -> None:
     assert new_port.key24 >> 10 != old_port.key24 >> 10
     assert new_port.slot not in (old_port.slot, old.tenant_slot(1, T), old.network_slot(1, N))
     assert new.edge_id(1) != old.edge_id(1)
+
+
+def test_owners_have_queues_and_a_port_as_long_as_it_may_be_guaranteed_anything() -> None:
+    """From its first guarantee to its last; one of its own each time, and numbers of queues fit a tc minor."""
+    author = small_network()
+    author.create(port("p"))
+    promised = replace(port("p"), bandwidth=BandwidthPolicy(guarantee_out_kbps=100))
+    assert set(author.snapshot.keys.queue_ids) == {T, N}
+    author.update(promised)
+    first = author.snapshot.keys.queue_id(P)
+    author.update(replace(promised, bandwidth=BandwidthPolicy(guarantee_out_kbps=200)))
+    assert author.snapshot.keys.queue_id(P) == first
+    author.floor = 0
+    author.update(port("p"))
+    assert set(author.snapshot.keys.queue_ids) == {T, N}
+    author.update(promised)
+    assert author.snapshot.keys.queue_id(P) != first
+    author.delete(T, force=True)
+    assert not author.snapshot.keys.queue_ids
+    low, high = RANGES["queues"]
+    numbers = [make(id_) for id_ in (low, high) for make in (leaf_queue, inner_queue)]
+    assert sorted({BEST_EFFORT, *numbers}) == [BEST_EFFORT, *numbers] and numbers[-1] < 0xFF00
 
 
 def test_exhausted_pool_names_itself_and_what_to_do() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from controller.intent.keys import NO_KEYS, Keys, diff
 from controller.intent.pools import RANGES
 from controller.intent.snapshot import EMPTY, Resource, Snapshot
+from controller.model.bandwidth import BandwidthPolicy
 from controller.model.errors import PliantError
 from controller.model.network import Attachment, Peering
 from tests.unit.intent.builders import Author, N, S, T, network, on, port, small_network, subnet, tenant
@@ -139,7 +141,8 @@ def _objects(draw: st.DrawFn) -> Resource:
         sides = st.sampled_from([network for network in _NETWORKS if network.startswith(f"{name[:9]}/")])
         return Peering(name=name, a=draw(sides), b=draw(sides))
     below = draw(st.sampled_from(_SUBNETS))
-    return port(draw(_IDS), *draw(_ADDRESSES), mac=draw(_MACS), at=draw(_PLACES), subnet=below)
+    made = port(draw(_IDS), *draw(_ADDRESSES), mac=draw(_MACS), at=draw(_PLACES), subnet=below)
+    return replace(made, bandwidth=BandwidthPolicy(guarantee_out_kbps=draw(st.sampled_from((0, 100)))))
 
 
 class Edits(RuleBasedStateMachine):
@@ -279,6 +282,8 @@ class Edits(RuleBasedStateMachine):
         placed = {p.name: p.attachment for p in snapshot.ports.values() if p.attachment}
         assert set(keys.slices) == set(snapshot.tenants)
         assert set(keys.network_keys) == set(snapshot.networks)
+        promised = {p.name for p in snapshot.ports.values() if p.bandwidth.may_guarantee}
+        assert set(keys.queue_ids) == {*snapshot.tenants, *snapshot.networks, *promised}
         assert {name: key.dpid for name, key in keys.port_keys.items()} == {n: at.dpid for n, at in placed.items()}
         assert set(keys.edge_ids) == {at.dpid for at in placed.values()}
         holders = {(at.dpid, holder) for name, at in placed.items() for holder in _holders(name)}
@@ -303,6 +308,7 @@ def _held(keys: Keys) -> dict[tuple[object, ...], str]:
     pairs: list[tuple[tuple[object, ...], str]] = []
     pairs += [(("slice", value), name) for name, value in keys.slices.items()]
     pairs += [(("network", value), name) for name, value in keys.network_keys.items()]
+    pairs += [(("queue", value), name) for name, value in keys.queue_ids.items()]
     pairs += [(("edge", value), str(dpid)) for dpid, value in keys.edge_ids.items()]
     pairs += [(("slot", dpid, value), name) for (dpid, name), value in keys.slots.items()]
     pairs += [(("slot", key.dpid, key.slot), name) for name, key in keys.port_keys.items()]

@@ -12,7 +12,7 @@ import pytest
 from controller.fabric.graph import EndPoint, QueuesFound, SwitchFeatures
 from controller.model.bandwidth import BandwidthPolicy
 from controller.model.network import Port
-from controller.model.queues import queue_of_pipe
+from controller.model.queues import leaf_queue
 from controller.openflow.entries import GROUP_FAST_FAILOVER, Meter
 from controller.pipeline import tables
 from controller.pipeline.tables import MeterKind, Reason
@@ -346,10 +346,9 @@ def test_frames_of_a_pipe_with_a_guarantee_take_its_queue_on_every_port_where_fl
     for dpid in lab.fabric.switches:
         lab.observe(QueuesFound(dpid=dpid, driver="ovsdb"))
     world = World(lab)
-    queue = queue_of_pipe(lab.intent.keys.pipe_id("tenants/red/pipes/p"))
-    slice_ = lab.intent.keys.slice_of("tenants/red")
+    queue, tenant = (leaf_queue(lab.intent.keys.queue_id(name)) for name in ("tenants/red/pipes/p", "tenants/red"))
     a, b, c = (world.port("red", name) for name in "abc")
-    for sender, receiver, wanted in ((a, c, {queue}), (c, a, {queue}), (b, c, {slice_})):
+    for sender, receiver, wanted in ((a, c, {queue}), (c, a, {queue}), (b, c, {tenant})):
         for switch in world.net.switches.values():
             switch.queued.clear()
         assert world.send(sender, udp(sender, receiver)) == {world.at(receiver): [udp(sender, receiver)]}
@@ -367,8 +366,7 @@ def test_labelled_frames_of_a_tenant_with_a_guarantee_take_its_queue_where_flows
         lab.observe(QueuesFound(dpid=dpid, driver="ovsdb"))
     lab.observe(QueuesFound(dpid=12, driver="tc"))
     world = World(lab)
-    slice_ = lab.intent.keys.slice_of(red.name)
-    for tenant, queue in (("red", slice_), ("blue", 0)):
+    for tenant, queue in (("red", leaf_queue(lab.intent.keys.queue_id(red.name))), ("blue", 0)):
         a, c = world.port(tenant, "a"), world.port(tenant, "c")
         for frame in (udp(a, c), packets.udp(a.mac, packets.BROADCAST, str(a.addresses[0]), "255.255.255.255")):
             for switch in world.net.switches.values():

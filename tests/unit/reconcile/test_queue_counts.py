@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from immutables import Map
 
 from controller.fabric.ports import EndPoint
-from controller.model.queues import BEST_EFFORT, Grant, QueueCount
+from controller.model.queues import BEST_EFFORT, Grant, QueueCount, leaf_queue
 from controller.qos.accounts import Accounts
 from controller.reconcile.grants import Granted
 from controller.reconcile.owners import link_name
@@ -27,7 +27,7 @@ class Port:
     def __init__(self) -> None:
         lab = Lab.leaf_spine()
         lab.network("red")
-        self.queue = lab.intent.keys.slice_of(RED)
+        self.queue = leaf_queue(lab.intent.keys.queue_id(RED))
         granted = Granted(grants=Map({AT: Map({RED: Grant(guarantee_kbps=1_000)})}))
         self.view = View(world=lab.world, granted=granted)
         self.counts: Counts = {}

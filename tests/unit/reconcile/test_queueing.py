@@ -13,7 +13,7 @@ from controller.fabric.declared import LinkSettings
 from controller.fabric.graph import EndPoint, LinkDeclared, LinkLost, LinkSeen
 from controller.model.bandwidth import TrafficClass
 from controller.model.network import Pipe
-from controller.model.queues import BEST_EFFORT, Grant, OfPair, OfTenant, queue_of_pipe
+from controller.model.queues import BEST_EFFORT, Grant, OfPair, OfTenant, leaf_queue
 from controller.pipeline.world import World
 from controller.reconcile.queueing import Plans, port_queues, rate_kbps
 from tests.support.worlds import Lab
@@ -57,8 +57,9 @@ def test_tenant_is_told_by_its_slice_and_a_pipe_by_mac_and_key_both_ways(world: 
     assert key_a and key_b
     rest, red, pipe = found.queues
     assert (rest.number, rest.whose, rest.guarantee_kbps) == (BEST_EFFORT, (), found.rate_kbps - 150_000)
-    assert (red.number, red.whose, red.ceiling_kbps) == (slice_, (OfTenant(slice_),), found.rate_kbps)
-    assert (pipe.number, pipe.ceiling_kbps) == (queue_of_pipe(keys.pipe_id(PIPE)), 60_000)
+    assert (red.number, red.whose) == (leaf_queue(keys.queue_id(RED)), (OfTenant(slice_),))
+    assert red.ceiling_kbps == found.rate_kbps
+    assert (pipe.number, pipe.ceiling_kbps) == (leaf_queue(keys.queue_id(PIPE)), 60_000)
     assert set(pipe.whose) == {OfPair(0x02000000000A, key_b.key24), OfPair(0x02000000000B, key_a.key24)}
 
 

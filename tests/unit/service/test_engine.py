@@ -353,6 +353,21 @@ def test_restart_finds_everything_as_it_was(service: Service) -> None:
     assert created.meta.generation == before.generation + 1
 
 
+def test_store_of_an_older_version_is_numbered_once(service: Service) -> None:
+    """Whoever has no queue gets its own, in a revision that changes no object; the next start writes nothing."""
+    service.build()
+    service.create(port("p", dpid=1, port_no=1))
+    service.create(replace(port("q", dpid=1, port_no=2), bandwidth=BandwidthPolicy(guarantee_out_kbps=100)))
+    before, queues = service.engine.snapshot(), ("keys/queue/", "keys/cursor/fabric/queues")
+    service.store.txn((), [Write(key=r.key, value=None) for prefix in queues for r in service.store.list(prefix)])
+    service.restart()
+    after = service.engine.snapshot()
+    assert set(after.keys.queue_ids) == {TENANT, NETWORK, f"{NETWORK}/ports/q"}
+    assert (after.objects(), after.keys.port_keys) == (before.objects(), before.keys.port_keys)
+    service.restart()
+    assert_same(service.engine.snapshot(), after)
+
+
 # -- threads, failures, the end
 
 
