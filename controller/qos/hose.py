@@ -12,6 +12,9 @@ guaranteed traffic of a link can be charged to either end, and the cheaper way t
 On a tree of ports that all have B this is Oktopus' min(m, N - m) * B.  What a network or tenant has beyond its ports'
 own guarantees is a pool: whichever ports use it, they cannot load a link by more than the pool times the largest A.
 
+The same charge says which part of a link each port needs for itself (`parts`): charged by source, a frame is its
+sender's if that has a guarantee, else its receiver's; charged by destination, the other way round.
+
 Links and edges are whatever hashable the caller names them by.
 """
 
@@ -42,6 +45,17 @@ class Need(NamedTuple):
     """as things are"""
     reserved: float
     """and under each of the failures to survive; never less than `working`"""
+
+
+class Parts(NamedTuple):
+    """How one link's need is made up: of what the ports at these edges are guaranteed, so large a fraction each."""
+
+    by_source: bool
+    """a frame is charged to its sender first, else to its receiver first"""
+    sent: dict[Edge, Need]
+    received: dict[Edge, Need]
+    pooled_kbps: float
+    """what is nobody's own, as things are"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +92,16 @@ class _Side(NamedTuple):
     fraction: Floats
 
 
+class _Ends(NamedTuple):
+    """For each link and each edge with ports that are charged there the largest fraction, as things are and at all."""
+
+    link: Ints
+    edge: Ints
+    working: Floats
+    reserved: Floats
+    n_ports: Floats
+
+
 @dataclass(frozen=True)
 class Footprint:
     """Where the traffic of one network goes.  Not slotted: it keeps what it worked out."""
@@ -92,13 +116,9 @@ class Footprint:
         entries = self._entries
         if not len(entries.row) or hose.limit <= 0:
             return {}
-        by_source = self._charge(hose.sent, senders=True, partners=None)
-        by_source += self._charge(hose.received, senders=False, partners=hose.open_senders)
-        by_destination = self._charge(hose.received, senders=False, partners=None)
-        by_destination += self._charge(hose.sent, senders=True, partners=hose.open_receivers)
+        by_source, by_destination = self._charges(hose)
         needed = np.minimum(np.minimum(by_source, by_destination) + hose.pool * self._largest, hose.limit)
-        reserved = np.zeros(len(self._links))
-        np.maximum.at(reserved, self._link_of_row, needed)
+        reserved = self._worst_by_link(needed)
         working = np.zeros(len(self._links))
         working[self._link_of_row[:self._n_working]] = needed[:self._n_working]
         used = np.flatnonzero(reserved)
@@ -109,6 +129,63 @@ class Footprint:
     def largest(self) -> dict[Link, Need]:
         """The largest fraction of any pair that crosses each link: what a pool of 1 needs."""
         return self.need(Hose(sent={}, received={}, open_senders=(), open_receivers=(), pool=1.0))
+
+    def parts(
+        self, hose: Hose, senders: Mapping[Edge, int], receivers: Mapping[Edge, int], *, at_most: int,
+    ) -> dict[Link, Parts | None]:
+        """Whose the need of each link is; None: more than `at_most` ports'.  Left out where nobody is to be told apart.
+
+        `senders`, `receivers`: how many ports with a guarantee to send, or receive, there are at each edge.
+        """
+        if not len(self._entries.row) or not (senders or receivers):
+            return {}
+        by_source, n_links = self._is_by_source(hose), len(self._links)
+        sent = self._ends(senders, by_source, senders=True, others=hose.open_receivers)
+        received = self._ends(receivers, by_source, senders=False, others=hose.open_senders)
+        n_own = np.bincount(sent.link, sent.n_ports, n_links) + np.bincount(received.link, received.n_ports, n_links)
+        unguaranteed = self._charge(dict.fromkeys(hose.open_senders, 1), senders=True, partners=hose.open_receivers)
+        is_told_apart = n_own + (self._worst_by_link(unguaranteed) > 0) > 1
+        found: dict[Link, Parts | None] = {}
+        for i in np.flatnonzero((n_own > 0) & is_told_apart).tolist():
+            pooled = hose.pool * float(self._largest[i]) if i < self._n_working else 0.0
+            found[self._links[i]] = Parts(bool(by_source[i]), {}, {}, pooled) if n_own[i] <= at_most else None
+        edges = tuple(self._number)
+        for ends, is_sent in ((sent, True), (received, False)):
+            for link, edge, *fraction in zip(*(column.tolist() for column in ends[:4]), strict=True):
+                if (parts := found.get(self._links[link])) is not None:
+                    (parts.sent if is_sent else parts.received)[edges[edge]] = Need(*fraction)
+        return found
+
+    def _is_by_source(self, hose: Hose) -> NDArray[np.bool_]:
+        """By link, which charge is the smaller: as things are, or of a link that is used in failures only, then."""
+        by_source, by_destination = self._charges(hose)
+        found = self._worst_by_link(by_source) <= self._worst_by_link(by_destination)
+        found[:self._n_working] = (by_source <= by_destination)[:self._n_working]
+        return found
+
+    def _worst_by_link(self, by_row: Floats) -> Floats:
+        worst = np.zeros(len(self._links))
+        np.maximum.at(worst, self._link_of_row, by_row)
+        return worst
+
+    def _ends(
+        self, counts: Mapping[Edge, int], by_source: NDArray[np.bool_], *, senders: bool, others: Collection[Edge],
+    ) -> _Ends:
+        """`others`: the edges at the other end whose ports are not charged themselves, if these are charged second."""
+        n_ports, cells, fractions, working = self._by_edge(counts), [], [], []
+        for is_by_source, partners in ((senders, None), (not senders, others)):
+            side = self._side(senders, partners)
+            link = self._link_of_row[side.row]
+            taken = (by_source[link] == is_by_source) & (n_ports[side.edge] > 0)
+            cells.append((link * len(self._number) + side.edge)[taken])
+            fractions.append(side.fraction[taken])
+            working.append(side.row[taken] < self._n_working)
+        cell, place = np.unique(np.concatenate(cells), return_inverse=True)
+        fraction, largest, as_is = np.concatenate(fractions), np.zeros(len(cell)), np.zeros(len(cell))
+        np.maximum.at(largest, place, fraction)
+        np.maximum.at(as_is, place, np.where(np.concatenate(working), fraction, 0.0))
+        edge = cell % len(self._number)
+        return _Ends(cell // len(self._number), edge, as_is, largest, n_ports[edge])
 
     # -- made ready
 
@@ -174,23 +251,35 @@ class Footprint:
         np.maximum.at(largest, self._entries.row, self._entries.fraction)
         return largest
 
+    def _charges(self, hose: Hose) -> tuple[Floats, Floats]:
+        """By row, without the pool: charged by source, and charged by destination."""
+        by_source = self._charge(hose.sent, senders=True, partners=None)
+        by_source += self._charge(hose.received, senders=False, partners=hose.open_senders)
+        by_destination = self._charge(hose.received, senders=False, partners=None)
+        by_destination += self._charge(hose.sent, senders=True, partners=hose.open_receivers)
+        return by_source, by_destination
+
     def _charge(
         self, rates: Mapping[Edge, float], *, senders: bool, partners: Collection[Edge] | None,
     ) -> Floats:
         """By row: what these edges load it with if each sends all it may to whom hurts most, of `partners` (None: all).
         """
-        known = self._number.keys()
-        partners = known if partners is None else known & set(partners)
-        side = self._side(senders, frozenset(partners))
-        rate = np.zeros(len(known))
-        for edge, kbps in rates.items():
-            if edge in self._number:
-                rate[self._number[edge]] = kbps
+        side = self._side(senders, partners)
         # Without any entries bincount counts in integers.
-        charged = np.bincount(side.row, rate[side.edge] * side.fraction, minlength=len(self._link_of_row))
+        charged = np.bincount(
+            side.row, self._by_edge(rates)[side.edge] * side.fraction, minlength=len(self._link_of_row))
         return charged.astype(np.float64)
 
-    def _side(self, senders: bool, partners: frozenset[Edge]) -> _Side:
+    def _by_edge(self, values: Mapping[Edge, float]) -> Floats:
+        found = np.zeros(len(self._number))
+        for edge, value in values.items():
+            if edge in self._number:
+                found[self._number[edge]] = value
+        return found
+
+    def _side(self, senders: bool, partners: Collection[Edge] | None) -> _Side:
+        known = self._number.keys()
+        partners = frozenset(known) if partners is None else frozenset(known & set(partners))
         side = self._sides.get((senders, partners))
         if side is None:
             if len(self._sides) > 8:  # whoever is without a guarantee changes seldom
