@@ -37,7 +37,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "export": Entry("export", "Write the topology as a document for other tools."),
     },
     "Change": {
-        "create": Entry("create", "Create a tenant, network, subnet, port or pipe."),
+        "create": Entry("create", "Create a tenant, network, subnet, port, peering or pipe."),
         "set": Entry("set", "Change bandwidth, labels, attachments, and what is declared of the fabric."),
         "delete": Entry("apply", "Delete resources."),
         "quote": Entry("quote", "Ask whether a guarantee would fit, and how much would."),

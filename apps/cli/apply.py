@@ -21,7 +21,7 @@ from apps.cli.settle import settle
 if TYPE_CHECKING:
     from pliant import ApiError, Client
 
-_INDEXED = re.compile(r"resources\[(\d+)\](?:\.(?:tenant|network|subnet|port)\.| \([^)]*\): )?")
+_INDEXED = re.compile(r"resources\[(\d+)\](?:\.(?:tenant|network|subnet|port|peering|pipe)\.| \([^)]*\): )?")
 SUFFIXES = (".yaml", ".yml", ".json")
 
 files_option = click.option(

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 from pliant.v1.network_pb2 import Attachment, Network, PathPolicy, Port, Subnet
+from pliant.v1.peering_pb2 import Peering
 from pliant.v1.pipe_pb2 import Pipe
 from pliant.v1.tenant_pb2 import Quota, Tenant
 
@@ -42,7 +43,7 @@ how_options = options(wait_options, dry_run_option, output_option)
 
 @click.group()
 def create() -> None:
-    """Create a tenant, network, subnet, port or pipe."""
+    """Create a tenant, network, subnet, port, peering or pipe."""
 
 
 @create.command()
@@ -124,6 +125,23 @@ def port(
         bandwidth=bandwidth_of(given),
     )
     _create(session, message, name, **given)
+
+
+@create.command()
+@click.argument("name")
+@tenant_option
+@click.option("--between", nargs=2, required=True, metavar="A B", help="The two networks.")
+@about_options
+@how_options
+@click.pass_obj
+def peering(session: Session, /, name: str, between: tuple[str, str], **given: Any) -> None:
+    """Create a peering: the ports of two networks of a tenant reach each other.
+
+    \b
+    pliant create peering web-db -t red --between web db
+    """
+    a, b = (full_name(kind_of("Network"), side, scope_of(given)) for side in between)
+    _create(session, Peering(a=a, b=b), name, **given)
 
 
 @create.command()

@@ -79,14 +79,14 @@ def document(message: Message) -> dict[str, Any]:
             status[key_of(field)] = _value(field, value, unset=True)
     if "subnet" in spec:
         spec["subnet"] = last_id(spec["subnet"])
-    if kind.name == "pipe":
-        spec |= {end: end_of_pipe(spec[end]) for end in ("a", "b") if end in spec}
+    if kind.name in ("peering", "pipe"):
+        spec |= {end: end_of(spec[end]) for end in ("a", "b") if end in spec}
     return head | {"metadata": metadata} | ({"spec": spec} if spec else {}) | {"status": status}
 
 
-def end_of_pipe(port: str) -> str:
-    """NETWORK/PORT: the tenant is the pipe's."""
-    return "/".join(port.split("/")[3::2])
+def end_of(name: str) -> str:
+    """NETWORK, or NETWORK/PORT, of what joins two of them: the tenant is its own."""
+    return "/".join(name.split("/")[3::2])
 
 
 def _plain(message: Message, *, unset: bool = False) -> dict[str, Any]:

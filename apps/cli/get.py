@@ -31,9 +31,9 @@ def get(
 ) -> None:
     """List resources, or show some of them.
 
-    KIND is tenants, networks, subnets, ports, pipes, switches, links, drops (or a short name, see pliant
-    api-resources), several joined by commas, or all for everything that is a tenant's.  Without -t and -n: of all
-    tenants and networks.
+    KIND is tenants, networks, subnets, ports, peerings, pipes, switches, links, drops (or a short name, see
+    pliant api-resources), several joined by commas, or all for everything that is a tenant's.  Without -t and -n:
+    of all tenants and networks.
 
     \b
     pliant get ports -t red -n net1 -o wide
@@ -187,7 +187,7 @@ def _above(names: set[str], scope: Scope, kinds: Sequence[Kind]) -> str:
     if not scope.tenant:
         return ""
     if any("networks" not in kind.collections and kind.name != "tenant" for kind in kinds):
-        scope = Scope(tenant=scope.tenant)  # pipes are beside the networks
+        scope = Scope(tenant=scope.tenant)  # peerings and pipes are beside the networks
     return f"tenants/{scope.tenant}" + (f"/networks/{scope.network}" if scope.network else "")
 
 

@@ -42,6 +42,8 @@ KINDS = (
          verbs="get,describe,wait,create,set,delete,apply"),
     Kind(name="port", plural="ports", short="po", title="Port", collections=("tenants", "networks", "ports"),
          verbs="get,describe,wait,create,set,delete,apply"),
+    Kind(name="peering", plural="peerings", short="pe", title="Peering", collections=("tenants", "peerings"),
+         verbs="get,describe,wait,create,set,delete,apply"),
     Kind(name="pipe", plural="pipes", short="pi", title="Pipe", collections=("tenants", "pipes"),
          verbs="get,describe,wait,create,set,delete,apply"),
     Kind(name="switch", plural="switches", short="sw", title="Switch", collections=("switches",),

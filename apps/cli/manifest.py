@@ -18,6 +18,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from pliant.v1.network_pb2 import Network, Port, Subnet
+from pliant.v1.peering_pb2 import Peering
 from pliant.v1.pipe_pb2 import Pipe
 from pliant.v1.tenant_pb2 import Tenant
 
@@ -38,9 +39,9 @@ from apps.cli.errors import INVALID, Failure
 from apps.cli.kinds import Kind, Scope, kind_of
 from apps.cli.rates import checked, parse_rate
 
-Resource = Tenant | Network | Subnet | Port | Pipe
+Resource = Tenant | Network | Subnet | Port | Peering | Pipe
 MESSAGES: dict[str, type[Resource]] = {
-    "Tenant": Tenant, "Network": Network, "Subnet": Subnet, "Port": Port, "Pipe": Pipe,
+    "Tenant": Tenant, "Network": Network, "Subnet": Subnet, "Port": Port, "Peering": Peering, "Pipe": Pipe,
 }
 MAX_SHOWN_PROBLEMS = 20
 
@@ -84,7 +85,7 @@ class _Reader:
             self._fill(message, spec, "spec", spec_fields(message.DESCRIPTOR))
         if isinstance(message, Port) and message.subnet and "/" not in message.subnet:
             message.subnet = f"{name.rpartition('/ports/')[0]}/subnets/{message.subnet}"
-        if isinstance(message, Pipe):
+        if isinstance(message, Peering | Pipe):
             message.a, message.b = (_end(end, message.name) for end in (message.a, message.b))
         yield Item(kind=kind_of(title), message=message, source=source)
 
@@ -230,12 +231,13 @@ def read_manifest(text: str, file: str, scope: Scope) -> list[Item]:
     return items
 
 
-def _end(port: str, pipe: str) -> str:
-    """NETWORK/PORT, in the tenant of the pipe, as a whole name."""
-    network, slash, port_id = port.partition("/")
-    if not slash or "/" in port_id:
-        return port
-    return f"{pipe.rpartition('/pipes/')[0]}/networks/{network}/ports/{port_id}"
+def _end(text: str, joint: str) -> str:
+    """NETWORK, or NETWORK/PORT, in the tenant of what joins it to another, as a whole name."""
+    network, slash, port_id = text.partition("/")
+    if not network or "/" in port_id:
+        return text
+    name = f"{joint.rsplit('/', 2)[0]}/networks/{network}"
+    return f"{name}/ports/{port_id}" if slash else name
 
 
 def _enum(descriptor: FieldDescriptor, text: str) -> int:

@@ -184,6 +184,7 @@ quota_options = options(
     click.option("--max-subnets", type=COUNT, metavar="N", help="Quota of subnets."),
     click.option("--max-ports", type=COUNT, metavar="N", help="Quota of ports."),
     click.option("--max-pipes", type=COUNT, metavar="N", help="Quota of pipes."),
+    click.option("--max-peerings", type=COUNT, metavar="N", help="Quota of peerings."),
 )
 label_option = click.option(
     "-l", "--label", "labels", type=Pair(), multiple=True, metavar="KEY=VALUE", help="A mark of yours; may be repeated."
@@ -208,7 +209,10 @@ BANDWIDTH_FIELDS = {
     "on_failure": "on_failure", "schedule": "schedule",
 }
 PATH_FIELDS = {"trees": "trees", "avoid_zones": "avoid_zones", "max_latency": "max_latency", "spread": "spread"}
-QUOTA_FIELDS = {"max_networks": "networks", "max_subnets": "subnets", "max_ports": "ports", "max_pipes": "pipes"}
+QUOTA_FIELDS = {
+    "max_networks": "networks", "max_subnets": "subnets", "max_ports": "ports", "max_pipes": "pipes",
+    "max_peerings": "peerings",
+}
 
 
 def chosen(given: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:

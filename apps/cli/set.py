@@ -7,6 +7,7 @@ from typing import Any
 import click
 from pliant.v1.fabric_pb2 import Link, PortRole, Switch
 from pliant.v1.network_pb2 import Attachment, Network, Port, Subnet
+from pliant.v1.peering_pb2 import Peering
 from pliant.v1.pipe_pb2 import Pipe
 from pliant.v1.tenant_pb2 import Tenant
 
@@ -82,6 +83,17 @@ def network(session: Session, /, name: str, **given: Any) -> None:
     _set_inside(message, "bandwidth", bandwidth_chosen(given), given)
     _set_inside(message, "path_policy", paths_chosen(given), given)
     _update(session, message, name, given)
+
+
+@set_.command()
+@click.argument("name")
+@tenant_option
+@about_options
+@how_options
+@click.pass_obj
+def peering(session: Session, /, name: str, **given: Any) -> None:
+    """Change a peering's labels."""
+    _update(session, Peering(), name, given)
 
 
 @set_.command()

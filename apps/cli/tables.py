@@ -8,7 +8,7 @@ from typing import Any
 from pliant.v1.common_pb2 import State
 from pliant.v1.fabric_pb2 import PORT_ROLE_EDGE, PORT_ROLE_FABRIC, LinkState
 
-from apps.cli.document import end_of_pipe
+from apps.cli.document import end_of
 from apps.cli.kinds import last_id
 from apps.cli.output import Column
 from apps.cli.rates import format_load, format_rate
@@ -73,7 +73,7 @@ def _labels(message: Any) -> str:
 
 def _quota(tenant: Any) -> str:
     quota = tenant.quota
-    return f"{quota.networks}/{quota.subnets}/{quota.ports}/{quota.pipes}"
+    return f"{quota.networks}/{quota.subnets}/{quota.ports}/{quota.pipes}/{quota.peerings}"
 
 
 def _end(end: Any) -> str:
@@ -111,7 +111,8 @@ _GUARANTEES = Column("GUARANTEE IN/OUT", guarantees)
 _CEILINGS = Column("CEILING IN/OUT", ceilings)
 
 _COLUMNS: dict[str, tuple[Column, ...]] = {
-    "Tenant": (_NAME, _GUARANTEES, _CEILINGS, Column("QUOTA NET/SUB/PORT/PIPE", _quota, wide=True), *_STATE, *_WIDE),
+    "Tenant": (
+        _NAME, _GUARANTEES, _CEILINGS, Column("QUOTA NET/SUB/PORT/PIPE/PEERING", _quota, wide=True), *_STATE, *_WIDE),
     "Network": (_NAME, Column("TENANT", _scope), _GUARANTEES, _CEILINGS, *_STATE, *_WIDE),
     "Subnet": (
         _NAME,
@@ -133,11 +134,19 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         *_STATE,
         *_WIDE,
     ),
+    "Peering": (
+        _NAME,
+        Column("TENANT", _scope),
+        Column("A", lambda peering: end_of(peering.a)),
+        Column("B", lambda peering: end_of(peering.b)),
+        *_STATE,
+        *_WIDE,
+    ),
     "Pipe": (
         _NAME,
         Column("TENANT", _scope),
-        Column("A", lambda pipe: end_of_pipe(pipe.a)),
-        Column("B", lambda pipe: end_of_pipe(pipe.b)),
+        Column("A", lambda pipe: end_of(pipe.a)),
+        Column("B", lambda pipe: end_of(pipe.b)),
         _GUARANTEES,
         _CEILINGS,
         *_STATE,

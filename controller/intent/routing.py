@@ -98,7 +98,7 @@ def _check_macs(snapshot: Snapshot, peering: Peering, near: str, far: str) -> No
     mac = gateway_mac(snapshot.keys.network_key(far))
     holder = snapshot.macs.get(near, Map()).get(mac)
     if holder is not None:
-        raise FailedPrecondition(
+        raise AlreadyExists(
             "MAC_IN_USE",
             f"peering {peering} cannot join {peering.a} and {peering.b}: port {holder} has MAC {mac}, which is that of "
             f"the gateways of {far}; give the port another",

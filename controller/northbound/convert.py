@@ -19,13 +19,14 @@ from pliant.v1.network_pb2 import Attachment as AttachmentMessage
 from pliant.v1.network_pb2 import Network as NetworkMessage
 from pliant.v1.network_pb2 import Port as PortMessage
 from pliant.v1.network_pb2 import Subnet as SubnetMessage
+from pliant.v1.peering_pb2 import Peering as PeeringMessage
 from pliant.v1.pipe_pb2 import Pipe as PipeMessage
 from pliant.v1.tenant_pb2 import Quota as QuotaMessage
 from pliant.v1.tenant_pb2 import Tenant as TenantMessage
 
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
 from controller.model.ids import check_name, parse_dpid, parse_mac
-from controller.model.network import ANY_PATH, Address, Attachment, Network, Pipe, Port, Subnet
+from controller.model.network import ANY_PATH, Address, Attachment, Network, Peering, Pipe, Port, Subnet
 from controller.model.tenancy import Labels, Meta, Quota, Tenant
 from controller.northbound import policies
 from controller.northbound.violations import invalid, missing, shown
@@ -95,6 +96,14 @@ def port(message: PortMessage, name: str, meta: Meta, prefix: str = "port") -> P
     )
 
 
+def peering(message: PeeringMessage, name: str, meta: Meta, prefix: str = "peering") -> Peering:
+    for field, side in (("a", message.a), ("b", message.b)):
+        if not side:
+            raise missing(f"{prefix}.{field}", "a peering needs the names of two networks, a and b")
+        check_name(side, "network", f"{prefix}.{field}")
+    return Peering(name=name, a=message.a, b=message.b, meta=_meta(message, meta, prefix))
+
+
 def pipe(message: PipeMessage, name: str, meta: Meta, prefix: str = "pipe") -> Pipe:
     for field, end in (("a", message.a), ("b", message.b)):
         if not end:
@@ -110,7 +119,8 @@ def pipe(message: PipeMessage, name: str, meta: Meta, prefix: str = "pipe") -> P
 
 
 def _meta(
-    message: TenantMessage | NetworkMessage | SubnetMessage | PortMessage | PipeMessage, meta: Meta, prefix: str
+    message: TenantMessage | NetworkMessage | SubnetMessage | PortMessage | PeeringMessage | PipeMessage, meta: Meta,
+    prefix: str,
 ) -> Meta:
     """`meta` with what the client says of itself in the message."""
     if len(message.display_name) > MAX_DISPLAY_NAME_CHARS:
@@ -139,7 +149,7 @@ def _labels(labels: Mapping[str, str], field: str) -> Labels:
 def _quota(message: QuotaMessage, field: str) -> Quota:
     given = {
         name: getattr(message, name)
-        for name in ("networks", "subnets", "ports", "pipes") if message.HasField(name)
+        for name in ("networks", "subnets", "ports", "pipes", "peerings") if message.HasField(name)
     }
     for name, count in given.items():
         if count < 0:

@@ -10,6 +10,7 @@ from pliant.v1.network_pb2 import Attachment as AttachmentMessage
 from pliant.v1.network_pb2 import Network as NetworkMessage
 from pliant.v1.network_pb2 import Port as PortMessage
 from pliant.v1.network_pb2 import Subnet as SubnetMessage
+from pliant.v1.peering_pb2 import Peering as PeeringMessage
 from pliant.v1.pipe_pb2 import Pipe as PipeMessage
 from pliant.v1.tenant_pb2 import Quota as QuotaMessage
 from pliant.v1.tenant_pb2 import Tenant as TenantMessage
@@ -17,14 +18,14 @@ from pliant.v1.tenant_pb2 import Tenant as TenantMessage
 from controller.intent.snapshot import Resource
 from controller.model.bandwidth import BandwidthStatus, DirectionStatus
 from controller.model.ids import format_dpid
-from controller.model.network import Attachment, Network, Pipe, Port, Subnet
+from controller.model.network import Attachment, Network, Peering, Pipe, Port, Subnet
 from controller.model.status import Status
 from controller.model.tenancy import Tenant
 from controller.northbound.policies import bandwidth_message, path_message
 from controller.northbound.times import timestamp
 from controller.service.engine import etag_of
 
-Message = TenantMessage | NetworkMessage | SubnetMessage | PortMessage | PipeMessage
+Message = TenantMessage | NetworkMessage | SubnetMessage | PortMessage | PeeringMessage | PipeMessage
 
 
 def switch_name(dpid: int) -> str:
@@ -43,6 +44,8 @@ def message_of(obj: Resource, status: Status | None = None, bandwidth: Bandwidth
             message = _subnet(obj)
         case Port():
             message = _port(obj)
+        case Peering():
+            message = PeeringMessage(a=obj.a, b=obj.b)
         case Pipe():
             message = PipeMessage(a=obj.a, b=obj.b, bandwidth=bandwidth_message(obj.bandwidth))
     message.name = obj.name
@@ -54,7 +57,7 @@ def message_of(obj: Resource, status: Status | None = None, bandwidth: Bandwidth
     message.generation = obj.meta.generation
     if status is not None:
         _add_status(message, status)
-    if bandwidth is not None and not isinstance(message, SubnetMessage):
+    if bandwidth is not None and not isinstance(message, SubnetMessage | PeeringMessage):
         message.bandwidth_status.CopyFrom(bandwidth_status(bandwidth))
     return message
 
@@ -70,6 +73,8 @@ def resource_of(message: Message) -> ResourceMessage:
             return ResourceMessage(subnet=message)
         case PortMessage():
             return ResourceMessage(port=message)
+        case PeeringMessage():
+            return ResourceMessage(peering=message)
         case PipeMessage():
             return ResourceMessage(pipe=message)
 
@@ -108,7 +113,8 @@ def _add_status(message: Message, status: Status) -> None:
 
 def _tenant(obj: Tenant) -> TenantMessage:
     quota = QuotaMessage(
-        networks=obj.quota.networks, subnets=obj.quota.subnets, ports=obj.quota.ports, pipes=obj.quota.pipes)
+        networks=obj.quota.networks, subnets=obj.quota.subnets, ports=obj.quota.ports, pipes=obj.quota.pipes,
+        peerings=obj.quota.peerings)
     return TenantMessage(quota=quota, bandwidth=bandwidth_message(obj.bandwidth))
 
 

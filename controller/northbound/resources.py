@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from pliant.v1.network_pb2 import Network, Port, Subnet
+from pliant.v1.peering_pb2 import Peering
 from pliant.v1.pipe_pb2 import Pipe
 from pliant.v1.tenant_pb2 import Tenant
 
@@ -108,6 +109,15 @@ PORT = Kind(
     all=lambda snapshot: snapshot.ports,
     children=lambda snapshot, parent: snapshot.ports_by_network.get(parent, {}),
 )
+PEERING = Kind(
+    name="peering",
+    plural="peerings",
+    message=Peering,
+    parent="tenant",
+    to_model=convert.peering,
+    all=lambda snapshot: snapshot.peerings,
+    children=lambda snapshot, parent: snapshot.peerings_by_tenant.get(parent, {}),
+)
 PIPE = Kind(
     name="pipe",
     plural="pipes",
@@ -117,4 +127,4 @@ PIPE = Kind(
     all=lambda snapshot: snapshot.pipes,
     children=lambda snapshot, parent: snapshot.pipes_by_tenant.get(parent, {}),
 )
-KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TENANT, NETWORK, SUBNET, PORT, PIPE)}
+KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (TENANT, NETWORK, SUBNET, PORT, PEERING, PIPE)}

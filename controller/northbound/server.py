@@ -31,6 +31,8 @@ from pliant.v1 import (
     fabric_pb2_grpc,
     network_pb2,
     network_pb2_grpc,
+    peering_pb2,
+    peering_pb2_grpc,
     pipe_pb2,
     pipe_pb2_grpc,
     tenant_pb2,
@@ -46,6 +48,7 @@ from controller.northbound.fabric import FabricServicer
 from controller.northbound.interceptors import Surround
 from controller.northbound.network import NetworkServicer
 from controller.northbound.pages import Pager
+from controller.northbound.peering import PeeringServicer
 from controller.northbound.pipe import PipeServicer
 from controller.northbound.tenancy import TenantServicer
 from controller.northbound.watch import WatchServicer
@@ -148,6 +151,7 @@ class Server:
         calls, health = Calls(self._backend, Pager(self._token)), HealthServicer()
         tenant_pb2_grpc.add_TenantServiceServicer_to_server(TenantServicer(calls), server)
         network_pb2_grpc.add_NetworkServiceServicer_to_server(NetworkServicer(calls), server)
+        peering_pb2_grpc.add_PeeringServiceServicer_to_server(PeeringServicer(calls), server)
         pipe_pb2_grpc.add_PipeServiceServicer_to_server(PipeServicer(calls), server)
         apply_pb2_grpc.add_ApplyServiceServicer_to_server(ApplyServicer(calls), server)
         watch_pb2_grpc.add_WatchServiceServicer_to_server(WatchServicer(calls), server)
@@ -155,7 +159,8 @@ class Server:
         bandwidth_pb2_grpc.add_QuoteServiceServicer_to_server(QuoteServicer(calls), server)
         fabric_pb2_grpc.add_FabricServiceServicer_to_server(FabricServicer(calls), server)
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
-        files = (tenant_pb2, network_pb2, pipe_pb2, apply_pb2, watch_pb2, bandwidth_pb2, fabric_pb2, health_pb2)
+        files = (tenant_pb2, network_pb2, peering_pb2, pipe_pb2, apply_pb2, watch_pb2, bandwidth_pb2, fabric_pb2,
+                 health_pb2)
         names = [service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()]
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
         return health

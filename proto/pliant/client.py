@@ -29,6 +29,8 @@ from pliant.v1 import (
     fabric_pb2_grpc,
     network_pb2,
     network_pb2_grpc,
+    peering_pb2,
+    peering_pb2_grpc,
     pipe_pb2,
     pipe_pb2_grpc,
     tenant_pb2,
@@ -40,10 +42,11 @@ from pliant.v1.bandwidth_pb2 import QuoteBandwidthResponse, Usage, WatchUsageRes
 from pliant.v1.common_pb2 import DeleteResponse
 from pliant.v1.fabric_pb2 import DropCount, Link, ListPathsResponse, ServerInfo, Switch
 from pliant.v1.network_pb2 import Network, Port, Subnet
+from pliant.v1.peering_pb2 import Peering
 from pliant.v1.pipe_pb2 import Pipe
 from pliant.v1.tenant_pb2 import Tenant
 
-Owned = Tenant | Network | Subnet | Port | Pipe
+Owned = Tenant | Network | Subnet | Port | Peering | Pipe
 """What a tenant, or its tenant's operator, creates."""
 R = TypeVar("R", bound=Message)
 DEFAULT_TIMEOUT_S = 60.0
@@ -230,6 +233,8 @@ class Client:
         self.networks = Collection[Network](connection, networks, network_pb2, "Network", "networks")
         self.subnets = Collection[Subnet](connection, networks, network_pb2, "Subnet", "subnets")
         self.ports = Ports(connection, networks, network_pb2, "Port", "ports")
+        peerings = peering_pb2_grpc.PeeringServiceStub(channel)
+        self.peerings = Collection[Peering](connection, peerings, peering_pb2, "Peering", "peerings")
         pipes = pipe_pb2_grpc.PipeServiceStub(channel)
         self.pipes = Collection[Pipe](connection, pipes, pipe_pb2, "Pipe", "pipes")
         self.switches = Switches(connection, self._fabric, fabric_pb2, "Switch", "switches")

@@ -24,23 +24,24 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from pliant.v1 import network_pb2 as pliant_dot_v1_dot_network__pb2
+from pliant.v1 import peering_pb2 as pliant_dot_v1_dot_peering__pb2
 from pliant.v1 import pipe_pb2 as pliant_dot_v1_dot_pipe__pb2
 from pliant.v1 import tenant_pb2 as pliant_dot_v1_dot_tenant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15pliant/v1/apply.proto\x12\tpliant.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17pliant/v1/network.proto\x1a\x14pliant/v1/pipe.proto\x1a\x16pliant/v1/tenant.proto\"\xc5\x01\n\x08Resource\x12#\n\x06tenant\x18\x01 \x01(\x0b\x32\x11.pliant.v1.TenantH\x00\x12%\n\x07network\x18\x02 \x01(\x0b\x32\x12.pliant.v1.NetworkH\x00\x12#\n\x06subnet\x18\x03 \x01(\x0b\x32\x11.pliant.v1.SubnetH\x00\x12\x1f\n\x04port\x18\x04 \x01(\x0b\x32\x0f.pliant.v1.PortH\x00\x12\x1f\n\x04pipe\x18\x05 \x01(\x0b\x32\x0f.pliant.v1.PipeH\x00\x42\x06\n\x04kind\"\xc0\x01\n\x0c\x41pplyRequest\x12&\n\tresources\x18\x01 \x03(\x0b\x32\x13.pliant.v1.Resource\x12\x0f\n\x07\x64\x65letes\x18\x02 \x03(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\"x\n\rApplyResponse\x12&\n\tresources\x18\x01 \x03(\x0b\x32\x13.pliant.v1.Resource\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x13\n\x0breconciling\x18\x03 \x01(\x08\x12\x18\n\x10lagging_switches\x18\x04 \x03(\t2J\n\x0c\x41pplyService\x12:\n\x05\x41pply\x12\x17.pliant.v1.ApplyRequest\x1a\x18.pliant.v1.ApplyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15pliant/v1/apply.proto\x12\tpliant.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17pliant/v1/network.proto\x1a\x17pliant/v1/peering.proto\x1a\x14pliant/v1/pipe.proto\x1a\x16pliant/v1/tenant.proto\"\xec\x01\n\x08Resource\x12#\n\x06tenant\x18\x01 \x01(\x0b\x32\x11.pliant.v1.TenantH\x00\x12%\n\x07network\x18\x02 \x01(\x0b\x32\x12.pliant.v1.NetworkH\x00\x12#\n\x06subnet\x18\x03 \x01(\x0b\x32\x11.pliant.v1.SubnetH\x00\x12\x1f\n\x04port\x18\x04 \x01(\x0b\x32\x0f.pliant.v1.PortH\x00\x12\x1f\n\x04pipe\x18\x05 \x01(\x0b\x32\x0f.pliant.v1.PipeH\x00\x12%\n\x07peering\x18\x06 \x01(\x0b\x32\x12.pliant.v1.PeeringH\x00\x42\x06\n\x04kind\"\xc0\x01\n\x0c\x41pplyRequest\x12&\n\tresources\x18\x01 \x03(\x0b\x32\x13.pliant.v1.Resource\x12\x0f\n\x07\x64\x65letes\x18\x02 \x03(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\"x\n\rApplyResponse\x12&\n\tresources\x18\x01 \x03(\x0b\x32\x13.pliant.v1.Resource\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x13\n\x0breconciling\x18\x03 \x01(\x08\x12\x18\n\x10lagging_switches\x18\x04 \x03(\t2J\n\x0c\x41pplyService\x12:\n\x05\x41pply\x12\x17.pliant.v1.ApplyRequest\x1a\x18.pliant.v1.ApplyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pliant.v1.apply_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RESOURCE']._serialized_start=140
-  _globals['_RESOURCE']._serialized_end=337
-  _globals['_APPLYREQUEST']._serialized_start=340
-  _globals['_APPLYREQUEST']._serialized_end=532
-  _globals['_APPLYRESPONSE']._serialized_start=534
-  _globals['_APPLYRESPONSE']._serialized_end=654
-  _globals['_APPLYSERVICE']._serialized_start=656
-  _globals['_APPLYSERVICE']._serialized_end=730
+  _globals['_RESOURCE']._serialized_start=165
+  _globals['_RESOURCE']._serialized_end=401
+  _globals['_APPLYREQUEST']._serialized_start=404
+  _globals['_APPLYREQUEST']._serialized_end=596
+  _globals['_APPLYRESPONSE']._serialized_start=598
+  _globals['_APPLYRESPONSE']._serialized_end=718
+  _globals['_APPLYSERVICE']._serialized_start=720
+  _globals['_APPLYSERVICE']._serialized_end=794
 # @@protoc_insertion_point(module_scope)

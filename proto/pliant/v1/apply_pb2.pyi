@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from pliant.v1 import network_pb2 as _network_pb2
+from pliant.v1 import peering_pb2 as _peering_pb2
 from pliant.v1 import pipe_pb2 as _pipe_pb2
 from pliant.v1 import tenant_pb2 as _tenant_pb2
 import builtins as _builtins
@@ -33,6 +34,7 @@ class Resource(_message.Message):
     SUBNET_FIELD_NUMBER: _builtins.int
     PORT_FIELD_NUMBER: _builtins.int
     PIPE_FIELD_NUMBER: _builtins.int
+    PEERING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant: ...
     @_builtins.property
@@ -43,6 +45,8 @@ class Resource(_message.Message):
     def port(self) -> _network_pb2.Port: ...
     @_builtins.property
     def pipe(self) -> _pipe_pb2.Pipe: ...
+    @_builtins.property
+    def peering(self) -> _peering_pb2.Peering: ...
     def __init__(
         self,
         *,
@@ -51,12 +55,13 @@ class Resource(_message.Message):
         subnet: _network_pb2.Subnet | None = ...,
         port: _network_pb2.Port | None = ...,
         pipe: _pipe_pb2.Pipe | None = ...,
+        peering: _peering_pb2.Peering | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "network", b"network", "pipe", b"pipe", "port", b"port", "subnet", b"subnet", "tenant", b"tenant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "network", b"network", "peering", b"peering", "pipe", b"pipe", "port", b"port", "subnet", b"subnet", "tenant", b"tenant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "network", b"network", "pipe", b"pipe", "port", b"port", "subnet", b"subnet", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "network", b"network", "peering", b"peering", "pipe", b"pipe", "port", b"port", "subnet", b"subnet", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["tenant", "network", "subnet", "port", "pipe"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["tenant", "network", "subnet", "port", "pipe", "peering"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

@@ -49,7 +49,7 @@ Global___PathSpread: _TypeAlias = PathSpread  # noqa: Y015
 
 @_typing.final
 class Network(_message.Message):
-    """A virtual network.  Its ports reach each other and nothing else."""
+    """A virtual network.  Its ports reach each other, those of networks that it has a peering with, and nothing else."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -127,6 +127,7 @@ class Quota(_message.Message):
     SUBNETS_FIELD_NUMBER: _builtins.int
     PORTS_FIELD_NUMBER: _builtins.int
     PIPES_FIELD_NUMBER: _builtins.int
+    PEERINGS_FIELD_NUMBER: _builtins.int
     networks: _builtins.int
     """Unset is 100."""
     subnets: _builtins.int
@@ -135,6 +136,8 @@ class Quota(_message.Message):
     """Unset is 10,000."""
     pipes: _builtins.int
     """Unset is 1,000."""
+    peerings: _builtins.int
+    """Unset is 100."""
     def __init__(
         self,
         *,
@@ -142,13 +145,16 @@ class Quota(_message.Message):
         subnets: _builtins.int | None = ...,
         ports: _builtins.int | None = ...,
         pipes: _builtins.int | None = ...,
+        peerings: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_networks", b"_networks", "_pipes", b"_pipes", "_ports", b"_ports", "_subnets", b"_subnets", "networks", b"networks", "pipes", b"pipes", "ports", b"ports", "subnets", b"subnets"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_networks", b"_networks", "_peerings", b"_peerings", "_pipes", b"_pipes", "_ports", b"_ports", "_subnets", b"_subnets", "networks", b"networks", "peerings", b"peerings", "pipes", b"pipes", "ports", b"ports", "subnets", b"subnets"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_networks", b"_networks", "_pipes", b"_pipes", "_ports", b"_ports", "_subnets", b"_subnets", "networks", b"networks", "pipes", b"pipes", "ports", b"ports", "subnets", b"subnets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_networks", b"_networks", "_peerings", b"_peerings", "_pipes", b"_pipes", "_ports", b"_ports", "_subnets", b"_subnets", "networks", b"networks", "peerings", b"peerings", "pipes", b"pipes", "ports", b"ports", "subnets", b"subnets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__networks: _TypeAlias = _typing.Literal["networks"]  # noqa: Y015
     _WhichOneofArgType__networks: _TypeAlias = _typing.Literal["_networks", b"_networks"]  # noqa: Y015
+    _WhichOneofReturnType__peerings: _TypeAlias = _typing.Literal["peerings"]  # noqa: Y015
+    _WhichOneofArgType__peerings: _TypeAlias = _typing.Literal["_peerings", b"_peerings"]  # noqa: Y015
     _WhichOneofReturnType__pipes: _TypeAlias = _typing.Literal["pipes"]  # noqa: Y015
     _WhichOneofArgType__pipes: _TypeAlias = _typing.Literal["_pipes", b"_pipes"]  # noqa: Y015
     _WhichOneofReturnType__ports: _TypeAlias = _typing.Literal["ports"]  # noqa: Y015
@@ -157,6 +163,8 @@ class Quota(_message.Message):
     _WhichOneofArgType__subnets: _TypeAlias = _typing.Literal["_subnets", b"_subnets"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__networks) -> _WhichOneofReturnType__networks | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__peerings) -> _WhichOneofReturnType__peerings | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pipes) -> _WhichOneofReturnType__pipes | None: ...
     @_typing.overload

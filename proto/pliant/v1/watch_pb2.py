@@ -26,7 +26,7 @@ from pliant.v1 import apply_pb2 as pliant_dot_v1_dot_apply__pb2
 from pliant.v1 import fabric_pb2 as pliant_dot_v1_dot_fabric__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15pliant/v1/watch.proto\x12\tpliant.v1\x1a\x15pliant/v1/apply.proto\x1a\x16pliant/v1/fabric.proto\"{\n\x0cWatchRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x16\n\x0estart_revision\x18\x02 \x01(\x03\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\x12\x1e\n\x05kinds\x18\x04 \x03(\x0e\x32\x0f.pliant.v1.Kind\x12\r\n\x05usage\x18\x05 \x01(\x08\"\xc4\x01\n\rWatchResponse\x12\"\n\x04type\x18\x01 \x01(\x0e\x32\x14.pliant.v1.EventType\x12%\n\x08resource\x18\x02 \x01(\x0b\x32\x13.pliant.v1.Resource\x12!\n\x06switch\x18\x05 \x01(\x0b\x32\x11.pliant.v1.Switch\x12\x1d\n\x04link\x18\x06 \x01(\x0b\x32\x0f.pliant.v1.Link\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x14\n\x0cresume_token\x18\x04 \x01(\t*\x8e\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_TENANT\x10\x01\x12\x10\n\x0cKIND_NETWORK\x10\x02\x12\x0f\n\x0bKIND_SUBNET\x10\x03\x12\r\n\tKIND_PORT\x10\x04\x12\x0f\n\x0bKIND_SWITCH\x10\x05\x12\r\n\tKIND_LINK\x10\x06\x12\r\n\tKIND_PIPE\x10\x07*\x9e\x01\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_TYPE_ADDED\x10\x01\x12\x17\n\x13\x45VENT_TYPE_MODIFIED\x10\x02\x12\x16\n\x12\x45VENT_TYPE_DELETED\x10\x03\x12\x15\n\x11\x45VENT_TYPE_SYNCED\x10\x04\x12\x17\n\x13\x45VENT_TYPE_BOOKMARK\x10\x05\x32L\n\x0cWatchService\x12<\n\x05Watch\x12\x17.pliant.v1.WatchRequest\x1a\x18.pliant.v1.WatchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15pliant/v1/watch.proto\x12\tpliant.v1\x1a\x15pliant/v1/apply.proto\x1a\x16pliant/v1/fabric.proto\"{\n\x0cWatchRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x16\n\x0estart_revision\x18\x02 \x01(\x03\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\x12\x1e\n\x05kinds\x18\x04 \x03(\x0e\x32\x0f.pliant.v1.Kind\x12\r\n\x05usage\x18\x05 \x01(\x08\"\xc4\x01\n\rWatchResponse\x12\"\n\x04type\x18\x01 \x01(\x0e\x32\x14.pliant.v1.EventType\x12%\n\x08resource\x18\x02 \x01(\x0b\x32\x13.pliant.v1.Resource\x12!\n\x06switch\x18\x05 \x01(\x0b\x32\x11.pliant.v1.Switch\x12\x1d\n\x04link\x18\x06 \x01(\x0b\x32\x0f.pliant.v1.Link\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x14\n\x0cresume_token\x18\x04 \x01(\t*\xa0\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_TENANT\x10\x01\x12\x10\n\x0cKIND_NETWORK\x10\x02\x12\x0f\n\x0bKIND_SUBNET\x10\x03\x12\r\n\tKIND_PORT\x10\x04\x12\x0f\n\x0bKIND_SWITCH\x10\x05\x12\r\n\tKIND_LINK\x10\x06\x12\r\n\tKIND_PIPE\x10\x07\x12\x10\n\x0cKIND_PEERING\x10\x08*\x9e\x01\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_TYPE_ADDED\x10\x01\x12\x17\n\x13\x45VENT_TYPE_MODIFIED\x10\x02\x12\x16\n\x12\x45VENT_TYPE_DELETED\x10\x03\x12\x15\n\x11\x45VENT_TYPE_SYNCED\x10\x04\x12\x17\n\x13\x45VENT_TYPE_BOOKMARK\x10\x05\x32L\n\x0cWatchService\x12<\n\x05Watch\x12\x17.pliant.v1.WatchRequest\x1a\x18.pliant.v1.WatchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pliant.v1.watch_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_KIND']._serialized_start=408
-  _globals['_KIND']._serialized_end=550
-  _globals['_EVENTTYPE']._serialized_start=553
-  _globals['_EVENTTYPE']._serialized_end=711
+  _globals['_KIND']._serialized_end=568
+  _globals['_EVENTTYPE']._serialized_start=571
+  _globals['_EVENTTYPE']._serialized_end=729
   _globals['_WATCHREQUEST']._serialized_start=83
   _globals['_WATCHREQUEST']._serialized_end=206
   _globals['_WATCHRESPONSE']._serialized_start=209
   _globals['_WATCHRESPONSE']._serialized_end=405
-  _globals['_WATCHSERVICE']._serialized_start=713
-  _globals['_WATCHSERVICE']._serialized_end=789
+  _globals['_WATCHSERVICE']._serialized_start=731
+  _globals['_WATCHSERVICE']._serialized_end=807
 # @@protoc_insertion_point(module_scope)

@@ -35,6 +35,7 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     KIND_SWITCH: _Kind.ValueType  # 5
     KIND_LINK: _Kind.ValueType  # 6
     KIND_PIPE: _Kind.ValueType  # 7
+    KIND_PEERING: _Kind.ValueType  # 8
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
 
@@ -46,6 +47,7 @@ KIND_PORT: Kind.ValueType  # 4
 KIND_SWITCH: Kind.ValueType  # 5
 KIND_LINK: Kind.ValueType  # 6
 KIND_PIPE: Kind.ValueType  # 7
+KIND_PEERING: Kind.ValueType  # 8
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 class _EventType:

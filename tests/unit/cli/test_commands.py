@@ -464,7 +464,7 @@ def test_completion_prints_a_script(pliant: Pliant, shell: str) -> None:
 
 def test_api_resources_lists_every_kind(pliant: Pliant) -> None:
     """With what can be done with it."""
-    assert len(pliant.ok("api-resources").splitlines()) == 9
+    assert len(pliant.ok("api-resources").splitlines()) == 10
 
 
 def test_unknown_switch_software_is_no_trouble(pliant: Pliant) -> None:

@@ -32,7 +32,7 @@ def test_kind_has_several_names(word: str) -> None:
         (("port", WEB), [("port", WEB)]),
         (("tenant", "blue"), [("tenant", "tenants/blue")]),
         (("networks,ports",), [("network", ""), ("port", "")]),
-        (("all",), [("tenant", ""), ("network", ""), ("subnet", ""), ("port", ""), ("pipe", "")]),
+        (("all",), [(each, "") for each in ("tenant", "network", "subnet", "port", "peering", "pipe")]),
         (("switch", "1"), [("switch", "switches/0000000000000001")]),
         (("switch/0xAB",), [("switch", "switches/00000000000000ab")]),
         (("link", "1-3"), [("link", "links/0000000000000001-3")]),

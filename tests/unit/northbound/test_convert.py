@@ -198,7 +198,7 @@ def test_display_name_holds_nothing_that_a_terminal_obeys(control: str) -> None:
     assert (error.reason, list(error.fields)) == ("INVALID_FIELD", ["tenant.display_name"])
 
 
-@pytest.mark.parametrize("field", ["networks", "subnets", "ports", "pipes"])
+@pytest.mark.parametrize("field", ["networks", "subnets", "ports", "pipes", "peerings"])
 def test_quota_refuses_negative_numbers(field: str) -> None:
     """Zero is a quota; less is not."""
     assert getattr(to_tenant(quota=Quota(**{field: 0})).quota, field) == 0

@@ -1,0 +1,55 @@
+"""Peerings on the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.cli.conftest import Pliant
+
+
+@pytest.fixture
+def two(red: Pliant) -> Pliant:
+    """With a second network beside net1."""
+    red.ok("create network db -t red")
+    red.ok("create subnet s1 -t red -n db --cidr 10.9.0.0/24")
+    return red
+
+
+def test_peering_is_made_between_two_networks(two: Pliant) -> None:
+    """Shown with the two, labelled, and deleted like everything else."""
+    assert "peering/x created" in two.ok("create peering x -t red --between net1 db")
+    head, row = two.ok("get peerings -t red").splitlines()
+    assert head.split()[:4] == ["NAME", "TENANT", "A", "B"]
+    assert row.split()[:4] == ["x", "red", "net1", "db"]
+    two.ok("set peering x -t red -l env=prod")
+    assert "env=prod" in two.ok("get pe x -t red -o wide")
+    assert "b: db" in two.ok("describe peering x -t red").replace("  ", " ")
+    assert "pliant get peerings" in two.fails("create peering y -t red --between db net1", code=4)
+    assert "delete them first" in two.fails("delete network db -t red", code=5)
+    two.ok("delete network db -t red --force")
+    assert two.ok("get peerings -o name") == ""
+
+
+def test_peering_goes_through_a_manifest_and_back(two: Pliant) -> None:
+    """Its networks are written by their ids; what is printed can be applied again."""
+    manifest = """
+apiVersion: pliant/v1
+kind: Peering
+metadata: {tenant: red, name: x}
+spec:
+  a: net1
+  b: tenants/red/networks/db
+"""
+    assert "peering/x created" in two.ok("apply -f -", stdin=manifest)
+    peering = two.api.client.peerings.get("tenants/red/peerings/x")
+    assert (peering.a, peering.b) == ("tenants/red/networks/net1", "tenants/red/networks/db")
+    again = two.ok("get peering x -t red -o yaml")
+    assert "peering/x unchanged" in two.ok("apply -f -", stdin=again)
+    other = manifest.replace("name: x", "name: y").replace("a: net1", "a: none")
+    assert "tenants/red/networks/none" in two.fails("apply -f -", stdin=other, code=3)
+
+
+def test_quota_of_peerings_is_set(two: Pliant) -> None:
+    """Like the others."""
+    two.ok("set tenant red --max-peerings 0")
+    assert "quota" in two.fails("create peering x -t red --between net1 db", code=5)
