@@ -6,7 +6,7 @@ Knows ranges of numbers.  Refuses to know who holds them (keys.py does).
     fabric/slices                 1..16383       tenant
     fabric/edges                  1..0x77F       switch with attached ports (from the first attachment to the last)
     fabric/pipes                  1..15000       pipe            names its meters
-    fabric/queues                 1..32000       tenant, network, pipe; port with a guarantee: model/queues.py
+    fabric/queues                 1..30000       tenant, network, pipe; port with a guarantee: model/queues.py
     slice-{s}/networks            1..1023        network          network key = slice << 10 | value
     slice-{s}/ports-{dpid}        0..1023        attached port    port key    = slice << 10 | value
     switch-{dpid}/slots           1024..50000    attached port; tenant and network present; meter id = slot * 4 + kind
@@ -28,6 +28,7 @@ from typing import NamedTuple
 from immutables import Map
 
 from controller.model.ids import format_dpid
+from controller.model.queues import MAX_QUEUE_ID
 
 INDEX_BITS = 10
 """How many bits of a network key or port key number the networks or ports of one slice."""
@@ -36,7 +37,7 @@ RANGES = {
     "slices": (1, 16_383),
     "edges": (1, 0x77F),
     "pipes": (1, 15_000),
-    "queues": (1, 32_000),
+    "queues": (1, MAX_QUEUE_ID),
     "networks": (1, INDEX_MASK),
     "ports": (0, INDEX_MASK),
     "slots": (1_024, 50_000),

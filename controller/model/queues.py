@@ -1,7 +1,14 @@
 """What a switch port's queues shall be: who is guaranteed how much of the port, and how the rest is lent.
 
-A tree of two levels: the port's rate at the root, one queue for each owner below it, and one for everybody else.  Knows
-nothing of how a switch makes it so (OVSDB rows, tc classes), nor why anybody gets what it gets.
+    the port's rate
+     ├ an owner whose frames are not divided    a leaf: `leaf_queue(id)`, whose frames it holds
+     ├ an owner whose frames are                inner: `inner_queue(id)`, no frames of its own
+     │   ├ ... its parts, leaves or inner again
+     │   └ the rest of it                       a leaf: `leaf_queue(id)` of the same owner
+     └ everybody else                           BEST_EFFORT
+
+What a queue does not use is lent to those under the same inner queue first.  Knows nothing of how a switch makes it so
+(OVSDB rows, tc classes), nor why anybody gets what it gets.
 """
 
 from __future__ import annotations
@@ -13,10 +20,12 @@ from controller.model.bandwidth import TrafficClass
 
 BEST_EFFORT = 0
 """The number of the queue of whoever has none of its own."""
+MAX_QUEUE_ID = 30_000
+"""So that all numbers are what OVSDB (below 61,440) and tc (16 bits, the highest taken) can tell apart."""
 
 
 def leaf_queue(queue_id: int) -> int:
-    """The number of the queue that holds an owner's own frames.  Ids up to 32,000 fit a tc minor, 16 bits."""
+    """The number of the queue that holds an owner's own frames."""
     return 2 * queue_id
 
 
@@ -25,17 +34,44 @@ def inner_queue(queue_id: int) -> int:
     return 2 * queue_id + 1
 
 
-class OfTenant(NamedTuple):
-    """Labelled frames of one tenant, on a port inside the fabric."""
+EXPLICIT = 0x780
+"""In place of an edge's id: frames under the label of any explicit path, which does not say where it leads."""
+
+
+class OfSlice(NamedTuple):
+    """Labelled frames of one slice."""
 
     slice: int
 
 
+class OfSource(NamedTuple):
+    """Labelled frames of a slice from one MAC.  On an access port, where the label is gone, `slice` is 0: all from it.
+    """
+
+    slice: int
+    source_mac: int
+    second: bool = False
+    """destinations are asked first"""
+
+
+class OfDestination(NamedTuple):
+    """Labelled frames toward one port: its key, on the edge that the label names."""
+
+    edge_id: int
+    key24: int
+
+
 class OfPair(NamedTuple):
-    """Frames from one MAC to one port key: of a pipe.  On an access port, where the label is gone, `key24` is 0."""
+    """Frames of a pipe, from one MAC toward one port.  On an access port, where the label is gone, `key24` is 0."""
 
     source_mac: int
     key24: int
+    edge_id: int
+    """of an access port 0"""
+
+
+Whose = OfPair | OfSource | OfDestination | OfSlice
+"""Asked in this order: pairs, sources, destinations, sources that are `second`, slices; the first that fits has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,23 +80,34 @@ class Queue:
 
     number: int
     """even: `leaf_queue` of its owner; odd: `inner_queue`; BEST_EFFORT: the rest"""
-    whose: tuple[OfTenant | OfPair, ...]
-    """(): everybody else; of a pipe inside the fabric both ways, for some links lie on both"""
+    whose: tuple[Whose, ...]
+    """(): everybody else's, or inner; of a pipe inside the fabric both ways, for some links lie on both"""
     guarantee_kbps: int
     ceiling_kbps: int
     """at most; never above the port's rate"""
     weight: int = 1
-    """share of what is lent, relative to the others of its class"""
+    """share of what is lent, relative to the others of its class with the same parent"""
     traffic_class: TrafficClass = TrafficClass.STANDARD
+    """of a leaf: who is lent to first"""
+    parent: int = 0
+    """the number of the inner queue that it is a part of; 0: of the port's rate itself"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortQueues:
-    """All queues of one switch port.  The sum of the guarantees is at most `rate_kbps`; exactly one is BEST_EFFORT."""
+    """All queues of one switch port.  What has the same parent is guaranteed at most what the parent is; exactly one is
+    BEST_EFFORT, and that is a part of the port's rate itself.
+    """
 
     rate_kbps: int
     queues: tuple[Queue, ...]
     """by number, ascending"""
+
+    @property
+    def leaves(self) -> tuple[Queue, ...]:
+        """Those that hold frames."""
+        inner = {queue.parent for queue in self.queues}
+        return tuple(queue for queue in self.queues if queue.number == BEST_EFFORT or queue.number not in inner)
 
 
 class QueueCount(NamedTuple):

@@ -19,7 +19,17 @@ from controller.fabric.graph import UNKNOWN_SPEED_KBPS
 from controller.fabric.observed import Observed
 from controller.fabric.ports import EndPoint
 from controller.model.network import Pipe
-from controller.model.queues import BEST_EFFORT, Grant, OfPair, OfTenant, PortQueues, Queue, leaf_queue
+from controller.model.queues import (
+    BEST_EFFORT,
+    EXPLICIT,
+    Grant,
+    OfPair,
+    OfSlice,
+    PortQueues,
+    Queue,
+    Whose,
+    leaf_queue,
+)
 from controller.pipeline.world import World
 from controller.reconcile.grants import OBSERVED_SHARE, Grants, capacity_kbps
 
@@ -51,7 +61,7 @@ def port_queues(world: World, at: EndPoint, grants: Mapping[str, Grant]) -> Port
 
 
 def _queue(
-    number: int, whose: tuple[OfTenant | OfPair, ...], grant: Grant, guarantee_kbps: int, rate: int,
+    number: int, whose: tuple[Whose, ...], grant: Grant, guarantee_kbps: int, rate: int,
 ) -> Queue:
     ceiling_kbps = max(guarantee_kbps, min(grant.ceiling_kbps or rate, rate))
     return Queue(
@@ -59,11 +69,11 @@ def _queue(
         weight=max(1, grant.weight), traffic_class=grant.traffic_class)
 
 
-def _find(world: World, at: EndPoint, owner: str) -> Iterable[tuple[int, tuple[OfTenant | OfPair, ...]]]:
+def _find(world: World, at: EndPoint, owner: str) -> Iterable[tuple[int, tuple[Whose, ...]]]:
     """The number of the owner's queue, and what frames are its; nothing if it has none here."""
     keys, is_inside = world.intent.keys, at in world.fabric.links
     if owner in keys.slices:
-        return [(leaf_queue(keys.queue_id(owner)), (OfTenant(keys.slice_of(owner)),))] if is_inside else []
+        return [(leaf_queue(keys.queue_id(owner)), (OfSlice(keys.slice_of(owner)),))] if is_inside else []
     pipe = world.intent.pipes.get(owner)
     if pipe is None:
         return []  # it went a moment ago
@@ -72,18 +82,21 @@ def _find(world: World, at: EndPoint, owner: str) -> Iterable[tuple[int, tuple[O
 
 
 def _inside(world: World, pipe: Pipe) -> Iterable[OfPair]:
-    """Frames of a pipe with a label: from either end to the other."""
+    """Frames of a pipe with a label, that of a tree or of an explicit path: from either end to the other."""
+    keys = world.intent.keys
     for source, destination in ((pipe.a, pipe.b), (pipe.b, pipe.a)):
-        key = world.intent.keys.port_key(destination)
-        if key is not None and (mac := _mac(world, source)):
-            yield OfPair(mac, key.key24)
+        key, mac = keys.port_key(destination), _mac(world, source)
+        edge_id = keys.edge_id(key.dpid) if key is not None else None
+        if key is not None and edge_id is not None and mac:
+            yield OfPair(mac, key.key24, edge_id)
+            yield OfPair(mac, key.key24, EXPLICIT)
 
 
 def _at_its_end(world: World, pipe: Pipe, at: EndPoint) -> Iterable[OfPair]:
     """Frames of a pipe that leave the network here."""
     for source, destination in ((pipe.a, pipe.b), (pipe.b, pipe.a)):
         if world.placement.at.get(destination) == at and (mac := _mac(world, source)):
-            yield OfPair(mac, 0)
+            yield OfPair(mac, 0, 0)
 
 
 def _mac(world: World, port: str) -> int:
@@ -139,8 +152,10 @@ def _existing(world: World, granted: Map[str, Grant]) -> Map[str, Grant]:
 
 def _causes(world: World, at: EndPoint, granted: Map[str, Grant]) -> tuple[object, ...]:
     intent = world.intent
-    has_pipes = any(owner in intent.pipes for owner in granted)
-    pipes = (intent.pipes, intent.ports, intent.keys.port_keys, world.placement.at) if has_pipes else (None,) * 4
+    keys = intent.keys
+    pipes: tuple[object, ...] = (None,) * 5
+    if any(owner in intent.pipes for owner in granted):
+        pipes = intent.pipes, intent.ports, keys.port_keys, keys.edge_ids, world.placement.at
     return granted, world.fabric.links.get(at), rate_kbps(world.fabric, at), *pipes
 
 

@@ -12,7 +12,7 @@ from immutables import Map
 from apps.lab.openvswitch import RUN_DIR, SOCKET
 from controller.fabric.ports import Switch, SwitchPort
 from controller.model.bandwidth import TrafficClass
-from controller.model.queues import BEST_EFFORT, OfTenant, PortQueues, Queue
+from controller.model.queues import BEST_EFFORT, OfSlice, PortQueues, Queue
 from controller.reconcile.queue_driver import Brought
 from controller.southbound.complaints import Complaints
 from controller.southbound.ovsdb.database import Database
@@ -75,28 +75,28 @@ def port_queues(guarantees: Mapping[int, int]) -> PortQueues:
     rest = Queue(number=BEST_EFFORT, whose=(), guarantee_kbps=RATE_KBPS - sum(guarantees.values()),
                  ceiling_kbps=RATE_KBPS)
     return PortQueues(rate_kbps=RATE_KBPS, queues=(rest, *(
-        Queue(number=n, whose=(OfTenant(n),), guarantee_kbps=kbps, ceiling_kbps=40_000,
+        Queue(number=n, whose=(OfSlice(n),), guarantee_kbps=kbps, ceiling_kbps=40_000,
               traffic_class=TrafficClass.CRITICAL) for n, kbps in sorted(guarantees.items()))))
 
 
 def test_rows_are_as_asked_change_in_place_and_leave_nothing_behind(stage: Stage) -> None:
     """A second driver, as after a restart, writes nothing; what stays keeps its row; nothing of ours is left over."""
-    brought = stage.bring({PORT: port_queues({5: 10_000, 9: 20_000})})
+    brought = stage.bring({PORT: port_queues({4: 10_000, 8: 20_000})})
     assert brought.written > 0 and not brought.faults, brought
     assert stage.qos("type") == "linux-htb"
     assert stage.qos("other_config") == '{max-rate="50000000"}'
     shown = stage.rig.sandbox.run("tc", "class", "show", "dev", "s1-h2")
     assert "rate 10Mbit ceil 40Mbit" in shown and "rate 20Mbit ceil 40Mbit" in shown
-    five = stage.qos("queues:5")
-    assert stage.rig.vsctl("get", "queue", five, "other_config:priority") == '"0"'
+    four = stage.qos("queues:4")
+    assert stage.rig.vsctl("get", "queue", four, "other_config:priority") == '"0"'
     stage.queues = stage.new_driver()
-    assert stage.bring({PORT: port_queues({5: 10_000, 9: 20_000})}) == Brought({}, 0)
-    assert not stage.bring({PORT: port_queues({5: 15_000, 700: 1_000})}).faults
-    assert stage.qos("queues:5") == five
-    assert stage.rig.vsctl("get", "queue", five, "other_config:min-rate") == '"15000000"'
+    assert stage.bring({PORT: port_queues({4: 10_000, 8: 20_000})}) == Brought({}, 0)
+    assert not stage.bring({PORT: port_queues({4: 15_000, 700: 1_000})}).faults
+    assert stage.qos("queues:4") == four
+    assert stage.rig.vsctl("get", "queue", four, "other_config:min-rate") == '"15000000"'
     assert (stage.rows("qos"), stage.rows("queue")) == (1, 3)
     counted = asyncio.run(stage.queues.count(1, PORT))
-    assert counted.keys() == {BEST_EFFORT, 5, 700}
+    assert counted.keys() == {BEST_EFFORT, 4, 700}
     assert stage.bring({PORT: None}).written > 0
     assert (stage.rows("qos"), stage.rows("queue")) == (0, 0)
     assert stage.rig.vsctl("get", "port", "s1-h2", "qos") == "[]"
@@ -107,29 +107,29 @@ def test_rows_of_somebody_else_are_left_alone(stage: Stage) -> None:
     """A QoS that an operator made stays, and what we had goes with a port that goes."""
     stage.rig.vsctl("set", "port", "s1-h2", "qos=@q", "--", "--id=@q", "create", "qos", "type=linux-htb",
                     "other_config:max-rate=7000000")
-    brought = stage.bring({PORT: port_queues({5: 10_000})})
+    brought = stage.bring({PORT: port_queues({4: 10_000})})
     assert brought.written == 0 and "somebody else" in brought.faults[2]
     assert stage.bring({PORT: None}) == Brought({}, 0)
     assert stage.qos("other_config") == '{max-rate="7000000"}'
     one = SwitchPort(port_no=1, name="s1-h1", mac="", up=True)
-    assert not stage.bring({one: port_queues({5: 10_000})}).faults
+    assert not stage.bring({one: port_queues({4: 10_000})}).faults
     assert (stage.rows("qos"), stage.rows("queue")) == (2, 2)
     stage.rig.vsctl("del-port", "s1", "s1-h1")
     eventually(lambda: asyncio.run(stage.queues.bring(1, {PORT: None})).written, what="rows nobody refers to go")
     assert (stage.rows("qos"), stage.rows("queue")) == (1, 0)
-    gone = stage.bring({one: port_queues({5: 10_000})})
+    gone = stage.bring({one: port_queues({4: 10_000})})
     assert "no database in reach knows s1-h1" in gone.faults[1]
 
 
 def test_userspace_datapath_heeds_no_chosen_queue_so_tc_is_chosen(stage: Stage) -> None:
     """Rows are taken, the queue is there, a flow chooses it, and nothing comes through it: hence the probe."""
     rig, (one, other) = stage.rig, stage.hosts
-    assert not stage.bring({PORT: port_queues({5: 10_000})}).faults
-    rig.ofctl("add-flow", "s1", "in_port=1,actions=set_queue:5,output:2")
+    assert not stage.bring({PORT: port_queues({4: 10_000})}).faults
+    rig.ofctl("add-flow", "s1", "in_port=1,actions=set_queue:4,output:2")
     rig.ofctl("add-flow", "s1", "in_port=2,actions=output:1")
     assert one.ping(other, count=5).lost == 0
     counted = asyncio.run(stage.queues.count(1, PORT))
-    assert counted[5].packets == 0 and counted[BEST_EFFORT].packets >= 5
+    assert counted[4].packets == 0 and counted[BEST_EFFORT].packets >= 5
     stage.bring({PORT: None})
     tc = Tc(lambda family: inside(rig.sandbox, lambda: Netlink(family)))
     switch = known(rig, other)

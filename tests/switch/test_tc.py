@@ -17,7 +17,7 @@ from immutables import Map
 
 from controller.fabric.ports import Switch, SwitchPort
 from controller.model.bandwidth import TrafficClass
-from controller.model.queues import BEST_EFFORT, OfPair, OfTenant, PortQueues, Queue
+from controller.model.queues import BEST_EFFORT, OfPair, OfSlice, PortQueues, Queue
 from controller.reconcile.queue_driver import Brought
 from controller.southbound.queues import messages
 from controller.southbound.queues.messages import HANDLE, Class
@@ -42,7 +42,7 @@ def tenants(guarantees: Mapping[int, int], *, rate_kbps: int = LINK_KBPS) -> Por
     """Queues for tenants by slice, best effort with the rest."""
     rest = best_effort(rate_kbps, rate_kbps - sum(guarantees.values()))
     queues = [
-        Queue(number=slice_, whose=(OfTenant(slice_),), guarantee_kbps=kbps, ceiling_kbps=rate_kbps, weight=kbps)
+        Queue(number=slice_, whose=(OfSlice(slice_),), guarantee_kbps=kbps, ceiling_kbps=rate_kbps, weight=kbps)
         for slice_, kbps in sorted(guarantees.items())]
     return PortQueues(rate_kbps=rate_kbps, queues=(rest, *queues))
 
@@ -85,11 +85,11 @@ def test_queues_are_as_asked_and_found_right_again(ovs: Rig, device: str) -> Non
     port = switch_port(ovs, device)
     queues = PortQueues(rate_kbps=50_000, queues=(
         best_effort(50_000, 20_000),
-        Queue(number=X, whose=(OfTenant(X),), guarantee_kbps=10_000, ceiling_kbps=50_000, weight=2,
+        Queue(number=X, whose=(OfSlice(X),), guarantee_kbps=10_000, ceiling_kbps=50_000, weight=2,
               traffic_class=TrafficClass.CRITICAL),
-        Queue(number=Z, whose=(OfTenant(Z),), guarantee_kbps=10_000, ceiling_kbps=15_000,
+        Queue(number=Z, whose=(OfSlice(Z),), guarantee_kbps=10_000, ceiling_kbps=15_000,
               traffic_class=TrafficClass.BULK),
-        Queue(number=16_390, whose=(OfPair(0x020000000011, Z << 10 | 1), OfPair(0x020000000012, X << 10 | 1)),
+        Queue(number=16_390, whose=(OfPair(0x020000000011, Z << 10 | 1, 1), OfPair(0x020000000012, X << 10 | 1, 1)),
               guarantee_kbps=10_000, ceiling_kbps=50_000),
     ))
     brought = bring(driver(ovs), {port: queues})
@@ -133,12 +133,13 @@ def test_any_change_ends_in_what_was_asked(ovs: Rig, device: str) -> None:
     port, tc, chance = switch_port(ovs, device), driver(ovs), random.Random(7)
     for _ in range(30):
         queues = [
-            Queue(number=n, whose=(OfTenant(n),), guarantee_kbps=chance.randint(1, 900), ceiling_kbps=LINK_KBPS,
+            Queue(number=n, whose=(OfSlice(n),), guarantee_kbps=chance.randint(1, 900), ceiling_kbps=LINK_KBPS,
                   weight=chance.randint(1, 9), traffic_class=chance.choice(list(TrafficClass)))
             for n in sorted(chance.sample(range(1, 600), chance.randint(0, 12)))]
         queues += [
             Queue(number=16_384 + n, guarantee_kbps=chance.randint(1, 900), ceiling_kbps=LINK_KBPS,
-                  whose=(OfPair(chance.randint(1, 3), chance.choice((0, 0x000401, 0x00A0FF))), OfPair(9 + n, 0x000402)))
+                  whose=(OfPair(chance.randint(1, 3), chance.choice((0, 0x000401, 0x00A0FF)), 1),
+                         OfPair(9 + n, 0x000402, 1)))
             for n in sorted(chance.sample(range(1, 15_000), chance.randint(0, 3)))]
         queues = list({each.whose[0]: each for each in queues}.values())
         rest = best_effort(LINK_KBPS, LINK_KBPS - sum(each.guarantee_kbps for each in queues))

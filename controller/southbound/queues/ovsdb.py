@@ -21,7 +21,15 @@ from controller.reconcile.datapath import Datapath, Disconnected
 from controller.reconcile.queue_driver import Brought
 from controller.southbound.ovsdb.connection import Gone, RefusedError
 from controller.southbound.ovsdb.database import Database
-from controller.southbound.queues.rows import ForeignError, Operation, datapath_types, find_ports, leftovers, operations
+from controller.southbound.queues.rows import (
+    ForeignError,
+    Operation,
+    datapath_types,
+    find_ports,
+    flattened,
+    leftovers,
+    operations,
+)
 
 log = structlog.get_logger()
 
@@ -63,7 +71,8 @@ class OvsdbQueues:
 
     async def bring(self, dpid: int, wanted: Mapping[SwitchPort, PortQueues | None]) -> Brought:
         """Make the queues of these ports so, and remove rows of ours that nothing refers to."""
-        return await self._ask(self._bring(dpid, wanted))
+        flat = {port: flattened(queues) if queues else None for port, queues in wanted.items()}
+        return await self._ask(self._bring(dpid, flat))
 
     async def count(self, dpid: int, port: SwitchPort) -> Mapping[int, QueueCount]:
         """What each queue of a port counted; nothing if the switch does not say."""

@@ -8,11 +8,12 @@ Rows of ours carry our mark.  A port whose QoS carries none is somebody else's b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from controller.fabric.ports import EndPoint
 from controller.model.bandwidth import TrafficClass
-from controller.model.queues import PortQueues, Queue
+from controller.model.queues import PortQueues, Queue, leaf_queue
 from controller.southbound.ovsdb.bfd import find_places
 from controller.southbound.ovsdb.database import Database
 from controller.southbound.ovsdb.rows import Row, Uuid, encode_map
@@ -59,6 +60,12 @@ def datapath_types(databases: Iterable[Database]) -> dict[int, str]:
             if bridge["datapath_id"]:
                 types.setdefault(int(bridge["datapath_id"], 16), bridge["datapath_type"] or "system")
     return types
+
+
+def flattened(port: PortQueues) -> PortQueues:
+    """What Open vSwitch's linux-htb can be told: one level.  The parts of an owner are one queue, that of the owner."""
+    return replace(port, queues=tuple(
+        replace(queue, number=leaf_queue(queue.number // 2)) for queue in port.queues if not queue.parent))
 
 
 def operations(place: Place, wanted: PortQueues | None) -> list[Operation]:

@@ -6,8 +6,12 @@
         ├ 5011:fffe  the rest: BEST_EFFORT
         └ 5011:fffd  control: probes and BFD between switches, which no flood may silence
 
-    filters of priority 1: pipes      source MAC and key, in buckets by the key's (on access ports the MAC's) low byte
-    filters of priority 2: tenants    the slice in the label, in buckets by its low byte
+    filters of priority
+        1  pairs           source MAC, edge and key, in buckets by the key's (on access ports the MAC's) low byte
+        2  sources         the slice in the label and the source MAC, in buckets by the MAC's low byte
+        3  destinations    edge and key, in buckets by the key's low byte
+        4  sources that are asked second
+        5  slices          in buckets by the slice's low byte
 
 However many classes: a frame meets the few filters of one bucket of each table.  Leaves are short: all ports of a
 userspace datapath send through one socket that holds some 90 full frames, and one port's long queue starves the others.
@@ -21,8 +25,20 @@ from typing import NamedTuple
 
 from pyroute2.netlink import nlmsg
 
+from controller.fabric.labels import NUMBER_BITS
 from controller.model.bandwidth import TrafficClass
-from controller.model.queues import BEST_EFFORT, OfPair, OfTenant, PortQueues, Queue, QueueCount
+from controller.model.queues import (
+    BEST_EFFORT,
+    EXPLICIT,
+    OfDestination,
+    OfPair,
+    OfSlice,
+    OfSource,
+    PortQueues,
+    Queue,
+    QueueCount,
+    Whose,
+)
 from controller.southbound.queues import messages
 from controller.southbound.queues.messages import BUCKETS, HANDLE, ROOT_PARENT, Class, Filter, Key, Qdisc
 
@@ -41,10 +57,9 @@ LEAF_MS = 20
 """No queue is longer, at the port's rate."""
 _TICK_NS = 64
 _PRIORITIES = {TrafficClass.CRITICAL: 0, TrafficClass.STANDARD: 1, TrafficClass.BULK: 2}
-_PIPES, _TENANTS = 1, 2
-"""Priorities of filters: the lower one is asked first."""
-_KEY_AT, _MAC_HIGH_AT, _MAC_LOW_AT = -12, -8, -4
-"""The label's low byte and the key; the source's MAC, 4 and 2 bytes.  From the network header, 14 bytes in."""
+_LABEL_AT, _KEY_AT, _MAC_HIGH_AT, _MAC_LOW_AT = -14, -12, -8, -4
+"""The label after a byte; its low byte and the key; the source's MAC, 4 and 2 bytes.  From the network header, 14 bytes
+in."""
 
 
 class Table(NamedTuple):
@@ -60,10 +75,13 @@ class Table(NamedTuple):
         return next((key.value & self.mask) >> self.shift for key in keys if key.at == self.at)
 
 
-PAIRS = Table(1, _PIPES, _KEY_AT, 0x000000FF, 0)
-SOURCES = Table(2, _PIPES, _MAC_LOW_AT, 0x00FF0000, 16)
-SLICES = Table(3, _TENANTS, _KEY_AT, 0x0003FC00, 10)
-TABLES = (PAIRS, SOURCES, SLICES)
+PAIRS = Table(1, 1, _KEY_AT, 0x000000FF, 0)
+SENDERS = Table(2, 1, _MAC_LOW_AT, 0x00FF0000, 16)
+SOURCES = Table(3, 2, _MAC_LOW_AT, 0x00FF0000, 16)
+DESTINATIONS = Table(4, 3, _KEY_AT, 0x000000FF, 0)
+SECOND_SOURCES = Table(5, 4, _MAC_LOW_AT, 0x00FF0000, 16)
+SLICES = Table(6, 5, _KEY_AT, 0x0003FC00, 10)
+TABLES = (PAIRS, SENDERS, SOURCES, DESTINATIONS, SECOND_SOURCES, SLICES)
 
 
 class Entry(NamedTuple):
@@ -116,12 +134,25 @@ def tree_of(port: PortQueues, limit: int) -> Tree:
             control_kbps = min(CONTROL_KBPS, rate_kbps // 4)
             rate_kbps -= control_kbps
             classes[CONTROL] = _class(HANDLE | TOP, control_kbps, port.rate_kbps)
-            entries[_entry_of(OfTenant(0))] = CONTROL  # frames between switches carry no tenant's slice
+            entries[_entry_of(OfSlice(0))] = CONTROL  # frames between switches carry no tenant's slice
         priority = _PRIORITIES[queue.traffic_class]
         classes[minor] = _class(
-            HANDLE | TOP, rate_kbps, queue.ceiling_kbps, quantum=quanta[queue.number], priority=priority)
+            HANDLE | (queue.parent or TOP), rate_kbps, queue.ceiling_kbps, quantum=quanta[queue.number],
+            priority=priority)
         entries.update(dict.fromkeys(map(_entry_of, queue.whose), minor))
-    return Tree(classes=classes, limits=dict.fromkeys(classes.keys() - {TOP}, limit), entries=entries)
+    leaves = classes.keys() - {each.parent & 0xFFFF for each in classes.values()}
+    return Tree(classes=_top_down(classes), limits=dict.fromkeys(leaves, limit), entries=entries)
+
+
+def _top_down(classes: Mapping[int, Class]) -> dict[int, Class]:
+    """The same, each after its parent."""
+    below: dict[int, list[int]] = {}
+    for minor, each in classes.items():
+        below.setdefault(each.parent, []).append(minor)
+    order = list(below.get(ROOT_PARENT, ()))
+    for minor in order:  # grows on the way
+        order += below.get(HANDLE | minor, ())
+    return {minor: classes[minor] for minor in order}
 
 
 def is_right(root: Qdisc) -> bool:
@@ -192,20 +223,40 @@ def _filter_of(entry: Entry, minor: int) -> Filter:
     return Filter(table.priority, table=table.number, bucket=table.bucket(entry.keys), keys=entry.keys, minor=minor)
 
 
-def _entry_of(whose: OfTenant | OfPair) -> Entry:
-    if isinstance(whose, OfTenant):
-        return Entry(SLICES, (Key(_KEY_AT, 0x00FFFC00, whose.slice << 10),))
-    mac = (
-        Key(_MAC_HIGH_AT, 0xFFFFFFFF, whose.source_mac >> 16),
-        Key(_MAC_LOW_AT, 0xFFFF0000, (whose.source_mac & 0xFFFF) << 16),
-    )
-    if not whose.key24:
-        return Entry(SOURCES, mac)
-    return Entry(PAIRS, (Key(_KEY_AT, 0x00FFFFFF, whose.key24), *mac))
+def _entry_of(whose: Whose) -> Entry:
+    match whose:
+        case OfPair(source_mac, key24, edge_id):
+            return Entry(PAIRS, (*_toward(edge_id, key24), *_from(source_mac))) if key24 else (
+                Entry(SENDERS, _from(source_mac)))
+        case OfSource(slice_, source_mac, second):
+            keys = _of_slice(slice_) if slice_ else ()
+            return Entry(SECOND_SOURCES if second else SOURCES, (*keys, *_from(source_mac)))
+        case OfDestination(edge_id, key24):
+            return Entry(DESTINATIONS, _toward(edge_id, key24))
+        case OfSlice(slice_):
+            return Entry(SLICES, _of_slice(slice_))
+
+
+def _of_slice(slice_: int) -> tuple[Key, ...]:
+    return (Key(_KEY_AT, 0x00FFFC00, slice_ << 10),)
+
+
+def _from(mac: int) -> tuple[Key, ...]:
+    return Key(_MAC_HIGH_AT, 0xFFFFFFFF, mac >> 16), Key(_MAC_LOW_AT, 0xFFFF0000, (mac & 0xFFFF) << 16)
+
+
+def _toward(edge_id: int, key24: int) -> tuple[Key, ...]:
+    """The edge's bits of the label, of those of explicit paths what all have; the key."""
+    mask = 0xF000 if edge_id == EXPLICIT else 0xFFFF >> NUMBER_BITS << NUMBER_BITS
+    label = edge_id << NUMBER_BITS
+    return (
+        Key(_LABEL_AT, (mask & 0xFF00) << 8, (label & 0xFF00) << 8),
+        Key(_KEY_AT, (mask & 0xFF) << 24 | 0x00FFFFFF, (label & 0xFF) << 24 | key24))
 
 
 def _is_labelled(queue: Queue) -> bool:
-    return any(isinstance(each, OfTenant) or each.key24 for each in queue.whose)
+    return any(isinstance(each, OfSlice | OfDestination) or (isinstance(each, OfSource) and each.slice)
+               or (isinstance(each, OfPair) and each.key24) for each in queue.whose)
 
 
 def _quanta(queues: Sequence[Queue]) -> dict[int, int]:

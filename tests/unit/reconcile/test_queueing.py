@@ -13,7 +13,7 @@ from controller.fabric.declared import LinkSettings
 from controller.fabric.graph import EndPoint, LinkDeclared, LinkLost, LinkSeen
 from controller.model.bandwidth import TrafficClass
 from controller.model.network import Pipe
-from controller.model.queues import BEST_EFFORT, Grant, OfPair, OfTenant, leaf_queue
+from controller.model.queues import BEST_EFFORT, EXPLICIT, Grant, OfPair, OfSlice, leaf_queue
 from controller.pipeline.world import World
 from controller.reconcile.queueing import Plans, port_queues, rate_kbps
 from tests.support.worlds import Lab
@@ -57,10 +57,12 @@ def test_tenant_is_told_by_its_slice_and_a_pipe_by_mac_and_key_both_ways(world: 
     assert key_a and key_b
     rest, red, pipe = found.queues
     assert (rest.number, rest.whose, rest.guarantee_kbps) == (BEST_EFFORT, (), found.rate_kbps - 150_000)
-    assert (red.number, red.whose) == (leaf_queue(keys.queue_id(RED)), (OfTenant(slice_),))
+    assert (red.number, red.whose) == (leaf_queue(keys.queue_id(RED)), (OfSlice(slice_),))
     assert red.ceiling_kbps == found.rate_kbps
     assert (pipe.number, pipe.ceiling_kbps) == (leaf_queue(keys.queue_id(PIPE)), 60_000)
-    assert set(pipe.whose) == {OfPair(0x02000000000A, key_b.key24), OfPair(0x02000000000B, key_a.key24)}
+    assert set(pipe.whose) == {
+        OfPair(mac, key.key24, edge_id) for mac, key in ((0x02000000000A, key_b), (0x02000000000B, key_a))
+        for edge_id in (keys.edge_id(key.dpid), EXPLICIT)}
 
 
 def test_access_port_has_queues_only_for_pipes_that_end_there(world: World) -> None:
@@ -69,7 +71,7 @@ def test_access_port_has_queues_only_for_pipes_that_end_there(world: World) -> N
     assert port_queues(world, at, {RED: Grant(guarantee_kbps=10)}) is None
     found = port_queues(world, at, {RED: Grant(guarantee_kbps=10), PIPE: Grant(guarantee_kbps=10)})
     assert found is not None
-    assert [queue.whose for queue in found.queues] == [(), (OfPair(0x02000000000A, 0),)]
+    assert [queue.whose for queue in found.queues] == [(), (OfPair(0x02000000000A, 0, 0),)]
     assert port_queues(world, EndPoint(13, 4), {PIPE: Grant(guarantee_kbps=10)}) is None
 
 

@@ -8,7 +8,7 @@ from pyroute2.netlink import nlmsg
 from pyroute2.netlink.rtnl import RTM_DELTCLASS, RTM_DELTFILTER, RTM_NEWTCLASS
 
 from controller.model.bandwidth import TrafficClass
-from controller.model.queues import BEST_EFFORT, OfPair, OfTenant, PortQueues, Queue
+from controller.model.queues import BEST_EFFORT, OfPair, OfSlice, PortQueues, Queue
 from controller.southbound.queues import messages, tree
 from controller.southbound.queues.messages import HANDLE, Class, Filter
 from controller.southbound.queues.sockets import frames_at_once
@@ -17,10 +17,11 @@ from tests.unit.southbound.queues.kernel import received
 
 RATE_KBPS = 100_000
 HEADER_BYTES = 14
+EDGE_ID = 0x21
 SLICE_NUMBERS, MACS, KEYS = st.integers(1, 16_383), st.integers(1, 2**48 - 1), st.integers(1 << 10, 2**24 - 1)
 
 
-def queue(number: int, *whose: OfTenant | OfPair, guarantee_kbps: int = 10, weight: int = 1,
+def queue(number: int, *whose: OfSlice | OfPair, guarantee_kbps: int = 10, weight: int = 1,
           traffic_class: TrafficClass = TrafficClass.STANDARD) -> Queue:
     return Queue(number=number, whose=whose, guarantee_kbps=guarantee_kbps, ceiling_kbps=RATE_KBPS, weight=weight,
                  traffic_class=traffic_class)
@@ -37,8 +38,8 @@ def ports(draw: st.DrawFn) -> PortQueues:
     pairs = draw(st.lists(st.tuples(MACS, KEYS | st.just(0)), max_size=8, unique=True))
     rates, weights = st.integers(1, 5_000), st.integers(1, 10**9)
     return port(
-        *(queue(n, OfTenant(n), guarantee_kbps=draw(rates), weight=draw(weights)) for n in sorted(slices)),
-        *(queue(16_385 + n, OfPair(*pair), guarantee_kbps=draw(rates)) for n, pair in enumerate(pairs)))
+        *(queue(n, OfSlice(n), guarantee_kbps=draw(rates), weight=draw(weights)) for n in sorted(slices)),
+        *(queue(16_385 + n, OfPair(*pair, EDGE_ID), guarantee_kbps=draw(rates)) for n, pair in enumerate(pairs)))
 
 
 def frame(*, source_mac: int, key24: int, label16: int = 0x0421) -> bytes:
@@ -66,21 +67,22 @@ def test_frame_goes_to_its_pipe_else_its_tenant_else_the_rest(queues: PortQueues
     wanted = tree.tree_of(queues, 8)
     owners = {each: queue for queue in queues.queues for each in queue.whose}
     pairs = [each for each in owners if isinstance(each, OfPair)]
-    source_mac, key24 = data.draw(st.tuples(MACS, KEYS) | (st.sampled_from(pairs) if pairs else st.nothing()))
+    near = st.sampled_from([each[:2] for each in pairs]) if pairs else st.nothing()
+    source_mac, key24 = data.draw(st.tuples(MACS, KEYS) | near)
     if not key24:
         key24 = data.draw(KEYS)
-    inside, at_end, tenant = OfPair(source_mac, key24), OfPair(source_mac, 0), OfTenant(key24 >> 10)
+    inside, at_end, tenant = OfPair(source_mac, key24, EDGE_ID), OfPair(source_mac, 0, EDGE_ID), OfSlice(key24 >> 10)
     expected = next((owners[each].number for each in (inside, at_end, tenant) if each in owners), REST)
-    label16 = data.draw(st.integers(0, 0xFFFF))
+    label16 = EDGE_ID << 5 | data.draw(st.integers(0, 31))
     assert classify(wanted, frame(source_mac=source_mac, key24=key24, label16=label16)) == expected
 
 
 def test_probes_and_bfd_are_control() -> None:
     """LLDP and BFD between switches have no slice; on an access port there is none of either."""
-    wanted = tree.tree_of(port(queue(5, OfTenant(5))), 8)
+    wanted = tree.tree_of(port(queue(5, OfSlice(5))), 8)
     for destination in (0x0180C200000E, 0x002320000001):
         assert classify(wanted, destination.to_bytes(6) + bytes(60)) == CONTROL
-    assert CONTROL not in tree.tree_of(port(queue(16_385, OfPair(1, 0))), 8).classes
+    assert CONTROL not in tree.tree_of(port(queue(16_385, OfPair(1, 0, 0))), 8).classes
 
 
 @given(ports())
@@ -101,8 +103,8 @@ def test_weights_are_told_apart_within_a_class() -> None:
     """Three times the weight, three times the turn; classes of traffic do not meet."""
     critical = TrafficClass.CRITICAL
     found = tree.tree_of(port(
-        queue(1, OfTenant(1), weight=45_000, traffic_class=critical),
-        queue(2, OfTenant(2), weight=15_000, traffic_class=critical), queue(3, OfTenant(3), weight=7)), 8).classes
+        queue(1, OfSlice(1), weight=45_000, traffic_class=critical),
+        queue(2, OfSlice(2), weight=15_000, traffic_class=critical), queue(3, OfSlice(3), weight=7)), 8).classes
     assert (found[1].quantum, found[2].quantum, found[3].quantum) == (3 * 1_514, 1_514, 7 * 1_514)
     assert (found[1].priority, found[3].priority) == (0, 1)
 
@@ -124,7 +126,7 @@ def as_found(wanted: Tree) -> Found:
 
 def test_nothing_is_written_where_all_is_right() -> None:
     """And a rate that changes is one order, whatever else there is."""
-    wanted = tree.tree_of(port(queue(5, OfTenant(5)), queue(6, OfTenant(6))), 8)
+    wanted = tree.tree_of(port(queue(5, OfSlice(5)), queue(6, OfSlice(6))), 8)
     found = as_found(wanted)
     assert tree.orders(7, found, wanted) == []
     later = Tree(classes={**wanted.classes, 5: wanted.classes[5]._replace(rate=99)}, limits=wanted.limits,
@@ -135,9 +137,9 @@ def test_nothing_is_written_where_all_is_right() -> None:
 
 def test_filters_go_before_the_classes_they_lead_to_and_rates_fall_before_they_rise() -> None:
     """In one batch: nobody is ever promised what somebody else still has."""
-    one = queue(5, OfTenant(5), guarantee_kbps=90)
-    before = tree.tree_of(port(one, queue(6, OfTenant(6)), queue(7, OfTenant(7))), 8)
-    after = tree.tree_of(port(queue(6, OfTenant(6), guarantee_kbps=80), queue(7, OfTenant(7), guarantee_kbps=2)), 8)
+    one = queue(5, OfSlice(5), guarantee_kbps=90)
+    before = tree.tree_of(port(one, queue(6, OfSlice(6)), queue(7, OfSlice(7))), 8)
+    after = tree.tree_of(port(queue(6, OfSlice(6), guarantee_kbps=80), queue(7, OfSlice(7), guarantee_kbps=2)), 8)
     kinds = [(order["header"]["type"], order) for order in tree.orders(7, as_found(before), after)]
     assert [kind for kind, _ in kinds[:2]] == [RTM_DELTFILTER, RTM_DELTCLASS], "the filter of 5, then its class"
     rates = [read(order) for kind, order in kinds if kind == RTM_NEWTCLASS]
