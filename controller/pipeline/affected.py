@@ -12,6 +12,8 @@ What each kind reads, beside the features and the queue driver of its switch:
     flood        port keys of one local leaf of the network, at most 64
     port         the port, its rates, keys and place
     peer         the same, the edge id of its place, presence of the network here
+    route        the subnets and keys of its network and of those that this has routes to, presence of the network here
+    neighbour    as peer, but presence of any network that has a route to the port's: those are told by its subnets
     queue        the tenant's slice, whether it has a guarantee
     pipe         the pipe, its rates, its id, its ports, their keys and places, the edge ids of these
 
@@ -20,7 +22,7 @@ Keys change only together with the objects that hold them, edge ids with the por
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from immutables import Map
@@ -30,7 +32,7 @@ from controller.model.ids import network_of, tenant_of
 from controller.pipeline import tables
 from controller.pipeline.compiler import fragment_key, fragments_on
 from controller.pipeline.tables import Kind
-from controller.pipeline.views import chooses_queues
+from controller.pipeline.views import chooses_queues, routed_to
 from controller.pipeline.world import FragmentKey, World
 
 
@@ -123,6 +125,7 @@ class _Search:
                 self._network(name)
             case [_, _, _, _, "subnets", _]:
                 self._network(network_of(name))
+                self._routes(network_of(name))
             case [_, _, _, _, "ports", _]:
                 self._port(name)
 
@@ -184,6 +187,7 @@ class _Search:
     def _network(self, network: str) -> None:
         for dpid in self._edges_of(network):
             self.add(Kind.NETWORK, dpid, network)
+            self.add(Kind.ROUTE, dpid, network)
             self.add(Kind.CEILING, dpid, network)
             self._steers(dpid, lambda steered, toward: steered == network)
 
@@ -196,6 +200,28 @@ class _Search:
     def _peer(self, port: str) -> None:
         for dpid in self._edges_of(network_of(port)):
             self.add(Kind.PEER, dpid, port)
+        for other in self._routed_to(network_of(port)):
+            for dpid in self._edges_of(other):
+                self.add(Kind.NEIGHBOUR, dpid, port)
+
+    def _routed_to(self, network: str) -> set[str]:
+        return {other for world in self.worlds for other in routed_to(world, network)}
+
+    def _routes(self, network: str) -> None:
+        """Where the network, and those with a route to it, may be routed to; the ports there, if these are others."""
+        for other in self._routed_to(network):
+            for dpid in self._edges_of(other):
+                self.add(Kind.ROUTE, dpid, other)
+        before, after = (frozenset(routed_to(world, network)) for world in self.worlds)
+        for other in before ^ after:
+            self._neighbours(other, self._edges_of(network))
+            self._neighbours(network, self._edges_of(other))
+
+    def _neighbours(self, network: str, dpids: Iterable[int]) -> None:
+        members = {port for world in self.worlds for port in world.placement.members.get(network, ())}
+        for dpid in dpids:
+            for port in members:
+                self.add(Kind.NEIGHBOUR, dpid, port)
 
     def _port(self, port: str) -> None:
         network = network_of(port)
@@ -245,3 +271,5 @@ class _Search:
             for world in self.worlds:
                 for port in world.placement.members.get(network, ()):
                     self.add(Kind.PEER, dpid, port)
+        for other in self._routed_to(network):
+            self._neighbours(other, before ^ after)

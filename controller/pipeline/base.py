@@ -13,6 +13,7 @@ IPV4, ARP, IPV6, LLDP = 0x0800, 0x0806, 0x86DD, 0x88CC
 ICMP, UDP, ICMPV6 = 1, 17, 58
 ND_ROUTER_ADVERTISEMENT, ND_SOLICIT, ND_ADVERTISE, ND_REDIRECT = 134, 135, 136, 137
 TAG_PRESENT = 0x1000
+LINK_LOCAL = 0xFE80 << 112, 0xFFC0 << 112
 NO_SUCH_PORT = 0xFEFF
 """The highest number a port can have and, on any switch we have seen, has not."""
 _BY_NUMBER = {table.number: table for table in tables.TABLES}
@@ -43,7 +44,7 @@ def _misses(draft: Draft) -> None:
 
 
 def _guards(draft: Draft) -> None:
-    """What no tenant port may send, and reasons for what port security does not admit."""
+    """What no tenant port may send, reasons for what port security does not admit, and what no router passes on."""
     draft.drop(tables.CLASSIFY, Priority.GUARD, where(in_port=actions.LOCAL), Reason.LOCAL_PORT)
     security = tables.PORT_SECURITY
     icmpv6 = {"eth_type": IPV6, "ip_proto": ICMPV6}
@@ -63,6 +64,11 @@ def _guards(draft: Draft) -> None:
     draft.drop(security, Priority.REASON, where(eth_type=ARP), Reason.SPOOFED_ARP)
     draft.drop(security, Priority.REASON, where(eth_type=IPV4), Reason.SPOOFED_IPV4)
     draft.drop(security, Priority.REASON, where(eth_type=IPV6), Reason.SPOOFED_IPV6)
+    for eth_type in (IPV4, IPV6):
+        for ttl in (0, 1):
+            draft.drop(tables.ROUTE, Priority.EXACT, where(eth_type=eth_type, ip_ttl=ttl), Reason.TTL_EXPIRED)
+    # Nobody behind a router could answer to a link-local address (RFC 4291, 2.5.6).
+    draft.drop(tables.ROUTE, Priority.EXACT, where(eth_type=IPV6, ipv6_src=LINK_LOCAL), Reason.NO_ROUTE)
 
 
 def _steps(draft: Draft, *, fabric: Table) -> None:

@@ -12,10 +12,11 @@ from controller.pipeline.drops import compile_tenant
 from controller.pipeline.pipes import compile_pipe
 from controller.pipeline.queueing import compile_queue
 from controller.pipeline.rates import compile_ceiling
+from controller.pipeline.routing import compile_neighbour, compile_route
 from controller.pipeline.switching import compile_flood, compile_network, compile_peer, compile_port
 from controller.pipeline.tables import Kind
 from controller.pipeline.transit import compile_explicit, compile_label, compile_reach, compile_steer
-from controller.pipeline.views import chooses_queues, local_leaves
+from controller.pipeline.views import chooses_queues, local_leaves, routed_to
 from controller.pipeline.world import Fragment, FragmentKey, World
 
 _COMPILERS: dict[Kind, Callable[..., Fragment | None]] = {
@@ -33,6 +34,8 @@ _COMPILERS: dict[Kind, Callable[..., Fragment | None]] = {
     Kind.QUEUE: compile_queue,
     Kind.PIPE: compile_pipe,
     Kind.CEILING: compile_ceiling,
+    Kind.ROUTE: compile_route,
+    Kind.NEIGHBOUR: compile_neighbour,
 }
 
 
@@ -86,9 +89,12 @@ def _pipes(world: World, dpid: int) -> set[str]:
 
 def _of_tenants(world: World, dpid: int) -> Iterator[FragmentKey]:
     tenants: set[str] = set()
+    targets: set[str] = set()
     for network in world.placement.networks_at.get(dpid, ()):
         tenants.add(tenant_of(network))
+        targets.update(routed_to(world, network))
         yield fragment_key(Kind.NETWORK, dpid, network)
+        yield fragment_key(Kind.ROUTE, dpid, network)
         yield fragment_key(Kind.CEILING, dpid, network)
         for leaf in local_leaves(world, dpid, network):
             yield fragment_key(Kind.FLOOD, dpid, network, leaf)
@@ -96,6 +102,9 @@ def _of_tenants(world: World, dpid: int) -> Iterator[FragmentKey]:
             yield fragment_key(Kind.PORT, dpid, port)
         for port in world.placement.members[network]:
             yield fragment_key(Kind.PEER, dpid, port)
+    for target in targets:
+        for port in world.placement.members.get(target, ()):
+            yield fragment_key(Kind.NEIGHBOUR, dpid, port)
     for tenant in tenants:
         yield fragment_key(Kind.TENANT, dpid, tenant)
         yield fragment_key(Kind.CEILING, dpid, tenant)

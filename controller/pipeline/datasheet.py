@@ -14,7 +14,7 @@ _HEAD = """\
 Generated from `controller/pipeline/tables.py` by `make golden`; edit it there.  Schema version {version}.
 
     tenant port -> classify -> port_security -> services -> tx meters -> fdb -> pipe -> place -+-> rx meters -> deliver
-                                                                                               |
+                                    to a gateway: fdb -> route -> neighbour -> pipe            |
                             fabric port -> classify -> fabric -> unlabel ----------------------+   (here)
                                                           ^                                    |
                                                           +------ label <- path <--------------+   (elsewhere)
@@ -76,7 +76,7 @@ A switch that has no meters enforces no ceiling and answers unmetered; it is goo
 
 At most about 1,000 ports of one network on one switch: OVS drops a frame that needs more than 4,096 look-ups, and each
 receiver of a broadcast takes four.  Where the network or the port has a ceiling in it takes five: about 800.  No
-routing between networks, no DHCP, no VLAN tags from tenants.  IPv6 hosts use the link-local address of their MAC
+DHCP, no VLAN tags from tenants, no ICMP errors from routers.  IPv6 hosts use the link-local address of their MAC
 (EUI-64); privacy link-local addresses are dropped as spoofed unless they are the port's own.
 """
 

@@ -20,7 +20,7 @@ from controller.pipeline.classify import classify_tenant_port
 from controller.pipeline.draft import Draft, apply, goto, resubmit, through
 from controller.pipeline.rates import limit_port
 from controller.pipeline.security import secure_port
-from controller.pipeline.tables import FDB, UNLABEL, UNLABEL_BUM, GroupKind, Kind, MeterKind, Priority, Reason, where
+from controller.pipeline.tables import FDB, UNLABEL, UNLABEL_BUM, GroupKind, Kind, MeterKind, Priority, where
 from controller.pipeline.views import (
     BoundPort,
     LocalNetwork,
@@ -32,6 +32,7 @@ from controller.pipeline.views import (
     other_edges,
     present,
     rates_of,
+    subnets_of,
 )
 from controller.pipeline.world import Fragment, World
 
@@ -105,11 +106,9 @@ def compile_network(world: World, dpid: int, name: str) -> Fragment | None:
     meter = draft.meter(tables.meter_id(network.slot, MeterKind.BUM), tables.BUM_PPS, tables.BUM_BURST, "pktps")
     replicate = apply(tables.BUM.load(1), actions.group(everyone))
     draft.flow(FDB, Priority.FALLBACK, where(here, eth_dst=_GROUP_BIT), through(meter), replicate)
-    gateway = where(here, eth_dst=network.gateway_mac)
-    draft.drop(FDB, Priority.NORMAL, gateway, Reason.NO_ROUTE)
+    draft.flow(FDB, Priority.NORMAL, where(here, eth_dst=network.gateway_mac), goto(tables.ROUTE))
     _unlabel_bum(draft, network, local)
-    subnets = [world.intent.subnets[s] for s in sorted(world.intent.subnets_by_network.get(name, ()))]
-    answer_for_gateways(draft, network, subnets)
+    answer_for_gateways(draft, network, subnets_of(world, name))
     return draft.fragment()
 
 

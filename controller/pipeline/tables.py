@@ -4,7 +4,7 @@ Everything here is data.  Fragment functions name these things and never write a
 docs/pipeline.md is generated from this module (`make golden`).  Refuses to know any switch, port or tenant.
 
     tenant port -> classify -> port_security -> services -> tx meters -> fdb -> pipe -> place -+-> rx meters -> deliver
-                                                                                               |
+                                    to a gateway: fdb -> route -> neighbour -> pipe            |
                             fabric port -> classify -> fabric -> unlabel ----------------------+   (here)
                                                           ^                                    |
                                                           +------ label <- path <--------------+   (elsewhere)
@@ -19,7 +19,7 @@ from controller.intent.pools import INDEX_BITS, INDEX_MASK, RANGES
 from controller.openflow import actions
 from controller.openflow.match import MatchValue, match
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Changes with the meaning of anything on this page; the canary flow of table `meta` carries it."""
 
 
@@ -49,6 +49,7 @@ class Reason(IntEnum):
     NO_PATH = 18
     STALE_KEY = 19
     NOT_HERE = 20
+    TTL_EXPIRED = 21
 
 
 MEANING: dict[Reason, str] = {
@@ -66,12 +67,13 @@ MEANING: dict[Reason, str] = {
     Reason.ROUTER_ADVERTISEMENT: "a router advertisement or redirect from a tenant port; hosts must not act as routers",
     Reason.DHCP: "DHCP from a tenant port: no server is offered in this version, and no host may act as one",
     Reason.OWN_ADDRESS: "a host asks for its own address (duplicate detection, gratuitous ARP): silence is the answer",
-    Reason.UNKNOWN_ADDRESS: "an ARP or ND query for an address that no port of the network has",
+    Reason.UNKNOWN_ADDRESS: "a query for, or a routed frame to, an address that no port of the network has",
     Reason.UNKNOWN_DESTINATION: "to a MAC that no port of the network has; unknown unicast is never flooded",
-    Reason.NO_ROUTE: "sent to the gateway, but to another network; this version does not route",
+    Reason.NO_ROUTE: "sent to the gateway, but to an address in no subnet that the network has a route to",
     Reason.NO_PATH: "the destination's edge cannot be reached: no label toward it is confirmed along the way",
     Reason.STALE_KEY: "a fabric frame for a port or network that is no longer here",
     Reason.NOT_HERE: "for a port of this switch that is no longer here",
+    Reason.TTL_EXPIRED: "to be routed with a TTL, or hop limit, of 1 or 0; nobody is told (no ICMP error is sent)",
 }
 
 TENANT_UNKNOWN = frozenset({
@@ -100,14 +102,19 @@ FABRIC = Table(2, "fabric", "where the label leads: to a switch port, around a d
                Reason.UNKNOWN_LABEL)
 PORT_SECURITY = Table(4, "port_security", "the source must be the port's: MAC, IPv4, IPv6, ARP sender, ND options -> 8",
                       Reason.ETHERTYPE)
-SERVICES = Table(8, "services", "queries that the switch answers pass the port's packet meter -> 9", 20)
+SERVICES = Table(8, "services", "queries that the switch answers, an echo for a gateway too, pass the port's meter for "
+                 "them -> 9", 20)
 ANSWERS = Table(9, "answers", "ARP and ND for every known address, echo for gateways: answered back to the port",
                 Reason.UNKNOWN_ADDRESS)
 TX_PORT = Table(20, "tx_port", "the port's ceiling out (meter) -> 21; of a network that has one -> 21", 22)
 TX_NETWORK = Table(21, "tx_network", "the network's ceiling out on this edge (meter)", 22)
-TX_TENANT = Table(22, "tx_tenant", "the tenant's ceiling out on this edge (meter)", 40)
-FDB = Table(40, "fdb", "network and MAC -> destination key and edge, 42; BUM -> the network's meter here, then a copy "
-            "to each member", Reason.UNKNOWN_DESTINATION)
+TX_TENANT = Table(22, "tx_tenant", "the tenant's ceiling out on this edge (meter)", 26)
+FDB = Table(26, "fdb", "network and MAC -> destination key and edge, 42; the gateway's MAC -> 28; BUM -> the network's "
+            "meter here, then a copy to each member", Reason.UNKNOWN_DESTINATION)
+ROUTE = Table(28, "route", "network and prefix of a subnet -> target network, TTL less one, 30; an echo for a gateway "
+              "-> back to 8", Reason.NO_ROUTE)
+NEIGHBOUR = Table(30, "neighbour", "target network and IP address -> real MAC, destination key and edge, 42",
+                  Reason.UNKNOWN_ADDRESS)
 PIPE = Table(42, "pipe", "the ceiling of a pipe, for frames from its one end to its other (meter)", 44)
 PLACE = Table(44, "place", "destination on this switch -> 72, else 50", 50)
 PATH = Table(50, "path", "destination edge -> label, one of its trees by a hash of the connection, 52; before that, "
@@ -128,8 +135,8 @@ DROP = Table(100, "drop", "counters by reason, and by reason and tenant")
 META = Table(253, "meta", "a canary flow that carries the schema version")
 
 TABLES: tuple[Table, ...] = (
-    CLASSIFY, QUEUE, FABRIC, PORT_SECURITY, SERVICES, ANSWERS, TX_PORT, TX_NETWORK, TX_TENANT, FDB, PIPE, PLACE, PATH,
-    STEER, LABEL, UNLABEL, UNLABEL_BUM, COPY, RX_PORT, RX_NETWORK, RX_TENANT, DELIVER, DROP, META,
+    CLASSIFY, QUEUE, FABRIC, PORT_SECURITY, SERVICES, ANSWERS, TX_PORT, TX_NETWORK, TX_TENANT, FDB, ROUTE, NEIGHBOUR,
+    PIPE, PLACE, PATH, STEER, LABEL, UNLABEL, UNLABEL_BUM, COPY, RX_PORT, RX_NETWORK, RX_TENANT, DELIVER, DROP, META,
 )
 TABLE_NAMES: dict[int, str] = {table.number: table.name for table in TABLES}
 
@@ -193,16 +200,20 @@ class BitField:
 
 FROM_FABRIC = BitField("from_fabric", "reg0", 0, 1, "came in on a fabric port")
 BUM = BitField("bum", "reg0", 2, 1, "broadcast or multicast, being copied")
+TO_GATEWAY = BitField("to_gateway", "reg0", 3, 1, "an echo for a gateway, on its way back to the services")
 REASON = BitField("reason", "reg1", 0, 16, "drop reason")
 EDGE = BitField("edge", "reg4", 0, 12, "destination edge id; 0: this switch")
 LABEL16 = BitField("label16", "reg4", 16, 16, "label to write")
 TREE = BitField("tree", "reg4", 16, 2, "the label's lowest bits: which of the working trees, or shares in table 51")
+TARGET = BitField("target", "reg5", 0, 24, "network key of the network that a frame is routed to; 0: not routed")
 SOURCE = BitField("source", "reg6", 0, 24, "source port key")
 DESTINATION = BitField("destination", "reg7", 0, 24, "destination port key; BUM toward an edge: network key")
 NETWORK = BitField("network", "metadata", 0, 24, "network key")
 SLICE = BitField("slice", "metadata", 24, 24, "tenant slice")
 
-BIT_FIELDS: tuple[BitField, ...] = (FROM_FABRIC, BUM, REASON, EDGE, LABEL16, TREE, SOURCE, DESTINATION, NETWORK, SLICE)
+BIT_FIELDS: tuple[BitField, ...] = (
+    FROM_FABRIC, BUM, TO_GATEWAY, REASON, EDGE, LABEL16, TREE, TARGET, SOURCE, DESTINATION, NETWORK, SLICE,
+)
 
 
 Condition = tuple[BitField, int]
@@ -359,6 +370,8 @@ class Kind(IntEnum):
     QUEUE = 12
     PIPE = 13
     CEILING = 14
+    ROUTE = 15
+    NEIGHBOUR = 16
 
 
 HOLDS: dict[Kind, str] = {
@@ -369,11 +382,13 @@ HOLDS: dict[Kind, str] = {
     Kind.EXPLICIT: "forwarding of one label of an explicit path, with its failover group, or the end of it",
     Kind.STEER: "which labels the frames of one network get here toward one edge, as its path policy wants",
     Kind.TENANT: "the tenant's drop counters here",
-    Kind.NETWORK: "BUM of a network: root groups, meter, and the answers for its gateways",
+    Kind.NETWORK: "BUM of a network: root groups, meter; the way to its gateways, and who they are",
     Kind.FLOOD: "one leaf of a network's local replication tree",
     Kind.PORT: "a port bound here: classify, port security, meters, unlabel, deliver",
     Kind.PEER: "what this edge knows of any port of a network present on it: fdb, ARP and ND answers",
     Kind.QUEUE: "which queue the labelled frames of a tenant with a guarantee take",
     Kind.PIPE: "a pipe's meters where its ends are, and the queue of its frames where it has a guarantee",
     Kind.CEILING: "the meters of a tenant's or network's ceilings here",
+    Kind.ROUTE: "the router of a network: where its frames may be routed, and the echoes that its gateways answer",
+    Kind.NEIGHBOUR: "what this edge knows of any port that frames may be routed to from here: its addresses",
 }

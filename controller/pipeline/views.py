@@ -125,6 +125,19 @@ def present(world: World, dpid: int, network: str) -> bool:
     return presence is not None and dpid in presence
 
 
+def subnets_of(world: World, network: str) -> list[Subnet]:
+    """By name."""
+    return [world.intent.subnets[name] for name in sorted(world.intent.subnets_by_network.get(network, ()))]
+
+
+def routed_to(world: World, network: str) -> tuple[str, ...]:
+    """The networks whose addresses the network's router has routes to; they have routes to it, too.
+
+    To its own as soon as it has two subnets: in one, hosts find each other.
+    """
+    return (network,) if len(world.intent.subnets_by_network.get(network, ())) > 1 else ()
+
+
 def other_edges(world: World, dpid: int, network: str) -> Iterator[int]:
     """Edge ids of the other switches where the network is present, ascending."""
     ids = (world.intent.keys.edge_id(other) for other in world.placement.presence[network] if other != dpid)

@@ -30,10 +30,12 @@ class FragmentKey(NamedTuple):
     explicit     (label,)           forwarding of one label of an explicit path; at its end: unlabel
     steer        (network, edge)    which labels the frames of one network get instead, as its path policy wants
     tenant       (tenant,)          the tenant's drop counters on this edge
-    network      (network,)         BUM: root groups, meter, and the answers for the gateways of its subnets
+    network      (network,)         BUM: root groups, meter; the way to the gateways of its subnets, and who they are
     flood        (network, leaf)    one leaf of the local replication tree: at most 64 ports
     port         (port,)            a port bound on this switch: classify, port security, meters, unlabel, deliver
     peer         (port,)            what an edge knows of any port of a network present on it: fdb, ARP and ND answers
+    route        (network,)         where its frames may be routed, and the echoes that gateways answer
+    neighbour    (port,)            what an edge knows of any port that a network present on it has a route to
     queue        (tenant,)          which queue the labelled frames of a tenant with a guarantee take
     ceiling      (object,)          the meters of a tenant's or network's ceilings on this edge
     pipe         (pipe,)            its meters where its ends are; the queue of its frames, if it has a guarantee

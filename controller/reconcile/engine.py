@@ -40,7 +40,8 @@ Program = Map[FragmentKey, Fragment]
 _EMPTY: Program = Map()
 K = TypeVar("K")
 V = TypeVar("V")
-_OF_INTENT = frozenset({"port", "peer", "network", "steer", "tenant", "queue", "pipe", "ceiling"})
+_OF_INTENT = frozenset({"port", "peer", "network", "steer", "tenant", "queue", "pipe", "ceiling",
+                        "route", "neighbour"})
 """Kinds of fragments whose subject starts with the name of an object."""
 
 

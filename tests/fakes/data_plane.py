@@ -303,6 +303,9 @@ class FakeSwitch:
                     state.set_bits(name, value, first_bit, bits)
                 case Spread(name, n, first_bit, bits):
                     state.set_bits(name, _connection_hash(state) % n, first_bit, bits)
+                case DecTtl():
+                    assert state.get("ip_ttl") > 1, "OVS would ask the controller, and drop the frame"
+                    state.set("ip_ttl", state.get("ip_ttl") - 1)
                 case Move(src, dst, src_bit, dst_bit, bits):
                     value = state.get(src) >> src_bit & (1 << bits) - 1
                     state.set_bits(dst, value, dst_bit, bits)

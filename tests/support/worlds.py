@@ -140,19 +140,25 @@ class Lab:
         if f"tenants/{tenant}" not in self.intent.tenants:
             self.create(Tenant(name=f"tenants/{tenant}"))
         self.create(Network(name=name))
+        self.subnet(name, "sub", ipv4, ipv6)
+        return name
+
+    def subnet(self, network: str, subnet: str, ipv4: str, ipv6: str = "") -> str:
+        """Another subnet of a network (by its full name); returns its name."""
         cidrs: dict[str, Any] = {"ipv4_cidr": ip_network(ipv4)} if ipv4 else {}
         cidrs |= {"ipv6_cidr": ip_network(ipv6)} if ipv6 else {}
-        self.create(Subnet(name=f"{name}/subnets/sub", **cidrs))
+        name = f"{network}/subnets/{subnet}"
+        self.create(Subnet(name=name, **cidrs))
         return name
 
     def port(
         self, network: str, port: str, *, at: tuple[int, int] | None, mac: str = "", addresses: Iterable[str] = (),
-        bandwidth: BandwidthPolicy = NO_POLICY, bind: bool = True,
+        bandwidth: BandwidthPolicy = NO_POLICY, bind: bool = True, subnet: str = "sub",
     ) -> Port:
         """A port of `network` (a full name, or a tenant whose network is "net"), bound where it is attached."""
         parent = network if "/" in network else f"tenants/{network}/networks/net"
         asked = Port(
-            name=f"{parent}/ports/{port}", subnet=f"{parent}/subnets/sub", mac=mac,
+            name=f"{parent}/ports/{port}", subnet=f"{parent}/subnets/{subnet}", mac=mac,
             addresses=tuple(map(ip_address, addresses)), bandwidth=bandwidth,
             attachment=Attachment(dpid=at[0], port_no=at[1]) if at else None,
         )

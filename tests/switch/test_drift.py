@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from controller.pipeline import tables
 from tests.support.eventually import eventually
 from tests.support.fabric import Fabric, leaf_spine
 from tests.support.rig import Host, Rig
@@ -64,7 +65,7 @@ def test_changed_flows_groups_and_meters_are_repaired(watchful: Fabric) -> None:
     rig.ofctl("mod-flows", "s1", "table=76,actions=drop")
     rig.ofctl("mod-flows", "s3", "table=56,actions=resubmit(,100)")
     rig.ofctl("mod-flows", "s3", "table=0,in_port=1,actions=goto_table:76")
-    rig.ofctl("del-flows", "s1", "table=40")
+    rig.ofctl("del-flows", "s1", f"table={tables.FDB.number}")
     rig.ofctl("del-flows", "s11")
     rig.ofctl("add-flow", "s1", f"table=0,priority=60000,cookie={OURS:#x},actions=drop")
     rig.ofctl("add-flow", "s12", f"table=2,priority=60000,cookie={OURS:#x},actions=in_port")

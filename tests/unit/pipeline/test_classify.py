@@ -71,7 +71,7 @@ def test_bound_port_is_classified_by_its_tenant_port_alone() -> None:
     lab.bind(port.name, EndPoint(11, 3))
     bound = lab.programs()
     assert {key.kind for key in before.keys() - bound.keys()} == {"switch_port"}
-    assert {key.kind for key in bound.keys() - before.keys()} == {"port", "peer", "network", "flood", "tenant"}
+    assert {key.kind for key in bound.keys() - before.keys()} == {"port", "peer", "network", "route", "flood", "tenant"}
     lab.unbind(port.name)
     after = lab.programs()
     assert {key.kind for key in after.keys() ^ before.keys()} == set()

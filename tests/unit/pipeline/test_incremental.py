@@ -329,11 +329,13 @@ def test_network_has_no_flows_where_it_is_not_present() -> None:
     for i, leaf in enumerate((11, 11, 12)):
         lab.port("red", f"p{i}", at=(leaf, 3 + i))
 
+    every = {"peer", "network", "route", "flood", "port", "tenant"}
+
     def known_on(dpid: int) -> set[str]:
-        return {key.kind for key in lab.programs() if key.dpid == dpid} & {"peer", "network", "flood", "port", "tenant"}
+        return {key.kind for key in lab.programs() if key.dpid == dpid} & every
 
     assert known_on(13) == set()
     port = lab.port("red", "late", at=(13, 3))
-    assert known_on(13) == {"peer", "network", "flood", "port", "tenant"}
+    assert known_on(13) == every
     lab.delete(port.name)
     assert known_on(13) == set()
