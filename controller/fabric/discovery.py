@@ -8,6 +8,8 @@ the fabric: it only says LinkSeen and LinkLost.
 - Probes are counted, not time.  One is missed if it was sent at the regular pace, both ends were connected, settled and
   not slow then and are so when the next is due, and it was not answered.  A tick that comes late expires nothing.
 - A switch that is slow to answer us may be as slow to send a probe or to hand one over: no word about its links.
+- The probes missed so far are forgiven when frames go on arriving at the far end (arrivals.py): the wire is full, not
+  dead.  Not for ever: of so many probes one comes through any flood.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from heapq import heappop, heappush
 
+from controller.fabric.arrivals import Arrivals, Count
 from controller.fabric.events import LinkLost, LinkSeen
 from controller.fabric.observed import Alarm, Link, Observed
 from controller.fabric.ports import EndPoint, PortRole, Switch
@@ -27,6 +30,9 @@ FAST_PROBES = 5
 """A port that just came up is probed this often, at this pace, so that a lab is up within a second."""
 IDLE_FACTOR = 5
 """A port where no link was ever seen is probed this much more rarely."""
+FORGIVEN_PROBES = 60
+"""When so many in a row were missed the link is lost, whatever arrives: of so many one comes through where one frame in
+ten does."""
 
 
 @dataclass(slots=True)
@@ -40,6 +46,9 @@ class _Probing:
     last: bytes | None = None
     """nonce of the last probe, if it counts when it is missed"""
     missed: int = 0
+    """since the last one that was answered, or that was forgiven"""
+    unanswered: int = 0
+    """since the last one that was answered"""
     seen: bool = False
 
     @property
@@ -64,6 +73,7 @@ class Discovery:
         self._ports: dict[EndPoint, _Probing] = {}
         self._schedule: list[tuple[float, EndPoint]] = []
         self._unanswered: set[EndPoint] = set()
+        self._arrivals = Arrivals()
         self._slow: Set[int] = frozenset()
 
     def due(
@@ -101,13 +111,26 @@ class Discovery:
         if sender is None or sender.awaited.pop(probe.nonce, None) is None:
             text = f"a probe of {probe.src} came twice or late, {now - probe.sent_s:.1f} s after it was sent"
             return Alarm(reason="LLDP_REPLAYED", at=at, message=text)
-        sender.missed, sender.seen = 0, True
+        sender.missed, sender.unanswered, sender.seen = 0, 0, True
+        self._arrivals.forget([at])
         if sender.last == probe.nonce:
             sender.last = None
         receiver = self._ports.get(at)
         if receiver is not None and not _was_seen(self._fabric.links.get(at)):
             self._plan(at, receiver, now)  # so that the other direction is found at once
         return LinkSeen(src=probe.src, dst=at)
+
+    def to_read(self) -> list[EndPoint]:
+        """Far ends of links whose probes are missed: for each of them `counted` follows."""
+        return self._arrivals.take_wanted()
+
+    def counted(self, at: EndPoint, count: Count | None) -> None:
+        """What that port counted, None if its switch does not say.  Frames that arrive forgive the probes missed."""
+        src = self._fabric.into.get(at)
+        if self._arrivals.counted(at, count) and src is not None:
+            sender = self._ports.get(src)
+            if sender is not None and sender.unanswered < FORGIVEN_PROBES:
+                sender.missed = 0
 
     def lost(self, fabric: Observed) -> list[LinkLost]:
         """The links that `due` found unanswered often enough since the last call."""
@@ -128,6 +151,7 @@ class Discovery:
             for at, _, _ in were_up - are_up:
                 del self._ports[at]
                 self._unanswered.discard(at)
+                self._arrivals.forget([at])
             for at, _, _ in sorted(are_up - were_up):
                 self._ports[at] = _Probing(now)
                 self._plan(at, self._ports[at], now)
@@ -164,9 +188,14 @@ class Discovery:
     def _count_missed(self, at: EndPoint, probing: _Probing, fabric: Observed) -> None:
         if probing.last is None or not self._can_answer(at, fabric):
             return
+        far = fabric.links[at].dst
+        if self._arrivals.is_awaited(far):
+            return  # its switch is slow to answer, too
         probing.missed += 1
+        probing.unanswered += 1
+        self._arrivals.want(far)
         if probing.missed >= self._lost_after:
-            probing.missed = 0
+            probing.missed = probing.unanswered = 0
             self._unanswered.add(at)
 
 

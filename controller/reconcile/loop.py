@@ -43,7 +43,6 @@ from controller.intent.snapshot import Snapshot
 from controller.model.errors import PliantError
 from controller.model.network import Attachment
 from controller.model.status import Status
-from controller.openflow import actions, messages
 from controller.pipeline.world import Share
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.deadlines import Deadlines, new_waiter, release
@@ -52,6 +51,7 @@ from controller.reconcile.granting import Regrant
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.metrics import APPLY_SECONDS, COMPILE_SECONDS
 from controller.reconcile.opening import Offers
+from controller.reconcile.probing import Probing
 from controller.reconcile.reconciler import Commit, Outcome, Reconciler
 from controller.reconcile.reports import report_alarm, report_regrant, report_step
 from controller.reconcile.status import View, Waiter
@@ -80,7 +80,6 @@ class Loop:
         wall_clock: Callable[[], float], drift_period_s: float,
     ) -> None:
         self._reconciler = Reconciler(fabric, labels, keeper)
-        self._discovery = discovery
         self._holddown = holddown
         self._io_loop = io_loop
         self._clock = clock
@@ -91,6 +90,7 @@ class Loop:
         self._fabric_changed: Callable[[], None] = lambda: None
         self._view_changed: Callable[[], None] = lambda: None
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._probing = Probing(discovery, self._inbox.put)
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._connections: dict[int, _Connection] = {}
         self._confirmations: list[Confirmed] = []
@@ -291,10 +291,7 @@ class Loop:
         self._reconciler.pass_time(self._wall_clock())
         fabric = self._reconciler.fabric
         is_slow = slow({dpid: connection.mailbox for dpid, connection in self._connections.items()}, now)
-        for at, frame in self._discovery.due(now, fabric, is_slow):
-            if (datapath := self.datapath(at.dpid)) is not None:
-                datapath.send(messages.packet_out(frame, actions.output(at.port_no)))
-        self._lose(self._discovery.lost(fabric), "probes unanswered")
+        self._lose(self._probing.tick(now, fabric, self.datapaths(), is_slow), "probes unanswered")
         if self._next_age <= now:
             self._next_age = now + AGE_S
             self._reconciler.age()
@@ -345,7 +342,7 @@ class Loop:
             if self._reconciler.fabric.role(at) is PortRole.AUTO and shows_host(frame):
                 self._observe(HostHeard(at=at))
             return
-        match self._discovery.received(self._clock(), at, frame):
+        match self._probing.received(self._clock(), at, frame):
             case LinkSeen() as seen if not is_refuted(self._reconciler.fabric, seen, self._dead):
                 if self._holddown.admits(self._clock(), seen, self._reconciler.fabric):
                     self._observe(seen)
