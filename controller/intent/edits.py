@@ -175,8 +175,8 @@ def _complete(snapshot: Snapshot, obj: Resource) -> tuple[Snapshot, Resource]:
 def _with_descendants(snapshot: Snapshot, name: str) -> Iterator[str]:
     """All names below, children first, then the name itself.
 
-    A port is below its network and below its subnet, a pipe below its tenant and below its two ports, a peering below
-    its tenant and below its two networks.
+    A port is below its network and its subnet, a peering below its tenant and its two networks, a pipe below its tenant
+    and its two ends; if these are networks, below their peering, too.
     """
     yield from snapshot.pipes_below(name)
     yield from snapshot.peerings_below(name)

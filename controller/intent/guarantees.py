@@ -77,7 +77,7 @@ def _above(obj: Network | Port | Pipe) -> tuple[str, ...]:
         case Port(network=network):
             return network, tenant
         case Pipe(a=a, b=b):
-            return a, b, network_of(a), tenant
+            return tuple(dict.fromkeys((a, b, network_of(a), network_of(b), tenant)))
 
 
 def _check_below(snapshot: Snapshot, owner: Owner, cause: Resource) -> None:

@@ -1,10 +1,10 @@
 """What guarantees add up to: whose pool each one comes out of, and sums of them that hold at every time.
 
     tenant    ◄── its networks' pools; and of networks that have none, what is in them
-    network   ◄── its ports, and the pipes between them
+    network   ◄── its ports, the pipes between them, and the pipes to other networks
     port      ◄── the pipes that end at it
 
-A pipe takes from a network, or a tenant, in both directions: what its one end sends, its other end receives.
+A pipe takes from whoever both its ends are in, in both directions: what its one end sends, its other end receives.
 
 Schedules make a guarantee a function of time.  To add such functions up exactly would take a sweep over all moments at
 which one changes.  Here those of equal windows are added level by level, which is exact, and the sums of different
@@ -89,8 +89,7 @@ def pledge_of(policy: BandwidthPolicy, direction: Direction) -> Pledge | None:
 
 
 def pledges_of(obj: Port | Pipe) -> Iterator[tuple[str, Direction, Pledge]]:
-    """What a port or pipe is guaranteed, for each whose pool or ceiling it comes out of: a network, or a pipe's ports.
-    """
+    """What a port or pipe is guaranteed, for each whose pool or ceiling it comes out of: a network, a pipe's ends."""
     policy = obj.bandwidth
     if not policy.may_guarantee:
         return
@@ -100,9 +99,10 @@ def pledges_of(obj: Port | Pipe) -> Iterator[tuple[str, Direction, Pledge]]:
         case Port(network=network):
             wanted = [(network, "in", in_), (network, "out", out)]
         case Pipe(a=a, b=b):
-            both = tuple(map(sum, zip(in_, out, strict=True)))
-            wanted = [(network_of(a), "in", both), (network_of(a), "out", both)]
-            wanted += [(a, "out", out), (a, "in", in_), (b, "in", out), (b, "out", in_)]
+            wanted = [(a, "out", out), (a, "in", in_), (b, "in", out), (b, "out", in_)]
+            if not obj.joins_networks:
+                both = tuple(map(sum, zip(in_, out, strict=True)))
+                wanted += [(network_of(a), "in", both), (network_of(a), "out", both)]
     for owner, direction, levels in wanted:
         if pledge := _pledge(whens, levels):
             yield owner, direction, pledge

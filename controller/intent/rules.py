@@ -14,9 +14,9 @@ from immutables import Map
 
 from controller.intent.addresses import Cidr, gateway_mac, host_range, is_host
 from controller.intent.routing import check_peering, check_routes, peer_gateway
-from controller.intent.snapshot import KINDS, Resource, Snapshot, ends_of
+from controller.intent.snapshot import KINDS, NO_PEERS, Resource, Snapshot, ends_of
 from controller.model.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
-from controller.model.ids import check_name, network_of, parent_of, tenant_of
+from controller.model.ids import check_kind, check_name, kind_of, network_of, parent_of, tenant_of
 from controller.model.network import Address, Peering, Pipe, Port, Subnet
 
 PREFIX_LENGTHS = {4: (8, 30), 6: (16, 126)}
@@ -258,15 +258,22 @@ def _check_attachment(snapshot: Snapshot, port: Port) -> None:
 
 def _check_pipe(snapshot: Snapshot, pipe: Pipe) -> None:
     for field, end in (("a", pipe.a), ("b", pipe.b)):
-        check_name(end, "port", f"pipe.{field}")
+        kind = check_kind(end, ("port", "network"), f"pipe.{field}")
         if tenant_of(end) != pipe.tenant:
-            raise _invalid("INVALID_FIELD", pipe, field, f"port {end}", f"is of another tenant than {pipe.tenant}")
-        if end not in snapshot.ports:
+            raise _invalid("INVALID_FIELD", pipe, field, f"{kind} {end}", f"is of another tenant than {pipe.tenant}")
+        if snapshot.get(end) is None:
             raise _no_parent("pipe", pipe.name, f"pipe.{field}", end)
+    kind = kind_of(pipe.b)
     if pipe.a == pipe.b:
-        raise _invalid("INVALID_FIELD", pipe, "b", f"port {pipe.b}", "is its other end, too; a pipe joins two ports")
-    if network_of(pipe.a) != network_of(pipe.b):
-        why = f"is in another network than {pipe.a}; ports of different networks do not reach each other"
+        raise _invalid("INVALID_FIELD", pipe, "b", f"{kind} {pipe.b}", f"is its other end, too; it joins two {kind}s")
+    if kind != kind_of(pipe.a):
+        why = f"and {pipe.a} are no pair; a pipe joins two ports of one network, or two networks"
+        raise _invalid("INVALID_FIELD", pipe, "b", f"{kind} {pipe.b}", why)
+    if pipe.joins_networks:
+        _check_peered(snapshot, pipe)
+    elif network_of(pipe.a) != network_of(pipe.b):
+        why = (f"is in another network than {pipe.a}, and from there no frame tells which port it is of; make a pipe "
+               "between the two networks")
         raise _invalid("INVALID_FIELD", pipe, "b", f"port {pipe.b}", why)
     other = snapshot.pipe_between.get(ends_of(pipe))
     if other is not None:
@@ -276,6 +283,16 @@ def _check_pipe(snapshot: Snapshot, pipe: Pipe) -> None:
             subject=pipe.name,
             metadata={"holder": other},
         )
+
+
+def _check_peered(snapshot: Snapshot, pipe: Pipe) -> None:
+    if pipe.b not in snapshot.peers.get(pipe.a, NO_PEERS):
+        raise FailedPrecondition(
+            "NOT_PEERED",
+            f"pipe {pipe} cannot join {pipe.a} and {pipe.b}: nothing goes from one to the other without a peering; "
+            "create one first",
+            subject=pipe.name, fields={"pipe.b": f"has no peering with {pipe.a}"},
+            metadata={"a": pipe.a, "b": pipe.b})
 
 
 # -- addresses

@@ -60,9 +60,10 @@ class Snapshot:
     peers: Map[str, Map[str, str]] = Map()
     """network -> {network it reaches: the peering that joins them}"""
     pipes_by_tenant: Map[str, Names] = Map()
-    pipes_by_port: Map[str, Names] = Map()
+    pipes_by_end: Map[str, Names] = Map()
+    """port or network -> the pipes that end at it"""
     pipe_between: Map[tuple[str, str], str] = Map()
-    """(port, port), sorted -> the pipe between them"""
+    """its two ends, sorted -> the pipe between them"""
     addresses: Map[str, Map[Address, str]] = Map()
     """network -> {address: the port that has it, or the subnet whose gateway it is}"""
     macs: Map[str, Map[str, str]] = Map()
@@ -92,15 +93,17 @@ class Snapshot:
         return tuple(objects[name] for objects in kinds for name in sorted(objects))
 
     def children_of(self, name: str) -> Iterator[str]:
-        """Names directly below a tenant or network, ports with an address in a subnet, pipes of a port, peerings of a
-        network.  No order.
+        """Names directly below a tenant or network, ports with an address in a subnet, pipes that end at a port or a
+        network, peerings of a network, the pipe that a peering carries.  No order.
         """
         for index in self._children:
             yield from index.get(name, NO_NAMES)
         yield from self.peers.get(name, NO_PEERS).values()
+        yield from self._pipes_on(name)
 
     def count_children(self, name: str) -> int:
-        return sum(len(index.get(name, NO_NAMES)) for index in self._children) + len(self.peers.get(name, NO_PEERS))
+        listed = sum(len(index.get(name, NO_NAMES)) for index in self._children)
+        return listed + len(self.peers.get(name, NO_PEERS)) + len(self._pipes_on(name))
 
     def peers_of(self, network: str) -> Iterable[str]:
         """The networks that the network's ports reach beside their own.  No order."""
@@ -111,18 +114,25 @@ class Snapshot:
         return tuple(sorted((*self.peerings_by_tenant.get(name, NO_NAMES), *self.peers.get(name, NO_PEERS).values())))
 
     def pipes_below(self, name: str) -> tuple[str, ...]:
-        """The pipes of a tenant, or with an end at a port, in a subnet or in a network; sorted."""
-        found = set(self.pipes_by_tenant.get(name, NO_NAMES)).union(self.pipes_by_port.get(name, NO_NAMES))
+        """The pipes of a tenant, on a peering, or with an end at or in a port, subnet or network; sorted."""
+        found = {*self.pipes_by_tenant.get(name, NO_NAMES), *self.pipes_by_end.get(name, NO_NAMES)}
+        found.update(self._pipes_on(name))
         for index in (self.ports_by_network, self.ports_by_subnet):
             for port in index.get(name, NO_NAMES):
-                found.update(self.pipes_by_port.get(port, NO_NAMES))
+                found.update(self.pipes_by_end.get(port, NO_NAMES))
         return tuple(sorted(found))
+
+    def _pipes_on(self, name: str) -> tuple[str, ...]:
+        """The pipe between the networks of a peering, if it is one and has one."""
+        peering = self.peerings.get(name)
+        pipe = self.pipe_between.get(ends_of(peering)) if peering is not None else None
+        return () if pipe is None else (pipe,)
 
     @property
     def _children(self) -> tuple[Map[str, Names], ...]:
         return (
             self.networks_by_tenant, self.peerings_by_tenant, self.pipes_by_tenant, self.subnets_by_network,
-            self.ports_by_network, self.ports_by_subnet, self.pipes_by_port,
+            self.ports_by_network, self.ports_by_subnet, self.pipes_by_end,
         )
 
     def overlapping(self, network: str, first: Address, last: Address) -> str | None:
@@ -170,9 +180,9 @@ class Snapshot:
 EMPTY = Snapshot()
 
 
-def ends_of(pipe: Pipe) -> tuple[str, str]:
-    """Its two ports, sorted: a pipe from b to a is the same as one from a to b."""
-    return (pipe.a, pipe.b) if pipe.a < pipe.b else (pipe.b, pipe.a)
+def ends_of(joint: Peering | Pipe) -> tuple[str, str]:
+    """The two that it joins, sorted: from b to a is the same as from a to b."""
+    return (joint.a, joint.b) if joint.a < joint.b else (joint.b, joint.a)
 
 
 class _Fact(NamedTuple):
@@ -214,8 +224,8 @@ def _facts(obj: Resource) -> Iterator[_Fact]:
         case Pipe(tenant=tenant, a=a, b=b):
             yield _Fact("pipes", None, name, obj)
             yield _Fact("pipes_by_tenant", tenant, name, None)
-            yield _Fact("pipes_by_port", a, name, None)
-            yield _Fact("pipes_by_port", b, name, None)
+            yield _Fact("pipes_by_end", a, name, None)
+            yield _Fact("pipes_by_end", b, name, None)
             yield _Fact("pipe_between", None, ends_of(obj), name)
 
 

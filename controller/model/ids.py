@@ -78,6 +78,15 @@ def check_name(name: str, kind: str, field: str = "name") -> str:
     return name
 
 
+def check_kind(name: str, kinds: tuple[str, ...], field: str = "name") -> str:
+    """Which of these kinds it names; InvalidArgument naming `field` if none of them."""
+    kind = kind_of(name, field)
+    if kind not in kinds:
+        raise InvalidArgument("INVALID_NAME", f"{field} {name} is a {kind}; it must name a {' or a '.join(kinds)}",
+                              fields={field: f"must name a {' or a '.join(kinds)}"})
+    return kind
+
+
 def parent_of(name: str) -> str:
     """'tenants/a/networks/n/ports/p' -> 'tenants/a/networks/n'; '' for a tenant."""
     return name.rsplit("/", 2)[0] if name.count("/") > 1 else ""

@@ -134,7 +134,10 @@ class Peering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipe:
-    """Bandwidth between two ports of one network: `out` from `a` to `b`, `in` from `b` to `a`.  Lives in the tenant."""
+    """Bandwidth between two ports of one network, or between two networks that have a peering.
+
+    `out` is from `a` to `b`, `in` from `b` to `a`.  Lives in the tenant.
+    """
 
     name: str
     a: str
@@ -145,6 +148,11 @@ class Pipe:
     @property
     def tenant(self) -> str:
         return tenant_of(self.name)
+
+    @property
+    def joins_networks(self) -> bool:
+        """Whether its ends are networks, each with all of its ports."""
+        return network_of(self.a) == self.a
 
     def __str__(self) -> str:
         return self.name

@@ -25,7 +25,7 @@ from pliant.v1.tenant_pb2 import Quota as QuotaMessage
 from pliant.v1.tenant_pb2 import Tenant as TenantMessage
 
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
-from controller.model.ids import check_name, parse_dpid, parse_mac
+from controller.model.ids import check_kind, check_name, parse_dpid, parse_mac
 from controller.model.network import ANY_PATH, Address, Attachment, Network, Peering, Pipe, Port, Subnet
 from controller.model.tenancy import Labels, Meta, Quota, Tenant
 from controller.northbound import policies
@@ -107,8 +107,8 @@ def peering(message: PeeringMessage, name: str, meta: Meta, prefix: str = "peeri
 def pipe(message: PipeMessage, name: str, meta: Meta, prefix: str = "pipe") -> Pipe:
     for field, end in (("a", message.a), ("b", message.b)):
         if not end:
-            raise missing(f"{prefix}.{field}", "a pipe needs the names of two ports, a and b")
-        check_name(end, "port", f"{prefix}.{field}")
+            raise missing(f"{prefix}.{field}", "a pipe needs the names of two ports or two networks, a and b")
+        check_kind(end, ("port", "network"), f"{prefix}.{field}")
     return Pipe(
         name=name,
         a=message.a,

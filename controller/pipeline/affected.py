@@ -243,7 +243,7 @@ class _Search:
 
     def _pipes_of(self, port: str) -> None:
         for world in self.worlds:
-            for pipe in world.intent.pipes_by_port.get(port, ()):
+            for pipe in world.intent.pipes_by_end.get(port, ()):
                 self._pipe(pipe)
 
     def _pipe(self, name: str) -> None:

@@ -81,7 +81,7 @@ def _pipes(world: World, dpid: int) -> set[str]:
     """With an end here; and where flows choose queues, all that have a guarantee."""
     networks = world.placement.networks_at.get(dpid, ())
     ports = (port for network in networks for port in world.placement.presence[network][dpid])
-    found = {pipe for port in ports for pipe in world.intent.pipes_by_port.get(port, ())}
+    found = {pipe for port in ports for pipe in world.intent.pipes_by_end.get(port, ())}
     if chooses_queues(world, dpid):
         found.update(name for names in world.guaranteed.values() for name in names if name in world.intent.pipes)
     return found

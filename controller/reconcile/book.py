@@ -54,6 +54,16 @@ class Tally(NamedTuple):
             self.received + count * rates.guarantee_in_kbps)
 
 
+class Piped(NamedTuple):
+    """How much of a network's pool its pipes take, in each direction.  kbit/s.
+
+    A pipe inside the network takes both its directions from both: what its one end sends, its other end receives.
+    """
+
+    sent: int = 0
+    received: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """How an owner's guarantees are kept, and what else it may have."""
@@ -78,10 +88,11 @@ class Asked:
     promises: Map[str, Map[Promise, int]] = Map()
     """tenant -> how many of its guarantees are promised how: the tenant's own, its networks', its ports'"""
     tallies: Map[str, Map[int, Tally]] = Map()
-    """network of such a tenant -> {switch: ...}"""
-    piped: Map[str, int] = Map()
-    """network -> what its pipes are guaranteed, both ways together: as much as they take of its pool in each direction
-    """
+    """network of such a tenant, or of one with such pipes -> {switch: ...}"""
+    piped: Map[str, Piped] = Map()
+    """network -> what its pipes are guaranteed"""
+    joining: Map[str, int] = Map()
+    """tenant -> how many pipes with a guarantee it has that join networks"""
 
     def policy_of(self, name: str) -> BandwidthPolicy:
         """The policy of a tenant, network, port or pipe; the empty one if there is none of that name."""

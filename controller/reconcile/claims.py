@@ -22,7 +22,7 @@ from controller.model.ids import network_of, tenant_of
 from controller.model.network import ANY_PATH, Pipe
 from controller.qos.hose import UNBOUNDED, Footprint, Hose, Need
 from controller.qos.ledger import NO_CLAIMS, Claim, claim
-from controller.reconcile.book import Book, Ingress, Resource, Terms
+from controller.reconcile.book import Book, Ingress, Piped, Resource, Terms
 from controller.reconcile.loads import Loads, Route
 from controller.reconcile.tallies import Tallying
 
@@ -63,7 +63,7 @@ class BookEdit:
         for name in names:
             if "/ports/" in name:
                 self._claim_for_port(name)
-        for pipe in self._pipes(names, routes):
+        for pipe in self._pipes(names, moved, routes):
             self._claim_for_pipe(pipe)
         return self
 
@@ -98,8 +98,17 @@ class BookEdit:
         return found
 
     def _make_footprint(self, network: str, terms: Terms) -> Footprint:
-        edges = sorted(self._asked.tallies[network])
-        routes = {(s, d): self._route(network, s, d) for s in edges for d in edges if s != d}
+        footprint, exposed, apart = self._trace(network, network, terms)
+        self._expose(network, exposed)
+        self._part(network, apart)
+        return footprint
+
+    def _trace(self, src: str, dst: str, terms: Terms) -> tuple[Footprint, list[EndPoint], list[tuple[int, int]]]:
+        """Where frames from one network's edges to those of another, or its own, go; links whose failure cuts them off,
+        and pairs of edges between which nothing arrives.
+        """
+        edges, others = (sorted(self._asked.tallies.get(network, ())) for network in (src, dst))
+        routes = {(s, d): self._route(src, s, d) for s in edges for d in others if s != d}
         carried = {pair: self._loads.carried(route) for pair, route in routes.items()}
         failures: dict[EndPoint, dict[tuple[int, int], Mapping[EndPoint, float]]] = {}
         exposed = []
@@ -107,9 +116,8 @@ class BookEdit:
             for wire, failing in self._loads.failing(route).items():
                 failures.setdefault(wire, {})[pair] = failing.crossing
                 exposed += [] if failing.arrives else [wire]
-        self._expose(network, exposed)
-        self._part(network, [pair for pair, each in carried.items() if not each.arrives])
-        return Footprint({pair: each.crossing for pair, each in carried.items()}, tuple(failures.values()))
+        footprint = Footprint({pair: each.crossing for pair, each in carried.items()}, tuple(failures.values()))
+        return footprint, exposed, [pair for pair, each in carried.items() if not each.arrives]
 
     def _forget_footprint(self, network: str) -> None:
         self._footprints = _without(self._footprints, network)
@@ -141,17 +149,17 @@ class BookEdit:
 
     def _needs(self, tenant: str, networks: Iterable[str], terms: Terms) -> dict[Resource, Claim]:
         """By link: its networks' needs and its pool, and never more than the tenant as a whole."""
-        own, sent, received, piped = self._asked.rates_of(tenant), 0.0, 0.0, 0
+        own, sent, received, piped = self._asked.rates_of(tenant), 0.0, 0.0, Piped()
         networks = list(networks)
         if len(networks) == 1 and self._asked.rates_of(networks[0]) == Rates():
             return self._needs_of_one(own, networks[0], terms)
         total: dict[EndPoint, Need] = {}
         largest: dict[EndPoint, Need] = {}
         for network in networks:
-            hose, rates, pipes = self._hose(network), self._asked.rates_of(network), self._asked.piped.get(network, 0)
-            sent += float(rates.guarantee_out_kbps) or sum(hose.sent.values()) + pipes
-            received += float(rates.guarantee_in_kbps) or sum(hose.received.values()) + pipes
-            piped += pipes
+            hose, rates, pipes = self._hose(network), self._asked.rates_of(network), self._piped(network)
+            sent += float(rates.guarantee_out_kbps) or sum(hose.sent.values()) + pipes.sent
+            received += float(rates.guarantee_in_kbps) or sum(hose.received.values()) + pipes.received
+            piped = Piped(piped.sent + pipes.sent, piped.received + pipes.received)
             if hose.sent or hose.received or hose.pool or own.has_guarantee:
                 footprint = self._footprint(network, terms)
                 for link, need in footprint.need(hose).items():
@@ -167,8 +175,8 @@ class BookEdit:
 
     def _needs_of_one(self, own: Rates, network: str, terms: Terms) -> dict[Resource, Claim]:
         """The same for a tenant with one network that has no guarantee or ceiling of its own, as most are."""
-        hose, pipes = self._hose(network), self._asked.piped.get(network, 0)
-        pool = _pool(own, sum(hose.sent.values()) + pipes, sum(hose.received.values()) + pipes)
+        hose, pipes = self._hose(network), self._piped(network)
+        pool = _pool(own, sum(hose.sent.values()) + pipes.sent, sum(hose.received.values()) + pipes.received)
         if not (hose.sent or hose.received or pool):
             return {}
         hose = replace(hose, pool=pool, limit=_limit(own, pipes))
@@ -176,14 +184,18 @@ class BookEdit:
 
     def _hose(self, network: str) -> Hose:
         tallies, rates = self._asked.tallies[network], self._asked.rates_of(network)
-        piped = self._asked.piped.get(network, 0)
+        piped = self._piped(network)
         sent = {dpid: float(tally.sent) for dpid, tally in tallies.items() if tally.sent}
         received = {dpid: float(tally.received) for dpid, tally in tallies.items() if tally.received}
         return Hose(
             sent=sent, received=received,
             open_senders=[dpid for dpid, tally in tallies.items() if tally.n_sending < tally.n_ports],
             open_receivers=[dpid for dpid, tally in tallies.items() if tally.n_receiving < tally.n_ports],
-            pool=_pool(rates, sum(sent.values()) + piped, sum(received.values()) + piped), limit=_limit(rates, piped))
+            pool=_pool(rates, sum(sent.values()) + piped.sent, sum(received.values()) + piped.received),
+            limit=_limit(rates, piped))
+
+    def _piped(self, network: str) -> Piped:
+        return self._asked.piped.get(network, Piped())
 
     def _terms_of(self, tenant: str) -> Terms | None:
         """The tenant's own policy decides if it guarantees something, else the best of those below it."""
@@ -220,14 +232,16 @@ class BookEdit:
         place = locate(self._fabric, found.attachment) if found is not None and found.attachment else None
         return place if isinstance(place, EndPoint) else None
 
-    def _pipes(self, names: Iterable[str], routes: Container[Route]) -> set[str]:
-        """The pipes that these changes concern."""
+    def _pipes(self, names: Iterable[str], moved: Iterable[str], routes: Container[Route]) -> set[str]:
+        """The pipes that these changes concern.  `moved`: networks that are on other switches, or take other paths."""
         intent, found = self._asked.intent, set[str]()
+        for network in moved:
+            found.update(intent.pipes_by_end.get(network, NO_NAMES))
         for name in names:
             if "/pipes/" in name:
                 found.add(name)
             else:
-                index = intent.pipes_by_port if "/ports/" in name else intent.pipes_by_tenant
+                index = intent.pipes_by_end if "/ports/" in name else intent.pipes_by_tenant
                 found.update(index.get(name if "/ports/" in name else tenant_of(name), NO_NAMES))
         if routes:
             found.update(name for name in self._terms if "/pipes/" in name)
@@ -242,7 +256,8 @@ class BookEdit:
             for src, dst, kbps in ((pipe.a, pipe.b, rates.guarantee_out_kbps),
                                    (pipe.b, pipe.a, rates.guarantee_in_kbps)):
                 usable = self._within_ceilings(pipe, src, dst, kbps)
-                needs = self._pipe_needs(src, dst, usable, terms, exposed, apart) if usable else {}
+                needs_of = self._needs_between if pipe.joins_networks else self._pipe_needs
+                needs = needs_of(src, dst, usable, terms, exposed, apart) if usable else {}
                 for resource, need in needs.items():
                     claims[resource] = _sum(claims.get(resource, _flat(0)), claim(*need))
         self._set_terms(name, terms)
@@ -275,11 +290,21 @@ class BookEdit:
                 needs[link] = Need(need.working, max(need.reserved, share * kbps))
         return needs
 
+    def _needs_between(
+        self, src: str, dst: str, kbps: int, terms: Terms, exposed: list[EndPoint], apart: list[tuple[int, int]],
+    ) -> dict[Resource, Need]:
+        """Of one direction between two networks: a pool for whichever of their ports use it."""
+        footprint, cut_off, parted = self._trace(src, dst, terms)
+        exposed += cut_off
+        apart += parted
+        return {link: Need(share.working * kbps, share.reserved * kbps) for link, share in footprint.largest.items()}
+
     def _within_ceilings(self, pipe: Pipe, src: str, dst: str, kbps: int) -> int:
         """A guarantee is no use beyond the ceilings on the way."""
         rates_of = self._asked.rates_of
         ceilings = [rates_of(src).ceiling_out_kbps, rates_of(dst).ceiling_in_kbps]
-        for whole in (rates_of(network_of(src)), rates_of(pipe.tenant)):
+        around = (pipe.tenant,) if pipe.joins_networks else (network_of(src), pipe.tenant)
+        for whole in map(rates_of, around):
             ceilings += [whole.ceiling_out_kbps, whole.ceiling_in_kbps]
         return min([kbps, *(ceiling for ceiling in ceilings if ceiling)])
 
@@ -315,10 +340,11 @@ def _pool(rates: Rates, sent: float, received: float) -> float:
     return min(left, default=0.0)
 
 
-def _limit(rates: Rates, piped: int) -> float:
+def _limit(rates: Rates, piped: Piped) -> float:
     """All its guaranteed traffic together never comes to more; its pipes claim their part of it by themselves."""
-    bounds = (rates.guarantee_in_kbps, rates.guarantee_out_kbps, rates.ceiling_in_kbps, rates.ceiling_out_kbps)
-    return min((max(0.0, float(bound - piped)) for bound in bounds if bound), default=UNBOUNDED)
+    bounds = ((rates.guarantee_in_kbps, piped.received), (rates.guarantee_out_kbps, piped.sent),
+              (rates.ceiling_in_kbps, piped.received), (rates.ceiling_out_kbps, piped.sent))
+    return min((max(0.0, float(bound - taken)) for bound, taken in bounds if bound), default=UNBOUNDED)
 
 
 def _flat(kbps: int) -> Claim:

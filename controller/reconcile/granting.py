@@ -182,10 +182,13 @@ class Granting:
         networks = (owner,) if _is_pipe(owner) else sorted(asked.intent.networks_by_tenant.get(owner, Map()))
         for name in networks:
             pairs = self._now.apart.get(name, ())
-            network = network_of(asked.intent.pipes[name].a) if _is_pipe(name) and pairs else name
-            present, tallies = placement.presence.get(network, Map()), asked.tallies.get(name, Map())
+            pipe = asked.intent.pipes.get(name) if pairs else None
+            ends = (network_of(pipe.a), network_of(pipe.b)) if pipe is not None else (name, name)
+            near, far = (placement.presence.get(end, Map()) for end in ends)
+            tallies = asked.tallies.get(name, Map())
             pooled = any(asked.rates_of(each).has_guarantee for each in {owner, name})
-            found += [Apart(network, src, dst) for src, dst in pairs if src in present and dst in present
+            found += [Apart(ends[0], src, dst) for src, dst in pairs
+                      if ((src in near and dst in far) or (src in far and dst in near))
                       and (pooled or tallies[src].sent or tallies[dst].received)]
         return tuple(found)
 
@@ -193,8 +196,10 @@ class Granting:
         """Owners that may have a path, or none, for another reason than before: by paths, or by where ports are."""
         asked, found = self._now.asked, set[str]()
         for name in (*parted, *names):
-            pipes = asked.intent.pipes_by_port.get(name, ()) if _is_port(name) else ()
-            found.update(pipes, {name if _is_pipe(name) else tenant_of(name)})
+            if _is_port(name):
+                for end in (name, network_of(name)):
+                    found.update(asked.intent.pipes_by_end.get(end, ()))
+            found.add(name if _is_pipe(name) else tenant_of(name))
         return found
 
     def _bare(

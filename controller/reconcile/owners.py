@@ -98,7 +98,7 @@ def _own_port(owners: Owners, world: World, port: str) -> None:
     chain = _chain(world, port)
     owners.rx[port_no] = tuple(Entry(name, uid, "out") for name, uid in chain)
     owners.tx[port_no] = tuple(Entry(name, uid, "in") for name, uid in chain)
-    for pipe in world.intent.pipes_by_port.get(port, ()):
+    for pipe in world.intent.pipes_by_end.get(port, ()):
         _own_pipe(owners, world, pipe, port, chain)
     key = world.intent.keys.port_key(port)
     _own_meters(owners, key.slot if key else None, "port", chain)

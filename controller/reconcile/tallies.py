@@ -14,7 +14,7 @@ from controller.intent.snapshot import NO_NAMES, Snapshot
 from controller.model.bandwidth import BandwidthPolicy, Rates
 from controller.model.ids import network_of, tenant_of
 from controller.model.network import Port
-from controller.reconcile.book import Asked, Tally
+from controller.reconcile.book import Asked, Piped, Tally
 
 
 class Tallying:
@@ -24,7 +24,8 @@ class Tallying:
         """`names`: objects that are other ones than before, or with other rates in force."""
         self._before = before
         self._now = Asked(intent=intent, rates=rates)
-        self._promises, self._tallies, self._piped = before.promises, before.tallies, before.piped
+        self._promises, self._tallies = before.promises, before.tallies
+        self._piped, self._joining = before.piped, before.joining
         self.moved: set[str] = set()
         """networks that are on other switches now"""
         self.tenants = {tenant_of(name) for name in names if self._counts(name)}
@@ -34,7 +35,8 @@ class Tallying:
         self.moved = {network for network in self.moved if self._edges(before.tallies, network)
                       != self._edges(self._tallies, network)}
         self.asked = Asked(
-            intent=intent, rates=rates, promises=self._promises, tallies=self._tallies, piped=self._piped)
+            intent=intent, rates=rates, promises=self._promises, tallies=self._tallies, piped=self._piped,
+            joining=self._joining)
 
     @staticmethod
     def _edges(tallies: Map[str, Map[int, Tally]], network: str) -> frozenset[int]:
@@ -49,7 +51,13 @@ class Tallying:
         else:
             self._promise(tenant, old, -1)
             self._promise(tenant, new, 1)
-        return tenant in self._promises or tenant in self._before.promises
+        return self._is_counted(tenant) or self._was_counted(tenant)
+
+    def _is_counted(self, tenant: str) -> bool:
+        return tenant in self._promises or tenant in self._joining
+
+    def _was_counted(self, tenant: str) -> bool:
+        return tenant in self._before.promises or tenant in self._before.joining
 
     def _promise(self, tenant: str, policy: BandwidthPolicy, count: int) -> None:
         if not policy.may_guarantee:
@@ -61,14 +69,22 @@ class Tallying:
 
     def _pipe(self, asked: Asked, name: str, count: int) -> None:
         pipe, rates = asked.intent.pipes.get(name), asked.rates_of(name)
-        if pipe is not None and rates.has_guarantee:
-            network = network_of(pipe.a)
-            total = self._piped.get(network, 0) + count * (rates.guarantee_in_kbps + rates.guarantee_out_kbps)
-            self._piped = self._piped.set(network, total) if total else self._piped.delete(network)
+        if pipe is None or not pipe.bandwidth.may_guarantee:
+            return
+        if pipe.joins_networks:
+            n_joining = self._joining.get(pipe.tenant, 0) + count
+            self._joining = (
+                self._joining.set(pipe.tenant, n_joining) if n_joining else self._joining.delete(pipe.tenant))
+        into, out = rates.guarantee_in_kbps, rates.guarantee_out_kbps
+        for end, sent, received in ((pipe.a, out, into), (pipe.b, into, out)) if rates.has_guarantee else ():
+            network = network_of(end)
+            before = self._piped.get(network, Piped())
+            now = Piped(before.sent + count * sent, before.received + count * received)
+            self._piped = self._piped.set(network, now) if any(now) else self._piped.delete(network)
 
     def _add_up(self, names: Iterable[str]) -> None:
         fresh = {tenant for tenant in self.tenants
-                 if tenant in self._promises and tenant not in self._before.promises}
+                 if self._is_counted(tenant) and not self._was_counted(tenant)}
         intent = self._now.intent
         for tenant in fresh:
             for network in intent.networks_by_tenant.get(tenant, NO_NAMES):
@@ -80,8 +96,8 @@ class Tallying:
                     self._add(old, self._before.rates_of(name), -1)
                 if (new := intent.ports.get(name)) is not None:
                     self._add(new, self._now.rates_of(name), 1)
-        if any(tenant not in self._promises for tenant in self.tenants):
-            for network in [each for each in self._tallies if tenant_of(each) not in self._promises]:
+        if not all(map(self._is_counted, self.tenants)):
+            for network in [each for each in self._tallies if not self._is_counted(tenant_of(each))]:
                 self._tallies = self._tallies.delete(network)
                 self.moved.add(network)
 

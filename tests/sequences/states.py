@@ -13,11 +13,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from controller.fabric.ports import EndPoint
 from controller.intent.snapshot import Resource
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy
-from controller.model.network import Attachment, Network, Port, Subnet
+from controller.model.network import Attachment, Network, Peering, Pipe, Port, Subnet
 from controller.model.tenancy import Tenant
 from tests.sequences.simulation import Simulation
 
-_RANK = {Tenant: 0, Network: 1, Subnet: 2, Port: 3}
+_RANK = {Tenant: 0, Network: 1, Subnet: 2, Port: 3, Peering: 4, Pipe: 5}
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,36 @@ def port(tenant_name: str, name: str, at: tuple[int, int] | None, bandwidth: Ban
         mac=f"02:00:00:00:00:{number:02x}",
         addresses=(IPv4Address(f"10.0.0.{number}"), IPv6Address(f"fd00::{number:x}")),
         attachment=Attachment(dpid=at[0], port_no=at[1]) if at else None, bandwidth=bandwidth)
+
+
+def far_name(tenant: str) -> str:
+    return f"tenants/{tenant}/networks/far"
+
+
+def far_port(tenant_name: str, name: str, at: tuple[int, int] | None) -> Port:
+    """A port of the tenant's network "far"."""
+    number, far = int.from_bytes(name.encode()[-1:]), far_name(tenant_name)
+    return Port(
+        name=f"{far}/ports/{name}", subnet=f"{far}/subnets/sub", mac=f"02:00:00:00:01:{number:02x}",
+        addresses=(IPv4Address(f"10.1.0.{number}"), IPv6Address(f"fd01::{number:x}")),
+        attachment=Attachment(dpid=at[0], port_no=at[1]) if at else None)
+
+
+def peered(name: str, ports: Mapping[str, tuple[int, int]]) -> dict[str, Resource]:
+    """Beside a tenant's network: another one, "far", with these ports, and a peering of the two."""
+    far = far_name(name)
+    cidrs = {"ipv4_cidr": IPv4Network("10.1.0.0/16"), "ipv6_cidr": IPv6Network("fd01::/64")}
+    objects: list[Resource] = [
+        Network(name=far), Subnet(name=f"{far}/subnets/sub", **cidrs),
+        *(far_port(name, one, at) for one, at in ports.items()),
+        Peering(name=f"tenants/{name}/peerings/far", a=network_name(name), b=far),
+    ]
+    return {obj.name: obj for obj in objects}
+
+
+def far_pipe(name: str, bandwidth: BandwidthPolicy) -> Pipe:
+    """Between the tenant's two networks; out goes to "far"."""
+    return Pipe(name=f"tenants/{name}/pipes/far", a=network_name(name), b=far_name(name), bandwidth=bandwidth)
 
 
 @dataclass

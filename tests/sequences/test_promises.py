@@ -16,7 +16,7 @@ from controller.qos.ledger import budget
 from controller.reconcile.admission import Admission
 from controller.reconcile.reconciler import Outcome
 from tests.sequences.simulation import LEAVES, Simulation
-from tests.sequences.states import port, port_name, tenant
+from tests.sequences.states import far_pipe, far_port, peered, port, port_name, tenant
 
 LINK_KBPS = 100
 TENANTS, PORTS = ("red", "blue", "green"), "abcd"
@@ -34,7 +34,7 @@ class Course:
         self.sim = Simulation()
         for end in (end for wire in self.sim.wires for end in wire):
             self.sim.observe(LinkDeclared(src=end, settings=LinkSettings(capacity_kbps=LINK_KBPS)))
-        self.sim.apply(obj for name in TENANTS for obj in tenant(name, {}).values())
+        self.sim.apply(obj for name in TENANTS for obj in {**tenant(name, {}), **peered(name, {})}.values())
         self.sim.settle()
         self.sim.gates = (Admission(lambda: self.sim.reconciler.view, lambda: self.sim.intent, lambda: 0.0),)
         self.sim.after_step = self.check
@@ -69,6 +69,16 @@ def put_pipe(course: Course, a: int, b: int) -> None:
     course.sim.apply([Pipe(name=f"tenants/{one}/pipes/p{b % 4}", a=ends[0], b=ends[1], bandwidth=policy)])
 
 
+def put_far_port(course: Course, a: int, b: int) -> None:
+    one, name = TENANTS[a % 3], PORTS[b % 4]
+    at = LEAVES[a // 3 % 3], 50 + 10 * TENANTS.index(one) + PORTS.index(name)
+    course.sim.apply([far_port(one, name, at if b % 16 else None)])
+
+
+def put_far_pipe(course: Course, a: int, b: int) -> None:
+    course.sim.apply([far_pipe(TENANTS[a % 3], POLICIES[b % len(POLICIES)])])
+
+
 def reconcile(course: Course, _a: int, _b: int) -> None:
     course.sim.reconcile()
 
@@ -90,8 +100,8 @@ def restart(course: Course, _a: int, _b: int) -> None:
 
 Act = Callable[[Course, int, int], None]
 ACTS: tuple[Act, ...] = (
-    put_port, put_port, put_port, put_port, delete_port, change_tenant, change_tenant, put_pipe, put_pipe, reconcile,
-    turn, settle, restart,
+    put_port, put_port, put_port, put_port, delete_port, change_tenant, change_tenant, put_pipe, put_pipe,
+    put_far_port, put_far_port, put_far_pipe, reconcile, turn, settle, restart,
 )
 
 

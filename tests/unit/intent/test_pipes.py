@@ -1,4 +1,4 @@
-"""Pipes in asked state: between two ports of one network, below both of them and below their tenant."""
+"""Pipes in asked state: between two ports of one network, or two peered networks, below both and below their tenant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from controller.intent.keys import Keys
 from controller.intent.snapshot import Snapshot
 from controller.model.bandwidth import BandwidthPolicy
 from controller.model.errors import PliantError
-from controller.model.network import Pipe
+from controller.model.network import Network, Peering, Pipe
+from controller.model.tenancy import Tenant
 from tests.unit.intent.builders import Author, N, T, network, port, small_network, subnet, tenant
 
 A, B, C = (f"{N}/ports/{id_}" for id_ in "abc")
@@ -41,10 +42,10 @@ def test_pipe_is_found_by_tenant_and_by_both_ports() -> None:
     author.create(pipe("q", B, C))
     snapshot = author.snapshot
     assert set(snapshot.pipes_by_tenant[T]) == {PIPE, f"{T}/pipes/q"}
-    assert set(snapshot.pipes_by_port[B]) == {PIPE, f"{T}/pipes/q"}
+    assert set(snapshot.pipes_by_end[B]) == {PIPE, f"{T}/pipes/q"}
     assert snapshot.get(PIPE) == snapshot.pipes[PIPE]
     author.delete(PIPE)
-    assert set(author.snapshot.pipes_by_port) == {B, C}
+    assert set(author.snapshot.pipes_by_end) == {B, C}
     assert author.snapshot == Snapshot.rebuild(
         author.snapshot.objects(), author.snapshot.keys, author.snapshot.generation)
 
@@ -52,6 +53,10 @@ def test_pipe_is_found_by_tenant_and_by_both_ports() -> None:
 @pytest.mark.parametrize(("obj", "reason", "field"), [
     (pipe(b=A), "INVALID_FIELD", "pipe.b"),
     (pipe(a=T), "INVALID_NAME", "pipe.a"),
+    (pipe(a=f"{N}/subnets/s"), "INVALID_NAME", "pipe.a"),
+    (pipe(b=N), "INVALID_FIELD", "pipe.b"),
+    (pipe(a=N, b=N), "INVALID_FIELD", "pipe.b"),
+    (pipe(a=N, b=f"{T}/networks/none"), "PARENT_NOT_FOUND", "pipe.b"),
     (pipe(b=f"{N}/ports/none"), "PARENT_NOT_FOUND", "pipe.b"),
     (pipe(a="tenants/b/networks/n/ports/a"), "INVALID_FIELD", "pipe.a"),
     (pipe(b=f"{T}/networks/m/ports/x"), "INVALID_FIELD", "pipe.b"),
@@ -142,3 +147,67 @@ def test_pipe_id_rests_until_every_switch_let_go_of_it() -> None:
     assert len(records) == 3
     assert loaded.pipe_ids == keys.pipe_ids
     assert loaded.pools.in_scope("fabric")["pipes"] == keys.pools.in_scope("fabric")["pipes"]
+
+
+# -- between networks
+
+M = f"{T}/networks/m"
+PEERING = f"{T}/peerings/nm"
+
+
+def two_networks() -> Author:
+    author = three_ports()
+    for made in (network(M), subnet(f"{M}/subnets/s", "10.1.0.0/24"), Peering(name=PEERING, a=N, b=M)):
+        author.create(made)
+    return author
+
+
+def test_pipe_between_networks_needs_a_peering_of_the_two() -> None:
+    """Nothing goes from one to the other otherwise; while there is a pipe the peering stays, or goes by force."""
+    author = two_networks()
+    author.delete(PEERING)
+    error = refusal(author, pipe(a=N, b=M))
+    assert (error.reason, list(error.fields)) == ("NOT_PEERED", ["pipe.b"])
+    author.apply([pipe(a=N, b=M), Peering(name=PEERING, a=M, b=N)])
+    assert set(author.snapshot.pipes_by_end) == {N, M}
+    with pytest.raises(PliantError, match=PIPE) as caught:
+        author.delete(PEERING)
+    assert caught.value.reason == "HAS_CHILDREN"
+    assert author.delete(PEERING, force=True) == (PIPE, PEERING)
+
+
+@pytest.mark.parametrize("name", [T, M])
+def test_network_takes_its_pipes_and_peerings_along(name: str) -> None:
+    """Each once, the pipe before the peering, and that before the network."""
+    author = two_networks()
+    author.create(pipe(a=N, b=M))
+    gone = author.delete(name, force=True)
+    assert (gone.count(PIPE), gone.count(PEERING)) == (1, 1)
+    assert gone.index(PIPE) < gone.index(PEERING) < gone.index(M)
+
+
+def test_ports_of_two_networks_have_no_pipe() -> None:
+    """Frames between them are routed, and tell their port no longer; the refusal says what to do."""
+    author = two_networks()
+    author.create(port("x", subnet=f"{M}/subnets/s"))
+    assert "between the two networks" in refusal(author, pipe(b=f"{M}/ports/x")).message
+
+
+@pytest.mark.parametrize(("owner", "rates", "parent"), [
+    (network(N), {"guarantee_out_kbps": 5_000}, N),
+    (network(M), {"guarantee_in_kbps": 5_000}, M),
+    (network(M), {"ceiling_out_kbps": 1_000}, M),
+    (tenant(), {"guarantee_in_kbps": 6_500}, T),
+    (tenant(), {"ceiling_out_kbps": 6_500}, T),
+])
+def test_pipe_between_networks_comes_out_of_both_and_of_the_tenant(
+    owner: Network | Tenant, rates: dict[str, int], parent: str,
+) -> None:
+    """Out of what the one sends and the other receives; of the tenant's both ways, as its ports are at both ends."""
+    author = two_networks()
+    author.update(replace(owner, bandwidth=BandwidthPolicy(**rates)))  # type: ignore[arg-type]
+    error = refusal(author, pipe(a=N, b=M, guarantee_out_kbps=5_001, guarantee_in_kbps=1_500))
+    assert error.metadata["parent"] == parent
+    author.create(pipe(a=N, b=M, guarantee_out_kbps=5_000, guarantee_in_kbps=1_000))
+    author.delete(PIPE)
+    assert not author.snapshot.promises or set(author.snapshot.promises) <= {(T, "in"), (T, "out")}

@@ -26,7 +26,7 @@ from controller.model.bandwidth import (
 from controller.model.errors import PliantError, ResourceExhausted
 from controller.model.network import Network, PathPolicy, Pipe
 from controller.model.status import State
-from tests.sequences.states import network_name, port, port_name, tenant
+from tests.sequences.states import far_name, far_pipe, far_port, network_name, peered, port, port_name, tenant
 from tests.support.admitted import FREE_KBPS, NOW_S, Fabric, alone, both, everywhere
 
 
@@ -114,6 +114,70 @@ def test_pipe_counts_on_its_path_on_top_of_its_tenant(fabric: Fabric) -> None:
     fabric.settle()
     with pytest.raises(PliantError):
         fabric.apply([Pipe(name=pipe.name, a=pipe.a, b=pipe.b, bandwidth=both(300_000))])
+
+
+def test_pipe_between_networks_counts_on_every_way_from_one_to_the_other(fabric: Fabric) -> None:
+    """As a pool for whichever ports use it: "net" is on leaf 11, "far" on 12 and 13, over two trees each."""
+    pipe = far_pipe("red", BandwidthPolicy(guarantee_out_kbps=20_000, guarantee_in_kbps=8_000))
+    fabric.apply([*tenant("red", {"a": (11, 3)}).values(), *peered("red", {"b": (12, 3), "c": (13, 3)}).values(), pipe])
+    fabric.settle()
+    out, back = 10_000, 4_000
+    assert fabric.promised() == {
+        EndPoint(11, 1): out, EndPoint(11, 2): out, EndPoint(1, 2): out, EndPoint(1, 3): out, EndPoint(2, 2): out,
+        EndPoint(2, 3): out, EndPoint(12, 1): back, EndPoint(12, 2): back, EndPoint(13, 1): back,
+        EndPoint(13, 2): back, EndPoint(1, 1): back, EndPoint(2, 1): back}
+    assert {*fabric.reconciler.view.grants[EndPoint(11, 1)]} == {pipe.name}
+    fabric.apply([], [f"{far_name('red')}/ports/c"])
+    fabric.settle()
+    assert fabric.promised().keys().isdisjoint({EndPoint(13, 1), EndPoint(1, 3)})
+    fabric.apply([far_pipe("red", BandwidthPolicy())])
+    fabric.settle()
+    assert not fabric.promised()
+
+
+def test_pipe_between_networks_that_does_not_fit_says_what_would(fabric: Fabric) -> None:
+    """Also when a port takes one of them to a switch that is full."""
+    fabric.apply([*tenant("red", {"a": (11, 3)}).values(), *peered("red", {"b": (12, 3)}).values()])
+    fabric.apply(everywhere("blue", both(100_000)))
+    with pytest.raises(ResourceExhausted, match="90 Mbit/s would fit") as caught:
+        fabric.apply([far_pipe("red", BandwidthPolicy(guarantee_out_kbps=100_000))])
+    assert caught.value.metadata["largest_guarantee_out_kbps"] == "90000"
+    fabric.apply([far_pipe("red", BandwidthPolicy(guarantee_out_kbps=90_000))])
+    fabric.apply(tenant("green", {"a": (13, 7), "b": (13, 8)}, both(50_000)).values())
+    fabric.settle()
+    assert not fabric.reasons("tenants/red/pipes/far")
+    with pytest.raises(ResourceExhausted):
+        fabric.apply([*tenant("green", {"c": (12, 7)}, both(50_000)).values(), far_port("red", "c", (13, 3))])
+
+
+def test_pipe_between_networks_comes_out_of_the_pools_of_both(fabric: Fabric) -> None:
+    """And of the tenant's, once as what the one sends and once as what the other does."""
+    fabric.apply([*tenant("red", {"a": (11, 3), "b": (12, 4)}, both(30_000)).values(),
+                  *peered("red", {"c": (12, 3)}).values()])
+    fabric.apply([Network(name=far_name("red"), bandwidth=BandwidthPolicy(guarantee_in_kbps=15_000))])
+    with pytest.raises(PliantError) as caught:
+        fabric.apply([far_pipe("red", BandwidthPolicy(guarantee_out_kbps=16_000))])
+    assert (caught.value.reason, caught.value.metadata["parent"]) == ("GUARANTEE_OVER_PARENT", far_name("red"))
+    fabric.apply([far_pipe("red", BandwidthPolicy(guarantee_out_kbps=10_000))])
+    fabric.settle()
+    grants = fabric.reconciler.view.grants
+    # "far" has 15 of the 30 that red receives, which includes the pipe's 10; 15 are left for whoever wants them.
+    assert {name: each.guarantee_kbps for name, each in grants[EndPoint(11, 1)].items()} == {
+        "tenants/red": 7_500, "tenants/red/pipes/far": 5_000}
+
+
+def test_critical_pipe_between_networks_survives_any_link(fabric: Fabric) -> None:
+    """What backup labels would load other links with is kept free; without another way the pipe says so."""
+    fabric.apply([*tenant("red", {"a": (11, 3)}).values(), *peered("red", {"b": (12, 3)}).values()])
+    fabric.apply([far_pipe("red", BandwidthPolicy(guarantee_out_kbps=20_000, traffic_class=TrafficClass.CRITICAL))])
+    fabric.settle()
+    assert fabric.promised()[EndPoint(11, 1)] == 20_000
+    fabric.link_lost(fabric.wires[0])
+    fabric.settle()
+    assert "GUARANTEE_UNPROTECTED" in fabric.reasons("tenants/red/pipes/far")
+    fabric.link_lost(fabric.wires[1])
+    fabric.settle()
+    assert "GUARANTEE_DEGRADED" in fabric.reasons("tenants/red/pipes/far")
 
 
 def test_access_port_cannot_guarantee_more_than_its_speed(fabric: Fabric) -> None:
