@@ -5,25 +5,41 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
-import random
 import re
 import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
+from hypothesis import Phase, given, settings
 from immutables import Map
+from structlog.testing import capture_logs
 
+from controller.fabric.labels import label16
 from controller.fabric.ports import Switch, SwitchPort
 from controller.model.bandwidth import TrafficClass
-from controller.model.queues import BEST_EFFORT, OfPair, OfSlice, PortQueues, Queue
+from controller.model.queues import (
+    BEST_EFFORT,
+    EXPLICIT,
+    OfDestination,
+    OfPair,
+    OfSlice,
+    OfSource,
+    PortQueues,
+    Queue,
+    inner_queue,
+    leaf_queue,
+)
 from controller.reconcile.queue_driver import Brought
 from controller.southbound.queues import messages
 from controller.southbound.queues.messages import HANDLE, Class
 from controller.southbound.queues.netlink import KernelRefused, Netlink
 from controller.southbound.queues.tc import Tc
+from tests.support import queue_trees
 from tests.support.netns import inside
+from tests.support.queue_trees import ports
 from tests.support.rig import Host, Rig
 
 LINK_KBPS = 30_000
@@ -129,24 +145,83 @@ def test_thousand_guarantees_change_in_one_batch(ovs: Rig, device: str) -> None:
 
 
 def test_any_change_ends_in_what_was_asked(ovs: Rig, device: str) -> None:
-    """Tenants and pipes come, go and change, thirty times: the kernel takes each change, and none is left to make."""
-    port, tc, chance = switch_port(ovs, device), driver(ovs), random.Random(7)
-    for _ in range(30):
-        queues = [
-            Queue(number=n, whose=(OfSlice(n),), guarantee_kbps=chance.randint(1, 900), ceiling_kbps=LINK_KBPS,
-                  weight=chance.randint(1, 9), traffic_class=chance.choice(list(TrafficClass)))
-            for n in sorted(chance.sample(range(1, 600), chance.randint(0, 12)))]
-        queues += [
-            Queue(number=16_384 + n, guarantee_kbps=chance.randint(1, 900), ceiling_kbps=LINK_KBPS,
-                  whose=(OfPair(chance.randint(1, 3), chance.choice((0, 0x000401, 0x00A0FF)), 1),
-                         OfPair(9 + n, 0x000402, 1)))
-            for n in sorted(chance.sample(range(1, 15_000), chance.randint(0, 3)))]
-        queues = list({each.whose[0]: each for each in queues}.values())
-        rest = best_effort(LINK_KBPS, LINK_KBPS - sum(each.guarantee_kbps for each in queues))
-        wanted = {port: PortQueues(rate_kbps=LINK_KBPS, queues=(rest, *queues))}
-        brought = bring(tc, wanted)
+    """From one tree to another, thirty times: the kernel takes each change as it is, and none is left to make."""
+    port, tc = switch_port(ovs, device), driver(ovs)
+    refused = list[list[object]]()
+
+    @settings(max_examples=30, derandomize=True, database=None, deadline=None, phases=[Phase.generate])
+    @given(ports())
+    def change(queues: PortQueues) -> None:
+        with capture_logs() as logs:
+            brought = bring(tc, {port: queues})
         assert brought.faults == {}, brought
-        assert bring(tc, wanted) == Brought({}, 0)
+        refused.append([log for log in logs if log["event"] == "queues_refused"])
+        assert bring(tc, {port: queues}) == Brought({}, 0)
+
+    change()
+    assert not any(refused)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A frame as it leaves a port."""
+
+    source_mac: int = 0x020000000099
+    edge_id: int = 1
+    key24: int = 0
+    explicit: int = 0
+    """the label of an explicit path, if it has one"""
+
+    def raw(self) -> bytes:
+        label = self.explicit or label16(self.edge_id, 9)
+        return (b"\x02" + label.to_bytes(2) + self.key24.to_bytes(3) + self.source_mac.to_bytes(6) + b"\x08\x00"
+                + bytes(100))
+
+
+def test_each_kind_of_frame_has_its_queue(ovs: Rig, device: str) -> None:
+    """By slice, source, destination on its edge only, pair, also under an explicit path's label; probes are control's;
+    on an access port, where there is no label, by source.  Who is asked first is as the model says.
+    """
+    port, tc = switch_port(ovs, device), driver(ovs)
+    a, b, c, key = 0x02000000000A, 0x02000000000B, 0x02000000000C, X << 10 | 7
+    inner = inner_queue(1)
+    queues = queue_trees.port(
+        queue_trees.queue(inner, guarantee_kbps=90),
+        queue_trees.queue(leaf_queue(1), OfSlice(X), parent=inner),
+        queue_trees.queue(leaf_queue(2), OfSource(X, a), parent=inner),
+        queue_trees.queue(leaf_queue(3), OfDestination(1, key), parent=inner),
+        queue_trees.queue(leaf_queue(4), OfSource(X, b, second=True), parent=inner),
+        queue_trees.queue(leaf_queue(5), OfSlice(Z)),
+        queue_trees.queue(leaf_queue(6), OfPair(c, key, 1), OfPair(c, key, EXPLICIT)))
+    assert bring(tc, {port: queues}).faults == {}
+    path, other = 0xF123, Z << 10 | 7
+    with inside(ovs.sandbox, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)) as sender:
+        sender.bind((device, 0))
+
+        def taken(*frames: Sent | bytes) -> set[int]:
+            """The queues that counted them."""
+            before = asyncio.run(tc.count(1, port))
+            for frame in frames:
+                sender.send(frame if isinstance(frame, bytes) else frame.raw())
+            counts = asyncio.run(tc.count(1, port))
+            return {number for number, count in counts.items() if count.packets > before[number].packets}
+
+        assert taken(Sent(key24=X << 10 | 1), Sent(key24=X << 10 | 1023, edge_id=2)) == {leaf_queue(1)}
+        assert taken(Sent(key24=key, source_mac=a), Sent(key24=X << 10, source_mac=a)) == {leaf_queue(2)}
+        assert taken(Sent(key24=key), Sent(key24=key, source_mac=b)) == {leaf_queue(3)}
+        assert taken(Sent(key24=key, edge_id=2), Sent(key24=key, explicit=path)) == {leaf_queue(1)}
+        assert taken(Sent(key24=X << 10 | 8, source_mac=b), Sent(key24=key, edge_id=2, source_mac=b)) == {leaf_queue(4)}
+        assert taken(Sent(key24=other), Sent(key24=other, source_mac=a)) == {leaf_queue(5)}
+        assert taken(Sent(key24=key, source_mac=c), Sent(key24=key, explicit=path, source_mac=c)) == {leaf_queue(6)}
+        assert taken(Sent(key24=key, source_mac=c, edge_id=2)) == {leaf_queue(1)}
+        assert taken(Sent(key24=9 << 10)) == {BEST_EFFORT}
+        assert taken(bytes.fromhex("0180c200000e 020000000001 88cc") + bytes(60)) == set(), "control's"
+        access = queue_trees.port(
+            queue_trees.queue(leaf_queue(2), OfSource(0, a)), queue_trees.queue(leaf_queue(6), OfPair(c, 0, 0)))
+        assert bring(tc, {port: access}).faults == {}
+        assert taken(Sent(key24=key, source_mac=a), Sent(source_mac=a)) == {leaf_queue(2)}
+        assert taken(Sent(source_mac=c)) == {leaf_queue(6)}
+        assert taken(Sent(source_mac=b), Sent()) == {BEST_EFFORT}
 
 
 def test_queues_of_somebody_else_are_left_alone(ovs: Rig, device: str) -> None:

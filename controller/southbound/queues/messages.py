@@ -215,6 +215,12 @@ def add_filter(device: int, wanted: Filter) -> nlmsg:
                wanted.priority << 16 | EVERY_PROTOCOL, kind="u32", options={"attrs": attributes})
 
 
+def lead_filter(device: int, wanted: Filter) -> nlmsg:
+    """The filter of this handle leads to another class from now on: at no time to none."""
+    return _tc(rtnl.RTM_NEWTFILTER, 0, device, wanted.handle, HANDLE, wanted.priority << 16 | EVERY_PROTOCOL,
+               kind="u32", options={"attrs": [("TCA_U32_CLASSID", HANDLE | wanted.minor)]})
+
+
 def delete_filter(device: int, there: Filter) -> nlmsg:
     return _tc(rtnl.RTM_DELTFILTER, 0, device, there.handle, HANDLE, there.priority << 16 | there.protocol,
                kind=there.kind)

@@ -82,15 +82,19 @@ class Netlink:
 
     def order(self, orders: Sequence[nlmsg]) -> list[Refusal]:
         """Give these orders, one after the other; what the kernel refused of them.  OSError."""
+        first = self._sequence + 1
+        for end in {*range(BATCH_ORDERS, len(orders), BATCH_ORDERS), len(orders)} - {0}:
+            orders[end - 1]["header"]["flags"] |= NLM_F_ACK  # the last one of a batch is answered in any case
+        # All is made ready before the first is sent: what is half done is soon done.
+        encoded = [self._encode(order) for order in orders]
         refused: list[Refusal] = []
-        for begin in range(0, len(orders), BATCH_ORDERS):
-            refused += self._order(orders[begin:begin + BATCH_ORDERS], begin)
+        for begin in range(0, len(encoded), BATCH_ORDERS):
+            refused += self._order(encoded[begin:begin + BATCH_ORDERS], begin, first + begin)
         return refused
 
-    def _order(self, orders: Sequence[nlmsg], begin: int) -> list[Refusal]:
-        first, last = self._sequence + 1, self._sequence + len(orders)
-        orders[-1]["header"]["flags"] |= NLM_F_ACK  # the last one is answered in any case
-        self._socket.send(b"".join(self._encode(order) for order in orders))
+    def _order(self, orders: Sequence[bytes], begin: int, first: int) -> list[Refusal]:
+        last = first + len(orders) - 1
+        self._socket.send(b"".join(orders))
         refused: list[Refusal] = []
         while True:
             for answer in self._socket.get():

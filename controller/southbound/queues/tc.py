@@ -17,11 +17,12 @@ from pyroute2.netlink import NETLINK_ROUTE, NETLINK_SOCK_DIAG, nlmsg
 from controller.fabric.ports import Switch, SwitchPort
 from controller.model.queues import BEST_EFFORT, PortQueues, QueueCount
 from controller.reconcile.queue_driver import Brought
-from controller.southbound.queues import messages, tree
+from controller.southbound.queues import changes, messages, tree
+from controller.southbound.queues.changes import Found
 from controller.southbound.queues.messages import HANDLE, MAJOR, ROOT_PARENT, Device, MalformedError, Qdisc
 from controller.southbound.queues.netlink import KernelRefused, Netlink
 from controller.southbound.queues.sockets import frames_at_once
-from controller.southbound.queues.tree import CONTROL, MIN_LEAF_FRAMES, REST, TOP, Found, Tree
+from controller.southbound.queues.tree import CONTROL, MIN_LEAF_FRAMES, REST, Tree
 
 log = structlog.get_logger()
 
@@ -98,8 +99,8 @@ class Tc:
         except _FAILURES as error:
             self._failed(error)
             return {}
-        counts = found.counts.items()
-        return {minor if minor != REST else BEST_EFFORT: n for minor, n in counts if minor not in (TOP, CONTROL)}
+        counts = changes.leaf_counts(found).items()
+        return {minor if minor != REST else BEST_EFFORT: count for minor, count in counts if minor != CONTROL}
 
     # -- how
 
@@ -136,17 +137,17 @@ class Tc:
     def _change(self, device: Device, wanted: Tree, root: Qdisc | None, qdiscs: _Qdiscs) -> int:
         """Bring a device to this tree; how many orders it took.  KernelRefused, and then it has no queues of ours."""
         orders: list[nlmsg] = []
-        found = Found()
-        if root is not None and tree.is_right(root):
-            found = self._read(device, qdiscs)
-        else:
+        found = self._read(device, qdiscs) if root is not None and changes.is_right(root) else Found()
+        if not changes.is_whole(found):
+            found = Found()
             orders += [messages.delete_root(device.number)] if root is not None else []
             orders.append(messages.add_root(device.number, REST))
-        orders += tree.orders(device.number, found, wanted)
+        orders += changes.orders(device.number, found, wanted)
         refused = self._netlink().order(orders)
         if not refused:
             return len(orders)
         # Half a tree is worse than none: whom no filter chooses would share the little that best effort has.
+        log.info("queues_refused", device=device.name, order=refused[0].position, reason=str(refused[0].error))
         self._remove(device)
         if root is None:
             raise refused[0].error
@@ -157,7 +158,7 @@ class Tc:
         faults: dict[int, str] = {}
         qdiscs = self._read_qdiscs() if changed else _Qdiscs()
         for port_no, (device, wanted) in changed.items():
-            if tree.orders(device.number, self._read(device, qdiscs), wanted):
+            if changes.orders(device.number, self._read(device, qdiscs), wanted):
                 faults[port_no] = f"the kernel took the queues of {device.name}, and has others"
         return faults
 

@@ -1,10 +1,11 @@
-"""The classes, leaves and filters that are a port's queues, and what is to be changed so that a device has them.  Pure.
+"""The classes, leaves and filters that are a port's queues.  Pure.
 
     5011:            HTB; what no filter chooses goes to the rest
      └ 5011:ffff     the port's rate
-        ├ 5011:<n>   one class for each queue, by its number: rate = guarantee, ceil = ceiling
+        ├ 5011:<n>   one class for each queue, by its number: rate = guarantee, ceil = ceiling; below its parent's
         ├ 5011:fffe  the rest: BEST_EFFORT
-        └ 5011:fffd  control: probes and BFD between switches, which no flood may silence
+        ├ 5011:fffd  control: probes and BFD between switches, which no flood may silence
+        └ 5011:fffc  for a moment, in place of classes that are made anew
 
     filters of priority
         1  pairs           source MAC, edge and key, in buckets by the key's (on access ports the MAC's) low byte
@@ -19,11 +20,10 @@ userspace datapath send through one socket that holds some 90 full frames, and o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
-
-from pyroute2.netlink import nlmsg
 
 from controller.fabric.labels import NUMBER_BITS
 from controller.model.bandwidth import TrafficClass
@@ -36,14 +36,12 @@ from controller.model.queues import (
     OfSource,
     PortQueues,
     Queue,
-    QueueCount,
     Whose,
 )
-from controller.southbound.queues import messages
-from controller.southbound.queues.messages import BUCKETS, HANDLE, ROOT_PARENT, Class, Filter, Key, Qdisc
+from controller.southbound.queues.messages import HANDLE, ROOT_PARENT, Class, Filter, Key
 
-TOP, REST, CONTROL = 0xFFFF, 0xFFFE, 0xFFFD
-"""Minors.  Queues have theirs by number, from 1 to 31,384."""
+TOP, REST, CONTROL, STAND_IN = 0xFFFF, 0xFFFE, 0xFFFD, 0xFFFC
+"""Minors.  Queues have theirs by number, from 2 to 60,001."""
 FRAME_BYTES = 1_514
 MAX_QUANTUM_FRAMES = 60
 """What weights can tell apart: one class's turn is at most so many times another's."""
@@ -98,19 +96,9 @@ class Tree:
     classes: Mapping[int, Class]
     """by minor, TOP first"""
     limits: Mapping[int, int]
-    """frames in the leaf of each class but TOP"""
+    """frames in the leaf of each class that has none below it"""
     entries: Mapping[Entry, int]
     """the minor each leads to"""
-
-
-@dataclass(slots=True, kw_only=True)
-class Found:
-    """What a device has below our qdisc."""
-
-    classes: dict[int, Class] = field(default_factory=dict)
-    counts: dict[int, QueueCount] = field(default_factory=dict)
-    limits: dict[int, int] = field(default_factory=dict)
-    filters: list[Filter] = field(default_factory=list)
 
 
 def shared_limit(frames: int, n_leaves: int) -> int:
@@ -124,27 +112,27 @@ def leaf_limit(rate_kbps: int) -> int:
 
 
 def tree_of(port: PortQueues, limit: int) -> Tree:
-    quanta = _quanta(port.queues)
+    leaves = port.leaves
+    quanta = _quanta(port.queues, leaves)
     in_fabric = any(_is_labelled(queue) for queue in port.queues)
-    classes = {TOP: _class(ROOT_PARENT, port.rate_kbps, port.rate_kbps)}
+    classes = {TOP: class_of(ROOT_PARENT, port.rate_kbps, port.rate_kbps)}
     entries: dict[Entry, int] = {}
     for queue in port.queues:
         minor, rate_kbps = queue.number or REST, queue.guarantee_kbps
         if queue.number == BEST_EFFORT and in_fabric:
             control_kbps = min(CONTROL_KBPS, rate_kbps // 4)
             rate_kbps -= control_kbps
-            classes[CONTROL] = _class(HANDLE | TOP, control_kbps, port.rate_kbps)
+            classes[CONTROL] = class_of(HANDLE | TOP, control_kbps, port.rate_kbps)
             entries[_entry_of(OfSlice(0))] = CONTROL  # frames between switches carry no tenant's slice
-        priority = _PRIORITIES[queue.traffic_class]
-        classes[minor] = _class(
-            HANDLE | (queue.parent or TOP), rate_kbps, queue.ceiling_kbps, quantum=quanta[queue.number],
-            priority=priority)
+        classes[minor] = class_of(
+            HANDLE | (queue.parent or TOP), rate_kbps, queue.ceiling_kbps,
+            quantum=quanta.get(queue.number, FRAME_BYTES), priority=_PRIORITIES[queue.traffic_class])
         entries.update(dict.fromkeys(map(_entry_of, queue.whose), minor))
-    leaves = classes.keys() - {each.parent & 0xFFFF for each in classes.values()}
-    return Tree(classes=_top_down(classes), limits=dict.fromkeys(leaves, limit), entries=entries)
+    limits = dict.fromkeys({CONTROL} & classes.keys() | {leaf.number or REST for leaf in leaves}, limit)
+    return Tree(classes=top_down(classes), limits=limits, entries=entries)
 
 
-def _top_down(classes: Mapping[int, Class]) -> dict[int, Class]:
+def top_down(classes: Mapping[int, Class]) -> dict[int, Class]:
     """The same, each after its parent."""
     below: dict[int, list[int]] = {}
     for minor, each in classes.items():
@@ -155,70 +143,7 @@ def _top_down(classes: Mapping[int, Class]) -> dict[int, Class]:
     return {minor: classes[minor] for minor in order}
 
 
-def is_right(root: Qdisc) -> bool:
-    """Our qdisc is as it should be; else it is made anew."""
-    return root.kind == "htb" and root.number == REST
-
-
-def orders(device: int, found: Found, wanted: Tree) -> list[nlmsg]:
-    """What leads from one to the other, in order; nothing if nothing differs.
-
-    Filters lead to classes that are there, and a class goes after the filters that lead to it.  Rates that go down are
-    set before those that go up.
-    """
-    kept, gone, missing = _compare(found.filters, wanted.entries)
-    out = [messages.delete_filter(device, each) for each in gone]
-    out += [messages.delete_class(device, minor) for minor in found.classes if minor not in wanted.classes]
-    changed = [minor for minor, each in wanted.classes.items() if not _is_same(found.classes.get(minor), each)]
-    nothing = Class(0, 0, 0, 0, 0, 0, 0)
-    grows = {minor: wanted.classes[minor].rate - found.classes.get(minor, nothing).rate for minor in changed}
-    # The top one first: a class needs its parent.
-    for minor in sorted(changed, key=lambda minor: (minor != TOP, grows[minor])):
-        out.append(messages.put_class(device, minor, wanted.classes[minor]))
-    out += [messages.put_leaf(device, minor, limit) for minor, limit in sorted(wanted.limits.items())
-            if found.limits.get(minor) != limit or minor not in found.classes]
-    out += [messages.add_filter(device, each) for each in _frame(kept, {entry.table for entry in wanted.entries})]
-    out += [messages.add_filter(device, _filter_of(entry, minor)) for entry, minor in missing]
-    return out
-
-
-def _compare(
-    filters: Sequence[Filter], wanted: Mapping[Entry, int],
-) -> tuple[list[Filter], list[Filter], list[tuple[Entry, int]]]:
-    """The filters that stay, those that go, and what is missing.  A table stays, also when it is empty."""
-    missing = dict(wanted)
-    tables = {table.number: table for table in TABLES}
-    kept: list[Filter] = []
-    gone: list[Filter] = []
-    for each in filters:
-        if each.divisor or each.link:
-            kept.append(each)
-            continue
-        table = tables.get(each.table)
-        entry = Entry(table, each.keys) if table is not None else None
-        # In its place with all it should be, but for the number that the kernel gave it.
-        if entry in missing and each._replace(handle=0) == _filter_of(entry, missing[entry]):
-            del missing[entry]
-            kept.append(each)
-        else:
-            gone.append(each)
-    return kept, gone, list(missing.items())
-
-
-def _frame(kept: Sequence[Filter], tables: set[Table]) -> list[Filter]:
-    """The tables that are missing, and the ways into them."""
-    there = {each.table for each in kept if each.divisor and each.divisor == BUCKETS}
-    ways = {(each.priority, each.link, each.hash_at, each.hash_mask) for each in kept if each.link}
-    out: list[Filter] = []
-    for table in sorted(tables):
-        if table.number not in there:
-            out.append(Filter(table.priority, table=table.number, divisor=BUCKETS))
-        if (table.priority, table.number, table.at, table.mask) not in ways:
-            out.append(Filter(table.priority, link=table.number, hash_at=table.at, hash_mask=table.mask))
-    return out
-
-
-def _filter_of(entry: Entry, minor: int) -> Filter:
+def filter_of(entry: Entry, minor: int) -> Filter:
     table = entry.table
     return Filter(table.priority, table=table.number, bucket=table.bucket(entry.keys), keys=entry.keys, minor=minor)
 
@@ -255,23 +180,42 @@ def _toward(edge_id: int, key24: int) -> tuple[Key, ...]:
 
 
 def _is_labelled(queue: Queue) -> bool:
-    return any(isinstance(each, OfSlice | OfDestination) or (isinstance(each, OfSource) and each.slice)
-               or (isinstance(each, OfPair) and each.key24) for each in queue.whose)
+    return any(_entry_of(each).keys[0].at in (_LABEL_AT, _KEY_AT) for each in queue.whose)
 
 
-def _quanta(queues: Sequence[Queue]) -> dict[int, int]:
-    """Bytes in one turn of each queue: by weight, among those of its class, a frame at least."""
-    lightest: dict[TrafficClass, int] = {}
-    for queue in queues:
-        weight = max(1, queue.weight)
-        lightest[queue.traffic_class] = min(weight, lightest.get(queue.traffic_class, weight))
+def _quanta(queues: Sequence[Queue], leaves: Sequence[Queue]) -> dict[int, int]:
+    """Bytes in one turn of each leaf: by its part of what is lent, among those of its class, a frame at least."""
+    parts, least = _parts(queues), dict[TrafficClass, float]()
+    for leaf in leaves:
+        least[leaf.traffic_class] = min(parts[leaf.number], least.get(leaf.traffic_class, 1))
     return {
-        queue.number: min(
-            MAX_QUANTUM_FRAMES * FRAME_BYTES, FRAME_BYTES * max(1, queue.weight) // lightest[queue.traffic_class])
-        for queue in queues}
+        leaf.number: min(MAX_QUANTUM_FRAMES * FRAME_BYTES, round(
+            FRAME_BYTES * parts[leaf.number] / least[leaf.traffic_class]))
+        for leaf in leaves}
 
 
-def _class(
+def _parts(queues: Sequence[Queue]) -> dict[int, float]:
+    """Of what is lent: by weight, among those of a class with the same parent, who divide what their parent has.
+
+    For the kernel goes round the leaves: an owner with many would have a turn for each of them.
+    """
+    weights = Counter[tuple[int, TrafficClass]]()
+    by_number = {queue.number: queue for queue in queues}
+    for queue in queues:
+        weights[queue.parent, queue.traffic_class] += max(1, queue.weight)
+    parts: dict[int, float] = {}
+    for queue in queues:
+        part, at = 1.0, queue
+        while True:
+            part *= max(1, at.weight) / weights[at.parent, at.traffic_class]
+            if not at.parent:
+                break
+            at = by_number[at.parent]
+        parts[queue.number] = part
+    return parts
+
+
+def class_of(
     parent: int, rate_kbps: int, ceiling_kbps: int, *, quantum: int = FRAME_BYTES, priority: int = 0,
 ) -> Class:
     rate, ceiling = (max(1, kbps) * 125 for kbps in (rate_kbps, ceiling_kbps))
@@ -281,10 +225,3 @@ def _class(
 def _burst(rate: int) -> int:
     size = max(BURST_BYTES, rate * BURST_MS // 1_000)
     return size * 1_000_000_000 // (rate * _TICK_NS)
-
-
-def _is_same(found: Class | None, wanted: Class) -> bool:
-    """Of a class with others below it the kernel keeps neither quantum nor priority."""
-    if found is None or wanted.parent != ROOT_PARENT:
-        return found == wanted
-    return found[:5] == wanted[:5]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pyroute2.netlink import nlmsg
-from pyroute2.netlink.rtnl import RTM_DELTCLASS, RTM_DELTFILTER, RTM_NEWTCLASS
 
 from controller.model.bandwidth import TrafficClass
 from controller.model.queues import BEST_EFFORT, OfPair, OfSlice, PortQueues, Queue
-from controller.southbound.queues import messages, tree
-from controller.southbound.queues.messages import HANDLE, Class, Filter
+from controller.southbound.queues import tree
+from controller.southbound.queues.messages import HANDLE
 from controller.southbound.queues.sockets import frames_at_once
-from controller.southbound.queues.tree import CONTROL, REST, TOP, Found, Tree
-from tests.unit.southbound.queues.kernel import received
+from controller.southbound.queues.tree import CONTROL, REST, TOP, Tree
 
 RATE_KBPS = 100_000
 HEADER_BYTES = 14
@@ -107,49 +104,6 @@ def test_weights_are_told_apart_within_a_class() -> None:
         queue(2, OfSlice(2), weight=15_000, traffic_class=critical), queue(3, OfSlice(3), weight=7)), 8).classes
     assert (found[1].quantum, found[2].quantum, found[3].quantum) == (3 * 1_514, 1_514, 7 * 1_514)
     assert (found[1].priority, found[3].priority) == (0, 1)
-
-
-# -- changes
-
-
-def as_found(wanted: Tree) -> Found:
-    """What reading a device gives that has this tree."""
-    tables = {entry.table for entry in wanted.entries}
-    filters = [Filter(table.priority, handle=table.number << 20, table=table.number, divisor=256) for table in tables]
-    filters += [Filter(table.priority, handle=0x80000800 + n, link=table.number, hash_at=table.at, hash_mask=table.mask)
-                for n, table in enumerate(tables)]
-    filters += [
-        Filter(entry.table.priority, handle=0x800 + n, table=entry.table.number, bucket=entry.table.bucket(entry.keys),
-               keys=entry.keys, minor=minor) for n, (entry, minor) in enumerate(wanted.entries.items())]
-    return Found(classes=dict(wanted.classes), limits=dict(wanted.limits), filters=filters)
-
-
-def test_nothing_is_written_where_all_is_right() -> None:
-    """And a rate that changes is one order, whatever else there is."""
-    wanted = tree.tree_of(port(queue(5, OfSlice(5)), queue(6, OfSlice(6))), 8)
-    found = as_found(wanted)
-    assert tree.orders(7, found, wanted) == []
-    later = Tree(classes={**wanted.classes, 5: wanted.classes[5]._replace(rate=99)}, limits=wanted.limits,
-                 entries=wanted.entries)
-    (order,) = tree.orders(7, found, later)
-    assert read(order) == (5, later.classes[5])
-
-
-def test_filters_go_before_the_classes_they_lead_to_and_rates_fall_before_they_rise() -> None:
-    """In one batch: nobody is ever promised what somebody else still has."""
-    one = queue(5, OfSlice(5), guarantee_kbps=90)
-    before = tree.tree_of(port(one, queue(6, OfSlice(6)), queue(7, OfSlice(7))), 8)
-    after = tree.tree_of(port(queue(6, OfSlice(6), guarantee_kbps=80), queue(7, OfSlice(7), guarantee_kbps=2)), 8)
-    kinds = [(order["header"]["type"], order) for order in tree.orders(7, as_found(before), after)]
-    assert [kind for kind, _ in kinds[:2]] == [RTM_DELTFILTER, RTM_DELTCLASS], "the filter of 5, then its class"
-    rates = [read(order) for kind, order in kinds if kind == RTM_NEWTCLASS]
-    grown = [each.rate - before.classes[minor].rate for minor, each in rates]
-    assert len(rates) == len(kinds) - 2 and grown == sorted(grown)
-
-
-def read(order: nlmsg) -> tuple[int, Class]:
-    handle, each, _ = messages.read_class(received(order))
-    return handle & 0xFFFF, each
 
 
 def test_leaves_are_short_where_all_ports_share_a_socket() -> None:
