@@ -112,12 +112,13 @@ def build(config: Config) -> Controller:
         runtime.loop, databases, runtime.complaints, interval_ms=config.fabric.bfd_interval_ms,
         fabric=loop.fabric, report=loop.wires_dead)
     queues = _queues(config, runtime, loop, databases)
-    telemetry = Telemetry(lambda: loop.view().world, loop.datapaths, store, clock=time.monotonic, wall_clock=time.time)
+    telemetry = Telemetry(lambda: loop.view().world, loop.datapaths, store, clock=time.monotonic, wall_clock=time.time,
+                          touched=loop.journal.reader())
     elastic = Elastic(lambda: loop.view().world, loop.datapaths, loop.set_shares, store, clock=time.monotonic,
                       post=telemetry.post)
     telemetry.also(elastic.tick)
     offering = Offering(lambda: loop.view().world, loop.datapaths, loop.set_offers, store, clock=time.monotonic,
-                        post=telemetry.post)
+                        post=telemetry.post, touched=loop.journal.reader())
     telemetry.also(offering.tick)
     queue_counts = QueueCounts(
         loop.view, queues.statistics, telemetry.accounts, post=telemetry.post, wall_clock=time.time)

@@ -144,7 +144,7 @@ class _Search:
     def shared(self, dpid: int, name: str) -> None:
         """A tenant or network whose part of its ceiling is another, if it is present on the switch."""
         placement = self.worlds[1].placement
-        if (dpid, name) in placement.tenants or name in placement.networks_at.get(dpid, ()):
+        if dpid in placement.tenants.get(name, ()) or name in placement.networks_at.get(dpid, ()):
             self.add(Kind.CEILING, dpid, name)
 
     def guaranteed(self, tenant: str) -> None:

@@ -76,7 +76,7 @@ class LocalTenant:
 
 def find_local_tenant(world: World, dpid: int, name: str) -> LocalTenant | None:
     tenant, slot = world.intent.tenants.get(name), world.intent.keys.tenant_slot(dpid, name)
-    if tenant is None or slot is None or not world.placement.tenants.get((dpid, name)):
+    if tenant is None or slot is None or dpid not in world.placement.tenants.get(name, ()):
         return None
     return LocalTenant(tenant=tenant, slice=world.intent.keys.slice_of(name), slot=slot)
 

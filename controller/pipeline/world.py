@@ -65,8 +65,8 @@ class Placement:
     """network name -> {bound port name: dpid}"""
     presence: Map[str, Map[int, Map[str, None]]] = Map()
     """network name -> {dpid with bound ports of it: {port name: None}}"""
-    tenants: Map[tuple[int, str], int] = Map()
-    """(dpid, tenant) -> number of bound ports"""
+    tenants: Map[str, Map[int, int]] = Map()
+    """tenant -> {dpid with bound ports of it: how many}"""
     networks_at: Map[int, Map[str, None]] = Map()
     """dpid -> networks present"""
     keys: Map[str, int] = Map()

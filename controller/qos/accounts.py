@@ -177,13 +177,20 @@ class Accounts:
         self._fresh |= self._unseen.keys()
         self._unseen.clear()
 
-    def forget(self, exists: Mapping[str, str]) -> None:
-        """Of objects that are no more (name -> uid of those that are), forget all."""
-        for name in [name for name, account in self._accounts.items() if exists.get(name) != account.uid]:
+    def forget(self, exists: Mapping[str, str], among: Iterable[str] | None = None) -> None:
+        """Of objects that are no more (name -> uid of those that are), forget all.  `among`: only these may be."""
+        names = list(self._accounts) if among is None else among
+        for name in names:
+            if name not in self._accounts or exists.get(name) == self._accounts[name].uid:
+                continue
             del self._accounts[name]
             self._unseen.pop(name, None)
             self._touched.add(name)
             self._fresh.add(name)
+
+    def switches(self) -> set[int]:
+        """Those with counters."""
+        return {dpid for dpid, keys in self._by_switch.items() if keys}
 
     def forget_switch(self, dpid: int) -> None:
         """Its counters mean nothing any more."""

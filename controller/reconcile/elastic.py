@@ -326,17 +326,14 @@ class _Edges:
 
     def __init__(self, world: World) -> None:
         self._placement = world.placement
-        self._tenants: dict[str, dict[int, float]] = {}
-        for (dpid, tenant), ports in world.placement.tenants.items():
-            self._tenants.setdefault(tenant, {})[dpid] = ports
 
     def owners(self) -> Iterable[str]:
-        yield from self._tenants
+        yield from self._placement.tenants
         yield from self._placement.presence
 
     def __call__(self, name: str) -> dict[int, float]:
-        if name in self._tenants:
-            return self._tenants[name]
+        if (tenant := self._placement.tenants.get(name)) is not None:
+            return dict(tenant)
         return {dpid: len(ports) for dpid, ports in self._placement.presence.get(name, Map()).items()}
 
 

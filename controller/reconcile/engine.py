@@ -53,6 +53,8 @@ class Step:
     """dpid -> fragments of its target that are new, other, or gone (None)"""
     names: set[str] = field(default_factory=set)
     """objects of intent whose part in some target, or whose binding, may have changed"""
+    rates: frozenset[str] = frozenset()
+    """objects with other rates in force"""
     fabric: Change = NO_CHANGE
     labels: dict[int, EdgeLabels] = field(default_factory=dict)
     """labels of the edges (dpids) whose versions changed: to be kept before any target is handed out"""
@@ -66,7 +68,8 @@ class Step:
         targets = {dpid: self.targets.get(dpid, {}) | later.targets.get(dpid, {})
                    for dpid in self.targets.keys() | later.targets.keys()}
         return Step(
-            targets=targets, names=self.names | later.names, fabric=self.fabric | later.fabric,
+            targets=targets, names=self.names | later.names, rates=self.rates | later.rates,
+            fabric=self.fabric | later.fabric,
             labels=self.labels | later.labels, steering=self.steering.then(later.steering),
             failures=self.failures | later.failures)
 
@@ -183,7 +186,7 @@ class Engine:
         step = Step(
             fabric=replace(change, alarms=change.alarms + alarms),
             labels=self.labelling.take_changed(), steering=self.steering.take_changed(),
-            names=names | rebound | self._of_networks(steered.networks))
+            names=names | rebound | self._of_networks(steered.networks), rates=rates)
         self._compile(keys, step)
         # Shares move all the time, and are nothing that whoever watches an object waits for.
         unwatched = Step(targets=step.targets)

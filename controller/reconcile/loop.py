@@ -80,6 +80,7 @@ class Loop:
         wall_clock: Callable[[], float], drift_period_s: float,
     ) -> None:
         self._reconciler = Reconciler(fabric, labels, keeper)
+        self.journal = self._reconciler.journal
         self._holddown = holddown
         self._io_loop = io_loop
         self._clock = clock
@@ -99,8 +100,7 @@ class Loop:
         """epoch -> when it went to the switches, until all of them confirmed it"""
         self._dead: frozenset[EndPoint] = frozenset()
         self._deadlines = Deadlines()
-        self._next_tick = 0.0
-        self._next_age = 0.0
+        self._next_tick = self._next_age = 0.0
         self._next_try: float | None = None
         """when to repeat a step that failed"""
 

@@ -11,7 +11,6 @@ kept, for a window may have opened by the time that pliantd is back from a resta
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -19,6 +18,7 @@ import structlog
 from immutables import Map
 
 from controller.model.bandwidth import Rates
+from controller.model.ids import tenant_of
 from controller.openflow import decode, messages
 from controller.openflow.decode import PortStat
 from controller.pipeline.views import rates_of
@@ -27,9 +27,12 @@ from controller.qos.counters import Reading, growth
 from controller.qos.demand import FALL
 from controller.reconcile.answers import Answer, gather, read
 from controller.reconcile.datapath import Datapath
+from controller.reconcile.journal import Reader
 from controller.reconcile.keeper import Cache
 from controller.reconcile.looks import PERIOD_S, SHARE, Looks
 from controller.reconcile.opening import Offer, Offers
+from controller.reconcile.spread import Spread
+from controller.reconcile.touched import EVERYTHING, NOTHING, Touched
 from controller.service.interfaces import StoreFailed
 
 log = structlog.get_logger()
@@ -48,19 +51,17 @@ class Offering:
     def __init__(
         self, world: Callable[[], World], datapaths: Callable[[], Mapping[int, Datapath]],
         set_offers: Callable[[Offers], None], cache: Cache, *, clock: Callable[[], float],
-        post: Callable[[Callable[[], None]], None],
+        post: Callable[[Callable[[], None]], None], touched: Reader = lambda: EVERYTHING,
     ) -> None:
+        """Args: touched: what may be otherwise in the world than at the last call."""
         self._world = world
+        self._touched = touched
         self._datapaths = datapaths
         self._set_offers = set_offers
         self._cache = cache
         self._clock = clock
         self._post = post
-        self._seen: tuple[object, ...] = ()
-        self._owners: dict[int, dict[str, tuple[str, ...]]] = {}
-        """dpid -> {port: its network and tenant, those of them that are on several edges}"""
-        self._close: set[int] = set()
-        """switches where one of them has a guarantee"""
+        self._spread = Spread()
         self._looks: tuple[Looks[Datapath], Looks[Datapath]] = Looks(period_s=PERIOD_S), Looks(period_s=CLOSE_S)
         self._stats: dict[int, dict[int, PortStat]] = {}
         self._offers: Map[Key, Offer] = Map()
@@ -76,7 +77,9 @@ class Offering:
 
     def tick(self, now_s: float) -> None:
         """Called ten times a second."""
-        self._follow(self._world())
+        touched = self._touched()  # ahead of the world, which is as new
+        if touched != NOTHING:
+            self._follow(self._world(), touched)
         if now_s >= self._rests_until_s:
             self._ask(now_s)
         if now_s >= self._keep_s:
@@ -87,33 +90,22 @@ class Offering:
         datapaths = self._datapaths()
         for dpid in self._stats.keys() - datapaths.keys():
             del self._stats[dpid]  # it goes on as it did, as far as anybody knows
-        for looks, wanted in zip(self._looks, (self._owners.keys() - self._close, self._close), strict=True):
+        wide, close = self._spread.owners.keys(), self._spread.guaranteed.keys()
+        for looks, wanted in zip(self._looks, (wide - close, close), strict=True):
             within = {dpid: datapaths[dpid] for dpid in wanted if dpid in datapaths}
             for dpid in looks.due(now_s, within, followed=False):
                 gather([within[dpid].request(messages.port_stats_request())],
                        lambda answers, looks=looks, datapath=within[dpid]: self._post(  # type: ignore[misc]
                            partial(self._answered, looks, datapath, answers)))
 
-    def _follow(self, world: World) -> None:
+    def _follow(self, world: World, touched: Touched) -> None:
         """Whom to look at, and where."""
-        seen = (world.placement, world.guaranteed)
-        if self._seen and all(now is before for now, before in zip(seen, self._seen, strict=True)):
-            return
-        self._seen = seen
-        edges: defaultdict[str, set[int]] = defaultdict(set)
-        for dpid, tenant in world.placement.tenants:
-            edges[tenant].add(dpid)
-        for network, present in world.placement.presence.items():
-            edges[network].update(present)
-        spread = {owner: dpids for owner, dpids in edges.items() if len(dpids) > 1}
-        self._close = {dpid for tenant in world.guaranteed for dpid in spread.get(tenant, ())}
-        self._owners = {}
-        for name, at in world.placement.at.items():
-            port = world.intent.ports.get(name)
-            owners = tuple(owner for owner in (port.network, port.tenant) if owner in spread) if port else ()
-            if owners:
-                self._owners.setdefault(at.dpid, {})[name] = owners
-        self._offers = Map({key: offer for key, offer in self._offers.items() if key[0] in spread.get(key[1], ())})
+        for key in self._spread.follow(world, touched):
+            if key in self._offers:
+                self._offers = self._offers.delete(key)
+        if touched.everything:  # there are also those kept from before a restart
+            self._offers = Map({(dpid, owner): offer for (dpid, owner), offer in self._offers.items()
+                                if dpid in self._spread.edges.get(owner, ())})
 
     def _answered(self, looks: Looks[Datapath], datapath: Datapath, answers: Sequence[Answer]) -> None:
         began_s, dpid = self._clock(), datapath.dpid
@@ -126,17 +118,17 @@ class Offering:
     def _note(self, dpid: int, stats: Sequence[PortStat]) -> None:
         before, self._stats[dpid] = self._stats.get(dpid, {}), {stat.port_no: stat for stat in stats}
         world, found = self._world(), dict[str, Offer]()
-        for name, owners in self._owners.get(dpid, {}).items():
-            port, at = world.intent.ports.get(name), world.placement.at.get(name)
-            if port is None or at is None or at.dpid != dpid:
-                continue
-            now, old = self._stats[dpid].get(at.port_no), before.get(at.port_no)
-            offer = _offer(old, now, rates_of(world, port)) if now is not None and old is not None else None
-            if offer is None:
-                continue
-            for owner in owners:
-                known = found.get(owner, Offer())
-                found[owner] = Offer(known.in_kbps + offer.in_kbps, known.out_kbps + offer.out_kbps)
+        for network in world.placement.networks_at.get(dpid, ()):
+            owners = [owner for owner in (network, tenant_of(network)) if dpid in self._spread.edges.get(owner, ())]
+            for name in world.placement.presence[network][dpid] if owners else ():
+                port, port_no = world.intent.ports.get(name), world.placement.at[name].port_no
+                now, old = self._stats[dpid].get(port_no), before.get(port_no)
+                if port is None or now is None or old is None:
+                    continue
+                if (offer := _offer(old, now, rates_of(world, port))) is not None:
+                    for owner in owners:
+                        known = found.get(owner, Offer())
+                        found[owner] = Offer(known.in_kbps + offer.in_kbps, known.out_kbps + offer.out_kbps)
         for owner, offer in found.items():
             known = self._offers.get((dpid, owner), Offer())
             # A pause is not taken for the end.

@@ -82,7 +82,7 @@ def _wants(world: World, owner: str, way: int, edges: Iterable[int], offers: Off
         offer = offers.get((dpid, owner))
         wants[dpid] = Want(
             offer[way] if offer is not None else None, promised[dpid][way] if dpid in promised else 0,
-            len(here[dpid]) if dpid in here else placement.tenants[dpid, owner])
+            len(here[dpid]) if dpid in here else placement.tenants[owner][dpid])
     return wants
 
 
@@ -113,6 +113,5 @@ def ceiling_of(world: World, owner: str) -> Rates | None:
 
 def edges_of(world: World, owner: str) -> frozenset[int]:
     """The switches where a tenant or network is present."""
-    if owner in world.intent.tenants:
-        return frozenset(dpid for dpid in world.fabric.switches if (dpid, owner) in world.placement.tenants)
-    return frozenset(world.placement.presence.get(owner, Map()))
+    placement = world.placement
+    return frozenset(placement.tenants.get(owner, ()) or placement.presence.get(owner, ()))

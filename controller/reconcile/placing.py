@@ -23,14 +23,14 @@ def place(placement: Placement, port: str, at: EndPoint, key24: int) -> Placemen
     if port in placement.at:
         placement = displace(placement, port)
     network, tenant, dpid = network_of(port), tenant_of(port), at.dpid
-    edges = placement.presence.get(network, Map())
+    edges, tenants = placement.presence.get(network, Map()), placement.tenants.get(tenant, Map[int, int]())
     leaves, leaf = placement.leaves.get((dpid, network), Map()), leaf_of(key24)
     return replace(
         placement,
         at=placement.at.set(port, at),
         members=placement.members.set(network, placement.members.get(network, Map()).set(port, dpid)),
         presence=placement.presence.set(network, edges.set(dpid, edges.get(dpid, Map()).set(port, None))),
-        tenants=placement.tenants.set((dpid, tenant), placement.tenants.get((dpid, tenant), 0) + 1),
+        tenants=placement.tenants.set(tenant, tenants.set(dpid, tenants.get(dpid, 0) + 1)),
         networks_at=placement.networks_at.set(dpid, placement.networks_at.get(dpid, Map()).set(network, None)),
         keys=placement.keys.set(port, key24),
         leaves=placement.leaves.set((dpid, network), leaves.set(leaf, leaves.get(leaf, Map()).set(key24, None))),
@@ -65,14 +65,14 @@ def displace(placement: Placement, port: str) -> Placement:
         networks_at = _drop(networks_at, dpid, network)
     key24 = placement.keys[port]
     leaves = _drop(placement.leaves[dpid, network], leaf_of(key24), key24)
-    left = placement.tenants[dpid, tenant] - 1
-    tenants = placement.tenants
+    tenants = placement.tenants[tenant]
+    left = tenants[dpid] - 1
     return replace(
         placement,
         at=placement.at.delete(port),
         members=_drop(placement.members, network, port),
         presence=presence,
-        tenants=tenants.set((dpid, tenant), left) if left else tenants.delete((dpid, tenant)),
+        tenants=_put(placement.tenants, tenant, tenants.set(dpid, left) if left else tenants.delete(dpid)),
         networks_at=networks_at,
         keys=placement.keys.delete(port),
         leaves=_put(placement.leaves, (dpid, network), leaves),

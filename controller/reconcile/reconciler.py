@@ -33,12 +33,14 @@ from controller.reconcile.enforcement import concerned
 from controller.reconcile.engine import Engine, Step, object_of
 from controller.reconcile.granting import Regrant
 from controller.reconcile.grants import mbps, named, resource_name
+from controller.reconcile.journal import Journal
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.labelling import Labelling
 from controller.reconcile.loads import Ground, Loads
 from controller.reconcile.partition import cut_off
 from controller.reconcile.status import Ledger, Record, View, Waiter, by_name
 from controller.reconcile.steering import Steering
+from controller.reconcile.touched import Touched
 from controller.reconcile.trial import squeezed
 from controller.service.interfaces import StoreFailed
 
@@ -87,9 +89,12 @@ class Reconciler:
         self.engine = Engine(fabric, Labelling(labels), Steering(keeper.restore_steering()))
         self.ledger = Ledger(0)
         self.view = View(world=self.engine.world)
+        self.journal = Journal()
         self._keeper = keeper
         self._agenda = Agenda()
         self._unkept = Step()
+        self._failed = False
+        """The last step did, and nobody knows what the next one touches."""
         self._changed: Map[str, int] = Map()
         self._refused: dict[int, dict[str, str]] = {}
         self._to_tell: set[str] = set()
@@ -275,6 +280,7 @@ class Reconciler:
             step = self._unkept.then(self.engine.step(self.ledger.epoch + 1))
         except Exception:
             # The world is as it was asked and observed; what follows from it is worked out again, from nothing.
+            self._failed = True
             self.engine.start_over(self.engine.world.intent)
             raise
         self._unkept = step
@@ -312,6 +318,10 @@ class Reconciler:
             granted=self.view.granted,
         )
         names, self._to_tell = frozenset(self._to_tell), set()
+        self.journal.note(Touched(
+            names=step.rates.union(step.names), switches=step.fabric.switches, links=step.fabric.links,
+            everything=self._failed))
+        self._failed = False
         return Outcome(
             epoch=ledger.epoch, targets=step.targets, names=names, closed=closed, released=released,
             alarms=step.fabric.alarms, failures=step.failures, n_starved=len(self.engine.labelling.starved),

@@ -150,7 +150,7 @@ class View:
             present = (self.world.placement.presence.get(side, Map()) for side in (peering.a, peering.b))
             return tuple(sorted({dpid for edges in present for dpid in edges}))
         if kind_of(name) == "tenant":
-            return tuple(sorted(dpid for dpid, tenant in self.world.placement.tenants if tenant == name))
+            return tuple(sorted(self.world.placement.tenants.get(name, ())))
         return tuple(sorted(self.world.placement.presence.get(network_of(name), Map())))
 
     def lagging(self, name: str) -> tuple[int, ...]:

@@ -28,10 +28,12 @@ from controller.qos.counters import Reading
 from controller.reconcile.answers import Answer, gather, read
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.followers import Followers
+from controller.reconcile.journal import Reader
 from controller.reconcile.keeper import Cache
 from controller.reconcile.looks import Looks
 from controller.reconcile.owners import Owners, exists, link_name, owners_on
 from controller.reconcile.rates import Rate, rates
+from controller.reconcile.touched import EVERYTHING, NOTHING, Touched
 from controller.service.interfaces import StoreFailed
 
 log = structlog.get_logger()
@@ -50,9 +52,12 @@ class Telemetry:
 
     def __init__(
         self, world: Callable[[], World], datapaths: Callable[[], Mapping[int, Datapath]], cache: Cache, *,
-        clock: Callable[[], float], wall_clock: Callable[[], float], looks: Looks[Datapath] | None = None,
+        clock: Callable[[], float], wall_clock: Callable[[], float], touched: Reader = lambda: EVERYTHING,
+        looks: Looks[Datapath] | None = None,
     ) -> None:
+        """Args: touched: what may be otherwise in the world than at the last call."""
         self._world = world
+        self._touched = touched
         self._datapaths = datapaths
         self._cache = cache
         self._clock = clock
@@ -69,8 +74,8 @@ class Telemetry:
         self._seen: dict[int, dict[int, PortStat]] = {}
         self._meters: dict[int, set[int]] = {}
         """those that a switch had at the last look of this connection"""
-        self._known = World(intent=world().intent, fabric=world().fabric)
-        """the world as of the last tick"""
+        self._known_at: Map[str, EndPoint] = Map()
+        """where ports were bound at the last tick"""
         self._news = False
         self._saved_s = self._settles_s = 0.0
         # Of everybody, replaced as a whole:
@@ -151,7 +156,9 @@ class Telemetry:
             log.exception("telemetry_failed")
 
     def _tick(self, now_s: float) -> None:
-        self._notice(self._world())
+        touched = self._touched()  # ahead of the world, which is as new
+        if touched != NOTHING:
+            self._notice(self._world(), touched)
         datapaths = self._datapaths()
         for dpid in self._connected - datapaths.keys():
             self._out_of_reach(dpid)
@@ -171,18 +178,17 @@ class Telemetry:
         for dpid in self._looks.due(now_s, datapaths, followed=bool(self._followers)):
             self._ask(datapaths[dpid])
 
-    def _notice(self, world: World) -> None:
+    def _notice(self, world: World, touched: Touched) -> None:
         """What changed in the world since the last tick: objects that went, ports that came."""
-        known, self._known = self._known, world
-        if world.intent is not known.intent or world.fabric.links is not known.fabric.links:
-            self.accounts.forget(exists(world))
-        if world.placement.at is not known.placement.at:
-            came = (at for port, at in world.placement.at.items() if known.placement.at.get(port) != at)
-            self._looks.hurry({at.dpid for at in came})
-        if world.fabric.switches is not known.fabric.switches:
-            for dpid in known.fabric.switches:
-                if dpid not in world.fabric.switches:
-                    self.accounts.forget_switch(dpid)
+        switches, among = world.fabric.switches, [*touched.names, *map(link_name, touched.links)]
+        self.accounts.forget(exists(world), None if touched.everything else among)
+        for dpid in self.accounts.switches() if touched.everything else touched.switches:
+            if dpid not in switches:
+                self.accounts.forget_switch(dpid)
+        known_at, self._known_at = self._known_at, world.placement.at
+        ports = self._known_at if touched.everything else touched.names
+        came = (at for port in ports if (at := self._known_at.get(port)) is not None and known_at.get(port) != at)
+        self._looks.hurry({at.dpid for at in came})
 
     def _look_afresh(self) -> None:
         """Somebody begins to follow."""

@@ -6,7 +6,7 @@ hears another tenant, no frame circles.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from itertools import permutations
 
@@ -22,9 +22,11 @@ from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, OnFailure, Rates, TrafficClass
 from controller.model.errors import PliantError
 from controller.model.network import ANY_PATH, Network, PathPolicy, Pipe, Port, Spread
-from controller.pipeline.world import Share
+from controller.pipeline.world import Share, World
 from controller.reconcile.reconciler import Outcome
+from controller.reconcile.spread import Spread as OwnersSpread
 from controller.reconcile.steering import PolicyState
+from controller.reconcile.touched import EVERYTHING
 from tests.sequences.simulation import FEATURES, LEAVES, Simulation
 from tests.sequences.states import network_name, port, port_name, tenant
 from tests.sequences.traffic import check_isolation, expected_reach, reach
@@ -50,6 +52,9 @@ class Course:
         self.hosts: dict[Port, None] = {}
         self.programs: dict[int, dict[object, object]] = {}
         self.turns = 0
+        self.spread, self.facts = OwnersSpread(), dict[tuple[str, Hashable], object]()
+        self.journal = self.sim.reconciler.journal
+        self.touched = self.journal.reader()
         self.sim.after_step = self.check_step
         for one in TENANTS[:2]:
             self.put(one, "a", 11, 3 + TENANTS.index(one))
@@ -75,10 +80,41 @@ class Course:
             else:
                 assert not after and dpid not in outcome.targets
         self.programs = {dpid: dict(program) for dpid, program in engine.programs.items()}
+        self.check_journal()
+
+    def check_journal(self) -> None:
+        """Nothing is other than before that the journal does not name; and who follows it has what a fresh walk finds.
+        """
+        reconciler = self.sim.reconciler
+        if self.journal is not reconciler.journal:  # it was restarted
+            self.journal = reconciler.journal
+            self.touched = self.journal.reader()
+        world, touched = reconciler.view.world, self.touched()
+        before, self.facts = self.facts, facts(world)
+        if not touched.everything:
+            known = {*(("object", name) for name in touched.names), *(("switch", dpid) for dpid in touched.switches),
+                     *(("link", src) for src in touched.links)}
+            differing = {what for what in before.keys() | self.facts.keys()
+                         if before.get(what) != self.facts.get(what)}
+            assert differing <= known
+        fresh = OwnersSpread()
+        fresh.follow(world, EVERYTHING)
+        self.spread.follow(world, touched)
+        assert self.spread == fresh
 
     def restart(self) -> None:
         self.programs = {}
         self.sim.restart()
+
+
+def facts(world: World) -> dict[tuple[str, Hashable], object]:
+    """What threads beside the reconcile thread keep something about."""
+    names = {*(obj.name for obj in world.intent.objects()), *world.placement.at, *world.rates}
+    return {
+        **{("object", name): (world.intent.get(name), world.placement.at.get(name), world.rates.get(name))
+           for name in names},
+        **{("switch", dpid): switch for dpid, switch in world.fabric.switches.items()},
+        **{("link", src): link for src, link in world.fabric.links.items()}}
 
 
 def put_port(course: Course, a: int, b: int) -> None:

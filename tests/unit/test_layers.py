@@ -12,7 +12,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _RECONCILE_SHELL = (
     "loop", "driver", "keeper", "operator", "reconciler", "telemetry", "followers", "queue_keeper", "metrics",
     "reports", "admission", "elastic", "answers", "bandwidth", "queue_counts", "offering",
-    "probing",
+    "probing", "journal",
 )
 _SHELL = "controller.service", *(f"controller.reconcile.{module}" for module in _RECONCILE_SHELL)
 _ADAPTERS = "controller.northbound", "controller.store", "controller.southbound"

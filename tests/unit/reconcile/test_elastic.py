@@ -66,7 +66,7 @@ class Site:
 
     def program(self) -> None:
         """Every switch in reach holds what the world says."""
-        for dpid, tenant in self.world().placement.tenants:
+        for tenant, dpid in ((each, dpid) for each, at in self.world().placement.tenants.items() for dpid in at):
             if dpid not in self.away:
                 kbps = self.shares.get((dpid, tenant), Share()).out_kbps or CEILING
                 if self.held.get(dpid) != kbps:
