@@ -16,6 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from immutables import Map
+
 from controller.model.bandwidth import TrafficClass
 
 BEST_EFFORT = 0
@@ -119,6 +121,32 @@ class QueueCount(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PortGrant:
+    """What of its network's grant on one switch port is one port's own."""
+
+    guarantee_kbps: int
+    weight: int
+    traffic_class: TrafficClass
+    sends: bool
+    """of frames from it"""
+    receives: bool
+    """of frames to it"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkGrant:
+    """What of its tenant's grant on one switch port is one network's own."""
+
+    guarantee_kbps: int
+    weight: int
+    traffic_class: TrafficClass
+    by_source: bool = True
+    """a frame counts as its sender's before it counts as its receiver's; else the other way round"""
+    ports: Map[str, PortGrant] = Map()
+    """those with a part of their own; what is left is for the others"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """What one owner (a tenant or a pipe) is guaranteed on one switch port, after schedule and failures."""
 
@@ -127,3 +155,5 @@ class Grant:
     """0: none but the port's rate"""
     weight: int = 1
     traffic_class: TrafficClass = TrafficClass.STANDARD
+    networks: Map[str, NetworkGrant] = Map()
+    """of a tenant, those with a part of their own; the others share what is left"""

@@ -54,8 +54,6 @@ class Parts(NamedTuple):
     """a frame is charged to its sender first, else to its receiver first"""
     sent: dict[Edge, Need]
     received: dict[Edge, Need]
-    pooled_kbps: float
-    """what is nobody's own, as things are"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +145,7 @@ class Footprint:
         is_told_apart = n_own + (self._worst_by_link(unguaranteed) > 0) > 1
         found: dict[Link, Parts | None] = {}
         for i in np.flatnonzero((n_own > 0) & is_told_apart).tolist():
-            pooled = hose.pool * float(self._largest[i]) if i < self._n_working else 0.0
-            found[self._links[i]] = Parts(bool(by_source[i]), {}, {}, pooled) if n_own[i] <= at_most else None
+            found[self._links[i]] = Parts(bool(by_source[i]), {}, {}) if n_own[i] <= at_most else None
         edges = tuple(self._number)
         for ends, is_sent in ((sent, True), (received, False)):
             for link, edge, *fraction in zip(*(column.tolist() for column in ends[:4]), strict=True):

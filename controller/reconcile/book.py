@@ -89,6 +89,8 @@ class Asked:
     """tenant -> how many of its guarantees are promised how: the tenant's own, its networks', its ports'"""
     tallies: Map[str, Map[int, Tally]] = Map()
     """network of such a tenant, or of one with such pipes -> {switch: ...}"""
+    guaranteed: Map[str, Map[int, Map[str, None]]] = Map()
+    """network of such a tenant -> {switch: its ports there with a guarantee of their own}"""
     piped: Map[str, Piped] = Map()
     """network -> what its pipes are guaranteed"""
     joining: Map[str, int] = Map()

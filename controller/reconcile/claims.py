@@ -20,9 +20,10 @@ from controller.intent.snapshot import NO_NAMES, Snapshot
 from controller.model.bandwidth import BandwidthPolicy, OnFailure, Rates, TrafficClass
 from controller.model.ids import network_of, tenant_of
 from controller.model.network import ANY_PATH, Pipe
-from controller.qos.hose import UNBOUNDED, Footprint, Hose, Need
+from controller.qos.hose import Footprint, Need
 from controller.qos.ledger import NO_CLAIMS, Claim, claim
 from controller.reconcile.book import Book, Ingress, Piped, Resource, Terms
+from controller.reconcile.hoses import hose_of, limit_of, piped_of, pool_of
 from controller.reconcile.loads import Loads, Route
 from controller.reconcile.tallies import Tallying
 
@@ -43,6 +44,8 @@ class BookEdit:
         """on which claims, or the terms of who has them, are other ones"""
         self.owners: set[str] = set()
         """whose claims are other ones"""
+        self.tenants: set[str] = set()
+        """whose claims were worked out again"""
         self.parted: set[str] = set()
         """networks and pipes between whose switches nothing arrives any more, or something again"""
 
@@ -58,7 +61,8 @@ class BookEdit:
         moved = tallying.moved | self._rerouted(routes) | {name for name in names if self._is_resteered(name)}
         for network in moved:
             self._forget_footprint(network)
-        for tenant in tallying.tenants | {tenant_of(network) for network in moved}:
+        self.tenants = tallying.tenants | {tenant_of(network) for network in moved}
+        for tenant in self.tenants:
             self._claim_for_tenant(tenant)
         for name in names:
             if "/ports/" in name:
@@ -156,7 +160,8 @@ class BookEdit:
         total: dict[EndPoint, Need] = {}
         largest: dict[EndPoint, Need] = {}
         for network in networks:
-            hose, rates, pipes = self._hose(network), self._asked.rates_of(network), self._piped(network)
+            hose, rates = hose_of(self._asked, network), self._asked.rates_of(network)
+            pipes = piped_of(self._asked, network)
             sent += float(rates.guarantee_out_kbps) or sum(hose.sent.values()) + pipes.sent
             received += float(rates.guarantee_in_kbps) or sum(hose.received.values()) + pipes.received
             piped = Piped(piped.sent + pipes.sent, piped.received + pipes.received)
@@ -167,35 +172,20 @@ class BookEdit:
                 for link, share in footprint.largest.items() if own.has_guarantee else ():
                     most = largest.get(link, share)
                     largest[link] = Need(max(most.working, share.working), max(most.reserved, share.reserved))
-        if pool := _pool(own, sent, received):
+        if pool := pool_of(own, sent, received):
             for link, share in largest.items():
                 total[link] = _plus(total.get(link, _NOTHING), share, pool)
-        limit = _limit(own, piped)
+        limit = limit_of(own, piped)
         return {link: claim(min(need.working, limit), min(need.reserved, limit)) for link, need in total.items()}
 
     def _needs_of_one(self, own: Rates, network: str, terms: Terms) -> dict[Resource, Claim]:
         """The same for a tenant with one network that has no guarantee or ceiling of its own, as most are."""
-        hose, pipes = self._hose(network), self._piped(network)
-        pool = _pool(own, sum(hose.sent.values()) + pipes.sent, sum(hose.received.values()) + pipes.received)
+        hose, pipes = hose_of(self._asked, network), piped_of(self._asked, network)
+        pool = pool_of(own, sum(hose.sent.values()) + pipes.sent, sum(hose.received.values()) + pipes.received)
         if not (hose.sent or hose.received or pool):
             return {}
-        hose = replace(hose, pool=pool, limit=_limit(own, pipes))
+        hose = replace(hose, pool=pool, limit=limit_of(own, pipes))
         return {link: claim(*need) for link, need in self._footprint(network, terms).need(hose).items()}
-
-    def _hose(self, network: str) -> Hose:
-        tallies, rates = self._asked.tallies[network], self._asked.rates_of(network)
-        piped = self._piped(network)
-        sent = {dpid: float(tally.sent) for dpid, tally in tallies.items() if tally.sent}
-        received = {dpid: float(tally.received) for dpid, tally in tallies.items() if tally.received}
-        return Hose(
-            sent=sent, received=received,
-            open_senders=[dpid for dpid, tally in tallies.items() if tally.n_sending < tally.n_ports],
-            open_receivers=[dpid for dpid, tally in tallies.items() if tally.n_receiving < tally.n_ports],
-            pool=_pool(rates, sum(sent.values()) + piped.sent, sum(received.values()) + piped.received),
-            limit=_limit(rates, piped))
-
-    def _piped(self, network: str) -> Piped:
-        return self._asked.piped.get(network, Piped())
 
     def _terms_of(self, tenant: str) -> Terms | None:
         """The tenant's own policy decides if it guarantees something, else the best of those below it."""
@@ -328,23 +318,6 @@ def _terms(policy: BandwidthPolicy, rates: Rates) -> Terms:
     return Terms(
         on_failure=policy.on_failure, traffic_class=policy.traffic_class, ceiling_kbps=min(ceilings, default=0),
         weight=policy.weight or max(rates.guarantee_in_kbps, rates.guarantee_out_kbps) or 1)
-
-
-def _pool(rates: Rates, sent: float, received: float) -> float:
-    """What a tenant or network has beyond what its children have: in both directions, if it has both."""
-    left = []
-    if rates.guarantee_out_kbps:
-        left.append(max(0.0, rates.guarantee_out_kbps - sent))
-    if rates.guarantee_in_kbps:
-        left.append(max(0.0, rates.guarantee_in_kbps - received))
-    return min(left, default=0.0)
-
-
-def _limit(rates: Rates, piped: Piped) -> float:
-    """All its guaranteed traffic together never comes to more; its pipes claim their part of it by themselves."""
-    bounds = ((rates.guarantee_in_kbps, piped.received), (rates.guarantee_out_kbps, piped.sent),
-              (rates.ceiling_in_kbps, piped.received), (rates.ceiling_out_kbps, piped.sent))
-    return min((max(0.0, float(bound - taken)) for bound, taken in bounds if bound), default=UNBOUNDED)
 
 
 def _flat(kbps: int) -> Claim:

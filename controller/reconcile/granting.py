@@ -25,7 +25,7 @@ from controller.model.queues import Grant
 from controller.pipeline.world import Placement, World
 from controller.qos.degrade import share_out
 from controller.qos.ledger import NO_CLAIMS, Claim, Claims, budget
-from controller.reconcile.book import NO_BOOK, Book, Ingress, Resource, Terms
+from controller.reconcile.book import NO_BOOK, Book, Ingress, Resource
 from controller.reconcile.claims import BookEdit
 from controller.reconcile.courses import Installed
 from controller.reconcile.grants import (
@@ -41,6 +41,7 @@ from controller.reconcile.grants import (
 )
 from controller.reconcile.labelling import Labelling
 from controller.reconcile.loads import Ground, Loads
+from controller.reconcile.members import NO_PARTS, Members
 from controller.reconcile.peaks import peaks
 from controller.reconcile.steering import Steering
 
@@ -74,6 +75,7 @@ class Granting:
         """the ledger of `_now` the other way round"""
         self._losses: dict[Resource, dict[str, Claim]] = {}
         """where claims do not fit: what those keep who do not keep all"""
+        self._members = Members()
         self._names: set[str] = set()
         self._change = Change(topology=True)
 
@@ -99,12 +101,13 @@ class Granting:
         if self._peaks or world.rates:
             other = BookEdit(before.book, self._loads, world.fabric)
             peak = other.update(world.intent, self._peaks, names, routes).result()
-        resources = edit.resources | self._measured(change)
+        divided = self._members.update(self._now, edit.tenants, names)
+        resources = edit.resources | divided | self._measured(change)
         owners = edit.owners | self._owners_of(resources) | self._reachable_otherwise(edit.parted, names)
         grants = self._grant(world.fabric, resources)
         self.granted = Granted(
             grants=grants, book=peak, degraded=self._degraded(before.degraded, world, owners),
-            bare=self._bare(before.bare, owners))
+            bare=self._bare(before.bare, owners), crowded=self._members.crowded)
         return self._regrant(before, owners)
 
     def _measured(self, change: Change) -> set[Resource]:
@@ -152,8 +155,14 @@ class Granting:
             self._losses[resource] = losses
         else:
             self._losses.pop(resource, None)
-        return Map({owner: _grant(terms[owner], here.reserved_kbps) for owner, here in sorted(kept.items())
+        return Map({owner: self._grant_of(resource, owner, here) for owner, here in sorted(kept.items())
                     if here.reserved_kbps and not _is_port(owner)})
+
+    def _grant_of(self, resource: Resource, owner: str, kept: Claim) -> Grant:
+        terms = self._now.terms[owner]
+        networks = NO_PARTS if isinstance(resource, Ingress) else self._members.divide(resource, owner, kept)
+        return Grant(guarantee_kbps=kept.reserved_kbps, ceiling_kbps=terms.ceiling_kbps, weight=terms.weight,
+                     traffic_class=terms.traffic_class, networks=networks)
 
     def _degraded(
         self, before: Map[str, Degraded], world: World, owners: Iterable[str],
@@ -241,11 +250,6 @@ class Granting:
         for network in intent.networks_by_tenant.get(owner, Map()):
             names.update((network, *intent.ports_by_network.get(network, Map())))
         return names
-
-
-def _grant(terms: Terms, kbps: int) -> Grant:
-    return Grant(guarantee_kbps=kbps, ceiling_kbps=terms.ceiling_kbps, weight=terms.weight,
-                 traffic_class=terms.traffic_class)
 
 
 def _is_port(owner: str) -> bool:

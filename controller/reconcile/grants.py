@@ -54,6 +54,8 @@ class Granted:
     """owner (a tenant, pipe, or port) -> how much of its guarantee is left, and where"""
     bare: Map[str, tuple[EndPoint, ...]] = Map()
     """protected owner -> where there is no room for what it would need if another link failed"""
+    crowded: Map[str, tuple[EndPoint, ...]] = Map()
+    """network -> links that too many of its guaranteed ports cross for each to have a part of its own"""
     book: Book = NO_BOOK
     """what is promised, with the most of any window of each schedule: what admission measures against"""
 

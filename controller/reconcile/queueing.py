@@ -1,9 +1,9 @@
 """Which queues each switch port is to have: grants and the world in, PortQueues out.  Pure.
 
-    grants of a port ──► one queue for each tenant and pipe ──► the rest of the rate is best effort's, 5 % at least
+    grants of a port ──► queues of each tenant and pipe ──► the rest of the rate is best effort's, 5 % at least
 
-Ports inside the fabric tell tenants by the slice in the label.  On an access port the label is gone and all frames are
-one tenant's: only the pipes that end there have queues, by the MAC of the other end.
+Ports inside the fabric tell tenants, and who is who in them, by the label (tenant_queues.py).  On an access port the
+label is gone and all frames are one tenant's: only the pipes that end there have queues, by the MAC of the other end.
 """
 
 from __future__ import annotations
@@ -19,19 +19,10 @@ from controller.fabric.graph import UNKNOWN_SPEED_KBPS
 from controller.fabric.observed import Observed
 from controller.fabric.ports import EndPoint
 from controller.model.network import Pipe
-from controller.model.queues import (
-    BEST_EFFORT,
-    EXPLICIT,
-    Grant,
-    OfPair,
-    OfSlice,
-    PortQueues,
-    Queue,
-    Whose,
-    leaf_queue,
-)
+from controller.model.queues import BEST_EFFORT, EXPLICIT, Grant, OfPair, PortQueues, Queue
 from controller.pipeline.world import World
 from controller.reconcile.grants import OBSERVED_SHARE, Grants, capacity_kbps
+from controller.reconcile.tenant_queues import WEIGHT, Node, queues_of, tenant_node
 
 BEST_EFFORT_SHARE = 0.05
 """What best effort has of each port whatever is promised."""
@@ -46,39 +37,35 @@ def port_queues(world: World, at: EndPoint, grants: Mapping[str, Grant]) -> Port
     """The queues of one port; None: it needs none.  Guarantees that leave best effort too little are cut in proportion.
     """
     rate = rate_kbps(world.fabric, at)
-    granted = [
-        (number, whose, grant) for owner, grant in grants.items() if grant.guarantee_kbps > 0
-        for number, whose in _find(world, at, owner)]
-    if not granted:
+    nodes = [(node, grant) for owner, grant in grants.items() if grant.guarantee_kbps > 0
+             for node in _nodes(world, at, owner, grant)]
+    if not nodes:
         return None
-    promised = sum(grant.guarantee_kbps for _, _, grant in granted)
+    promised = sum(node.kbps for node, _ in nodes)
     most = rate - max(1, int(BEST_EFFORT_SHARE * rate))
-    share = min(1.0, most / promised)
-    queues = [_queue(number, whose, grant, int(share * grant.guarantee_kbps), rate) for number, whose, grant in granted]
-    rest = rate - sum(queue.guarantee_kbps for queue in queues)
-    queues.append(Queue(number=BEST_EFFORT, whose=(), guarantee_kbps=rest, ceiling_kbps=rate))
+    share, rest, queues = min(1.0, most / promised), rate, list[Queue]()
+    for node, grant in nodes:
+        kbps = int(share * node.kbps)
+        ceiling_kbps = max(kbps, min(grant.ceiling_kbps or rate, rate))
+        queues += queues_of(world, node, kbps=kbps, ceiling_kbps=ceiling_kbps, weight=WEIGHT * node.weight)
+        rest -= kbps
+    queues.append(
+        Queue(number=BEST_EFFORT, whose=(), guarantee_kbps=rest, ceiling_kbps=rate, weight=WEIGHT))
     return PortQueues(rate_kbps=rate, queues=tuple(sorted(queues, key=lambda queue: queue.number)))
 
 
-def _queue(
-    number: int, whose: tuple[Whose, ...], grant: Grant, guarantee_kbps: int, rate: int,
-) -> Queue:
-    ceiling_kbps = max(guarantee_kbps, min(grant.ceiling_kbps or rate, rate))
-    return Queue(
-        number=number, whose=whose, guarantee_kbps=guarantee_kbps, ceiling_kbps=ceiling_kbps,
-        weight=max(1, grant.weight), traffic_class=grant.traffic_class)
-
-
-def _find(world: World, at: EndPoint, owner: str) -> Iterable[tuple[int, tuple[Whose, ...]]]:
-    """The number of the owner's queue, and what frames are its; nothing if it has none here."""
-    keys, is_inside = world.intent.keys, at in world.fabric.links
-    if owner in keys.slices:
-        return [(leaf_queue(keys.queue_id(owner)), (OfSlice(keys.slice_of(owner)),))] if is_inside else []
+def _nodes(world: World, at: EndPoint, owner: str, grant: Grant) -> list[Node]:
+    """The owner with all its parts; nothing if it has no queue here."""
+    is_inside = at in world.fabric.links
+    if owner in world.intent.tenants:
+        return [tenant_node(world, owner, grant)] if is_inside else []
     pipe = world.intent.pipes.get(owner)
     if pipe is None:
         return []  # it went a moment ago
     whose = tuple(_inside(world, pipe) if is_inside else _at_its_end(world, pipe, at))
-    return [(leaf_queue(keys.queue_id(owner)), whose)] if whose else []
+    node = Node(name=owner, kbps=grant.guarantee_kbps, weight=max(1, grant.weight), traffic_class=grant.traffic_class,
+                whose=whose)
+    return [node] if whose else []
 
 
 def _inside(world: World, pipe: Pipe) -> Iterable[OfPair]:

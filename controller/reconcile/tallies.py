@@ -26,6 +26,7 @@ class Tallying:
         self._now = Asked(intent=intent, rates=rates)
         self._promises, self._tallies = before.promises, before.tallies
         self._piped, self._joining = before.piped, before.joining
+        self._guaranteed = before.guaranteed
         self.moved: set[str] = set()
         """networks that are on other switches now"""
         self.tenants = {tenant_of(name) for name in names if self._counts(name)}
@@ -35,8 +36,8 @@ class Tallying:
         self.moved = {network for network in self.moved if self._edges(before.tallies, network)
                       != self._edges(self._tallies, network)}
         self.asked = Asked(
-            intent=intent, rates=rates, promises=self._promises, tallies=self._tallies, piped=self._piped,
-            joining=self._joining)
+            intent=intent, rates=rates, promises=self._promises, tallies=self._tallies,
+            guaranteed=self._guaranteed, piped=self._piped, joining=self._joining)
 
     @staticmethod
     def _edges(tallies: Map[str, Map[int, Tally]], network: str) -> frozenset[int]:
@@ -99,6 +100,8 @@ class Tallying:
         if not all(map(self._is_counted, self.tenants)):
             for network in [each for each in self._tallies if not self._is_counted(tenant_of(each))]:
                 self._tallies = self._tallies.delete(network)
+                if network in self._guaranteed:
+                    self._guaranteed = self._guaranteed.delete(network)
                 self.moved.add(network)
 
     def _add(self, port: Port, rates: Rates, count: int) -> None:
@@ -111,3 +114,12 @@ class Tallying:
             self.moved.add(network)
         here = here.set(dpid, tally) if tally.n_ports else here.delete(dpid)
         self._tallies = self._tallies.set(network, here) if here else self._tallies.delete(network)
+        if rates.has_guarantee:
+            self._list(network, dpid, port.name, count)
+
+    def _list(self, network: str, dpid: int, port: str, count: int) -> None:
+        edges = self._guaranteed.get(network, Map())
+        ports = edges.get(dpid, Map())
+        ports = ports.set(port, None) if count > 0 else ports.delete(port)
+        edges = edges.set(dpid, ports) if ports else edges.delete(dpid)
+        self._guaranteed = self._guaranteed.set(network, edges) if edges else self._guaranteed.delete(network)

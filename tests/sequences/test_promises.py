@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
 from controller.fabric.declared import LinkSettings
 from controller.fabric.events import LinkDeclared
+from controller.fabric.ports import EndPoint
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, TrafficClass
 from controller.model.errors import PliantError
 from controller.model.network import Pipe
+from controller.model.queues import PortQueues
 from controller.qos.ledger import budget
 from controller.reconcile.admission import Admission
+from controller.reconcile.queueing import Plans, port_queues
 from controller.reconcile.reconciler import Outcome
 from tests.sequences.simulation import LEAVES, Simulation
 from tests.sequences.states import far_pipe, far_port, peered, port, port_name, tenant
@@ -35,6 +39,7 @@ class Course:
         for end in (end for wire in self.sim.wires for end in wire):
             self.sim.observe(LinkDeclared(src=end, settings=LinkSettings(capacity_kbps=LINK_KBPS)))
         self.sim.apply(obj for name in TENANTS for obj in {**tenant(name, {}), **peered(name, {})}.values())
+        self.plans, self.queues = Plans(), dict[EndPoint, PortQueues]()
         self.sim.settle()
         self.sim.gates = (Admission(lambda: self.sim.reconciler.view, lambda: self.sim.intent, lambda: 0.0),)
         self.sim.after_step = self.check
@@ -45,12 +50,28 @@ class Course:
         assert not granted.degraded
         assert all(total <= budget(LINK_KBPS) for total in granted.book.ledger.totals.values())
         self.sim.check_grants()
+        self.check_queues()
+
+    def check_queues(self) -> None:
+        """Those that follow from change to change are those of a look at all of it."""
+        view = self.sim.reconciler.view
+        for at, queues in self.plans.update(view.world, view.grants).items():
+            self.queues.pop(at, None)
+            self.queues |= {at: queues} if queues else {}
+        fresh = {at: port_queues(view.world, at, granted) for at, granted in view.grants.items()}
+        assert self.queues == {at: queues for at, queues in fresh.items() if queues}
 
 
 def put_port(course: Course, a: int, b: int) -> None:
     one, name = TENANTS[a % 3], PORTS[b % 4]
     at = LEAVES[a // 3 % 3], 10 + 10 * TENANTS.index(one) + PORTS.index(name)
     course.sim.apply([port(one, name, at, POLICIES[b // 4 % len(POLICIES)])])
+
+
+def change_mac(course: Course, a: int, b: int) -> None:
+    found = course.sim.intent.ports.get(port_name(TENANTS[a % 3], PORTS[b % 4]))
+    if found is not None:
+        course.sim.apply([replace(found, mac=f"02:00:00:00:{1 + a % 3:02x}:{b % 4:02x}")])
 
 
 def delete_port(course: Course, a: int, b: int) -> None:
@@ -72,7 +93,8 @@ def put_pipe(course: Course, a: int, b: int) -> None:
 def put_far_port(course: Course, a: int, b: int) -> None:
     one, name = TENANTS[a % 3], PORTS[b % 4]
     at = LEAVES[a // 3 % 3], 50 + 10 * TENANTS.index(one) + PORTS.index(name)
-    course.sim.apply([far_port(one, name, at if b % 16 else None)])
+    policy = POLICIES[a // 9 % len(POLICIES)]
+    course.sim.apply([replace(far_port(one, name, at if b % 16 else None), bandwidth=policy)])
 
 
 def put_far_pipe(course: Course, a: int, b: int) -> None:
@@ -101,7 +123,7 @@ def restart(course: Course, _a: int, _b: int) -> None:
 Act = Callable[[Course, int, int], None]
 ACTS: tuple[Act, ...] = (
     put_port, put_port, put_port, put_port, delete_port, change_tenant, change_tenant, put_pipe, put_pipe,
-    put_far_port, put_far_port, put_far_pipe, reconcile, turn, settle, restart,
+    put_far_port, put_far_port, change_mac, put_far_pipe, reconcile, turn, settle, restart,
 )
 
 

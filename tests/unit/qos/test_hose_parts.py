@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from scipy.optimize import linprog
 
-from controller.qos.hose import Footprint, Hose, Need, Parts
+from controller.qos.hose import UNBOUNDED, Footprint, Hose, Need, Parts
 from tests.unit.qos.test_hose import Pair, crossings, hoses
 
 LINKS = "abcd"
@@ -49,8 +49,7 @@ def slow(hose: Hose, rows: list[Crossings], link: str) -> Parts:
     for rates, partners, sends in ((hose.sent, to, True), (hose.received, of, False)):
         each = {edge: [fraction(row, edge, partners, sends=sends) for row in rows] for edge in rates}
         ends.append({edge: Need(all_[0], max(all_)) for edge, all_ in each.items() if max(all_)})
-    largest = max((share.get(link, 0.0) for share in rows[0].values()), default=0.0)
-    return Parts(by_source, ends[0], ends[1], hose.pool * largest)
+    return Parts(by_source, ends[0], ends[1])
 
 
 @settings(max_examples=150, deadline=None)
@@ -74,15 +73,14 @@ def test_parts_are_those_of_the_definition(data: st.DataObject, edges: int) -> N
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(2, 4))
 def test_parts_together_are_within_the_need(data: st.DataObject, edges: int) -> None:
-    """As things are: the ports' own and the pool's are together the need, unless a limit makes that smaller."""
+    """As things are they are all of it, but for the pool, and unless a limit makes it smaller."""
     crossing, hose = data.draw(crossings(edges)), data.draw(hoses(edges))
-    unlimited = replace(hose, limit=float("inf"))
-    need = Footprint(crossing).need(unlimited)
+    need = Footprint(crossing).need(replace(hose, limit=UNBOUNDED, pool=0.0))
     for link, parts in parts_of(Footprint(crossing), hose).items():
         assert parts is not None
         own = sum(hose.sent[edge] * part.working for edge, part in parts.sent.items())
         own += sum(hose.received[edge] * part.working for edge, part in parts.received.items())
-        assert np.isclose(own + parts.pooled_kbps, need[link].working)
+        assert np.isclose(own, need[link].working if link in need else 0.0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -124,7 +122,7 @@ def test_more_ports_than_allowed_are_not_told_apart() -> None:
     hose = Hose(sent={1: 5.0, 2: 5.0}, received={}, open_senders=(1,), open_receivers=(9,))
     found = Footprint(crossing).parts(hose, {1: 2, 2: 1}, {}, at_most=2)
     assert found["both"] is None
-    assert found["one"] == Parts(by_source=True, sent={1: Need(1.0, 1.0)}, received={}, pooled_kbps=0.0)
+    assert found["one"] == Parts(by_source=True, sent={1: Need(1.0, 1.0)}, received={})
 
 
 def test_one_port_alone_on_a_link_needs_no_part_of_its_own() -> None:
