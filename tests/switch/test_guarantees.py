@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pliant.v1 import fabric_pb2, pipe_pb2, tenant_pb2
+from pliant.v1 import fabric_pb2, network_pb2, pipe_pb2, tenant_pb2
 
 from tests.support.eventually import eventually
 from tests.support.fabric import Fabric, Policy, leaf_spine
@@ -122,6 +122,26 @@ def test_guarantee_that_no_queue_enforces_says_so(fabric: Fabric) -> None:
     fabric.rig.sandbox.run(*tc, "del", "dev", UPLINK, "root")
     eventually(lambda: "GUARANTEE_NOT_ENFORCED" not in conditions(fabric, "x"), 60, "all is well")
     assert "rate 14Mbit" in classes(fabric)
+
+
+def test_guarantees_hold_against_ones_own_siblings(fabric: Fabric) -> None:
+    """A port keeps its guarantee beside a flood of another port of its network, which has all while it is silent."""
+    network = fabric.create_network("x")
+    names = ("a", "b", "ra", "rb")
+    hosts = {name: fabric.add_host(name, 1 + name.startswith("r"), 1 + i, 11 + i) for i, name in enumerate(names)}
+    fabric.create_ports(network, hosts.values())
+    policy = Policy(guarantee_out_kbps=GUARANTEE_KBPS)
+    fabric.client.ports.update(network_pb2.Port(name=f"{network}/ports/a", bandwidth=policy), ["bandwidth"], wait=True)
+    eventually(lambda: classes(fabric).count("rate 14Mbit ceil 30Mbit") == 2, what="the queues of X and of a in it")
+    assert "GUARANTEE_NOT_ENFORCED" not in conditions(fabric, "x")
+    borrowed = hosts["b"].udp_rate_to(hosts["rb"], offered_kbps=2 * LINK_KBPS, duration_s=3).rate_kbps
+    with ThreadPoolExecutor(2) as pool:
+        flood = pool.submit(hosts["b"].udp_rate_to, hosts["rb"], offered_kbps=2 * LINK_KBPS, duration_s=6)
+        kept = hosts["a"].tcp_rate_to(hosts["ra"], duration_s=5).rate_kbps
+        left = flood.result().rate_kbps
+    print(f"b alone has {borrowed:.0f} kbit/s; beside it a has {kept:.0f} of its {GUARANTEE_KBPS}, b {left:.0f}")
+    assert borrowed > 0.7 * LINK_KBPS
+    assert kept > 0.8 * GUARANTEE_KBPS * TCP_PAYLOAD
 
 
 def test_pipe_has_queues_of_its_own_all_along_its_way(fabric: Fabric) -> None:
