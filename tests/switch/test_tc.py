@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import json
 import re
 import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -172,10 +173,10 @@ class Sent:
     explicit: int = 0
     """the label of an explicit path, if it has one"""
 
-    def raw(self) -> bytes:
+    def raw(self, size: int = 114) -> bytes:
         label = self.explicit or label16(self.edge_id, 9)
-        return (b"\x02" + label.to_bytes(2) + self.key24.to_bytes(3) + self.source_mac.to_bytes(6) + b"\x08\x00"
-                + bytes(100))
+        head = b"\x02" + label.to_bytes(2) + self.key24.to_bytes(3) + self.source_mac.to_bytes(6) + b"\x08\x00"
+        return head.ljust(size, b"\0")
 
 
 def test_each_kind_of_frame_has_its_queue(ovs: Rig, device: str) -> None:
@@ -385,18 +386,83 @@ def test_guarantee_holds_beside_a_flood_and_neighbours_do_not_starve(ovs: Rig) -
     assert counts[X].bytes > 5 * GUARANTEE_KBPS * 125 and counts[BEST_EFFORT].dropped_packets > 1_000
 
 
-def test_rate_changes_under_traffic_without_loss(ovs: Rig) -> None:
-    """A guarantee that grows and shrinks ten times a second costs no frame of what flows below it."""
+def test_changes_under_traffic_lose_nothing_and_lead_no_frame_astray(ovs: Rig) -> None:
+    """An owner's frames are divided, divided otherwise, and undivided again, and rates change, ten times a second: it
+    costs no frame of what flows below its guarantee, and none goes to the rest meanwhile.
+    """
     wired, tc = Wired(ovs), driver(ovs)
-    port = switch_port(ovs, wired.link, 101)
-    bring(tc, {port: tenants({X: GUARANTEE_KBPS})})
+    port, inner = switch_port(ovs, wired.link, 101), inner_queue(1)
+    queue, x_alone, x_mac = queue_trees.queue, inner_queue(2), int(wired.hosts["x"].mac.replace(":", ""), 16)
+    whole = queue(inner, guarantee_kbps=GUARANTEE_KBPS)
+    trees = itertools.cycle([
+        [queue(leaf_queue(1), OfSlice(X), OfSlice(Z), guarantee_kbps=GUARANTEE_KBPS)],
+        [whole, queue(leaf_queue(1), OfSlice(X), guarantee_kbps=3_000, parent=inner),
+         queue(leaf_queue(3), OfSlice(Z), guarantee_kbps=5_000, parent=inner)],
+        [whole, queue(x_alone, guarantee_kbps=4_000, parent=inner),
+         queue(leaf_queue(4), OfSource(X, x_mac), guarantee_kbps=2_000, parent=x_alone),
+         queue(leaf_queue(2), OfSlice(X), guarantee_kbps=1_000, parent=x_alone)],
+    ])
+    assert bring(tc, {port: queue_trees.port(*next(trees))}).faults == {}
     x, receiver = wired.hosts["x"], wired.hosts["rx"]
     assert x.ping(receiver).lost == 0
     with x.probe(receiver, packets_per_s=500) as probe:
-        for n in range(20):
-            brought = bring(tc, {port: tenants({X: GUARANTEE_KBPS - 1_000 * (n % 2 + 1), Z: 1_000 + n})})
+        for n in range(21):
+            changed = [replace(each, weight=n + 1) for each in next(trees)]
+            brought = bring(tc, {port: queue_trees.port(*changed)})
             assert brought.faults == {} and brought.written > 0
             time.sleep(0.1)
         result = probe.finish()
     assert result.sent > 500
-    assert (result.lost, result.duplicates) == (0, 0), result
+    assert result.lost <= 2 and not result.duplicates, result
+    assert asyncio.run(tc.count(1, port))[BEST_EFFORT].packets == 0
+
+
+def test_what_is_guaranteed_within_an_owner_is_kept_and_what_is_idle_goes_to_its_other_parts_first(
+    ovs: Rig, device: str,
+) -> None:
+    """A family of two beside another owner and the rest, on a slow port whose queues never run dry.
+
+    With its sibling idle, the one with the small guarantee has what the family is guaranteed, whoever else would like
+    it.  With all of them flooding, each has its own.  With the family idle, the others have it all.
+    """
+    port, tc, family = switch_port(ovs, device), driver(ovs), inner_queue(1)
+    small, large, other, rate_kbps = leaf_queue(2), leaf_queue(3), leaf_queue(4), 2_000
+    guarantees = {small: 200, large: 1_400, other: 150, BEST_EFFORT: 250}
+    slices = {small: 2, large: 3, other: 4, BEST_EFFORT: 9}
+    assert bring(tc, {port: PortQueues(rate_kbps=rate_kbps, queues=(best_effort(rate_kbps, 250), *(
+        Queue(number=number, whose=(OfSlice(slices[number]),) if number != family else (), ceiling_kbps=rate_kbps,
+              guarantee_kbps=guarantees.get(number, 1_600), parent=family if number in (small, large) else 0)
+        for number in (family, small, large, other))))}).faults == {}
+
+    def sent_kbps(*flooding: int) -> dict[int, float]:
+        """What each queue sent while these flooded."""
+        frames = [Sent(key24=slices[number] << 10).raw(1_400) for number in flooding]
+        with inside(ovs.sandbox, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)) as sender:
+            sender.bind((device, 0))
+            flood(sender, frames, rate_kbps, 0.5)
+            before, begun_s = asyncio.run(tc.count(1, port)), time.monotonic()
+            flood(sender, frames, rate_kbps, 2.5)
+            counts, took_s = asyncio.run(tc.count(1, port)), time.monotonic() - begun_s
+        return {number: (counts[number].bytes - before[number].bytes) / 125 / took_s for number in slices}
+
+    one_idle = sent_kbps(small, other, BEST_EFFORT)
+    all_flood = sent_kbps(*slices)
+    family_idle = sent_kbps(other, BEST_EFFORT)
+    print({number: [round(each[number]) for each in (one_idle, all_flood, family_idle)] for number in slices})
+    assert one_idle[small] > 1_100, "were it everybody's, it would be 500"
+    assert one_idle[other] > 0.6 * 150 and one_idle[BEST_EFFORT] > 0.5 * 250
+    for number, guarantee_kbps in guarantees.items():
+        assert all_flood[number] > 0.6 * guarantee_kbps, number  # a part of the rest is control's
+    assert family_idle[other] + family_idle[BEST_EFFORT] > 0.75 * rate_kbps
+
+
+def flood(sender: socket.socket, frames: list[bytes], rate_kbps: int, duration_s: float) -> None:
+    """Send each of these frames at one and a half times the rate, in bursts that make good for a wait."""
+    begun_s, sent = time.monotonic(), 0
+    gap_s = len(frames[0]) / (1.5 * rate_kbps * 125)
+    while (passed_s := time.monotonic() - begun_s) < duration_s:
+        for _ in range(min(20, int(passed_s / gap_s) - sent)):
+            for frame in frames:
+                sender.send(frame)
+        sent = int(passed_s / gap_s)
+        time.sleep(gap_s)
