@@ -5,13 +5,14 @@ for three intervals says so to the other.  Open vSwitch does it below OpenFlow, 
 
 - Both ends of a link are told, or none: an end alone would wait for ever.
 - What we set carries our mark.  BFD that somebody else configured, or switched off, stays as it is.
-- Told no longer is an end of no link.  A database out of reach says nothing about links: then all stays.
+- Told no longer is an end of no link, or of one where BFD was wrong lately (doubts.py).
+- A database out of reach says nothing about links: then all stays.
 - Dead is a wire that was alive: a session that never came up says nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
 from controller.fabric.observed import Observed
@@ -55,11 +56,11 @@ def wanted_settings(interval_ms: int) -> dict[str, str]:
 
 
 def operations(
-    places: Mapping[EndPoint, Place], fabric: Observed, interval_ms: int,
+    places: Mapping[EndPoint, Place], fabric: Observed, interval_ms: int, doubted: Set[EndPoint] = frozenset(),
 ) -> dict[Database, list[dict[str, Any]]]:
-    """What is to be changed so that all links are watched, and nothing else is.  Interval 0: no link is."""
+    """What is to be changed so that all links but those with a doubted end are watched.  Interval 0: no link is."""
     settings = wanted_settings(interval_ms)
-    links = fabric.links.values() if interval_ms else ()
+    links = [link for link in fabric.links.values() if interval_ms and doubted.isdisjoint((link.src, link.dst))]
     ends = {end for link in links for end in (link.src, link.dst)}
     told = {end for link in links if link.src in places and link.dst in places for end in (link.src, link.dst)}
     changes: dict[Database, list[dict[str, Any]]] = {}
@@ -76,6 +77,11 @@ def operations(
 def find_dead(places: Mapping[EndPoint, Place]) -> frozenset[EndPoint]:
     """The switch ports whose wires carry nothing any more, in one direction at least."""
     return frozenset(at for at, place in places.items() if _is_dead(place.interface["bfd_status"]))
+
+
+def find_alive(places: Mapping[EndPoint, Place]) -> frozenset[EndPoint]:
+    """The switch ports that BFD hears the other end at."""
+    return frozenset(at for at, place in places.items() if place.interface["bfd_status"].get("forwarding") == "true")
 
 
 def _is_dead(status: Mapping[str, str]) -> bool:

@@ -19,9 +19,10 @@ import structlog
 from controller.fabric.observed import Observed
 from controller.fabric.ports import EndPoint
 from controller.southbound.complaints import Complaints
-from controller.southbound.ovsdb.bfd import find_dead, find_places, operations
+from controller.southbound.ovsdb.bfd import find_alive, find_dead, find_places, operations
 from controller.southbound.ovsdb.connection import Gone, RefusedError
 from controller.southbound.ovsdb.database import Database
+from controller.southbound.ovsdb.doubts import DOUBT_S, Doubts
 
 log = structlog.get_logger()
 
@@ -43,6 +44,7 @@ class Liveness:
         self._fabric = fabric
         self._report = report
         self._dead: frozenset[EndPoint] = frozenset()
+        self._doubts = Doubts()
         self._look_due = False
         self._writing: set[Database] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -83,7 +85,12 @@ class Liveness:
         if dead != self._dead:
             self._dead = dead
             self._report(dead)
-        for database, changes in operations(places, self._fabric(), self._interval_ms).items():
+        fabric, now_s = self._fabric(), self._loop.time()
+        for wire in self._doubts.follow(now_s, dead, find_alive(places), fabric):
+            log.warning("bfd_doubted", wire=" - ".join(map(str, sorted(wire))), for_s=DOUBT_S)
+            self._loop.call_later(DOUBT_S, self._changed)
+        doubted = self._doubts.ends(now_s)
+        for database, changes in operations(places, fabric, self._interval_ms, doubted).items():
             if database not in self._writing:
                 self._writing.add(database)
                 self._spawn(self._write(database, changes))

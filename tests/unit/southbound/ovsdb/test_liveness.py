@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,11 @@ def database(*switches: int, **columns: dict[str, str]) -> Database:
     return held
 
 
-def told(now: Fabric, *held: Database, interval_ms: int = 100) -> dict[str, bool]:
+def told(
+    now: Fabric, *held: Database, interval_ms: int = 100, doubted: Set[EndPoint] = frozenset(),
+) -> dict[str, bool]:
     """The interfaces that would be changed, and whether they are to watch."""
-    changes = operations(find_places(held), now, interval_ms)
+    changes = operations(find_places(held), now, interval_ms, doubted)
     return {change["where"][0][2][1]: len(change["mutations"]) == 4 for each in changes.values() for change in each}
 
 
