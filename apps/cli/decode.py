@@ -1,7 +1,7 @@
 """pliant decode: the fabric label in eth_dst, explained offline.
 
     eth_dst   CCC TTT 10 | edge 11 . backup 1 . version 2 . tree 2 | slice 14 . index 10
-              class, type   label: to which edge, on which tree    key: whose, and which port or network
+              class, type   label: to which edge, on which tree    key: whose network, and which port
                             1111 . path 11 . backup 1
 
 docs/pipeline.md has the layout, controller/pipeline/tables.py the source of truth; a test holds the two together.
@@ -44,7 +44,7 @@ class Label:
 
     @property
     def index_of(self) -> str:
-        return "network" if self.type == TYPES[1] else "port"
+        return "the network" if self.type == TYPES[1] else "its port"
 
 
 def decode_label(text: str) -> Label:
@@ -104,7 +104,7 @@ def _explained(label: Label) -> list[tuple[str, str]]:
     else:
         tree = f"version {label.version}, {'backup ' if label.backup else ''}tree {label.tree}"
         rows.append(("label", f"0x{label.label:04x}: edge {label.edge_id}, {tree}"))
-    rows += [("slice", f"{label.slice} (the tenant)"), ("index", f"{label.index} (its {label.index_of})")]
+    rows += [("slice", f"{label.slice} (of a network)"), ("index", f"{label.index} ({label.index_of})")]
     if label.label == GATEWAY_LABEL and label.mac.startswith("02:"):
-        rows.append(("or", f"at a host: the gateway of network {label.index} of slice {label.slice}"))
+        rows.append(("or", f"at a host: the gateway of the network of slice {label.slice}"))
     return rows

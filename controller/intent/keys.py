@@ -1,19 +1,21 @@
-"""The small integers that the data plane carries instead of names: slices, network keys, edge ids, port keys, slots,
+"""The small integers that the data plane carries instead of names: tenant ids, slices, edge ids, port keys, slots,
 pipe ids, queue ids.
 
-Knows who holds which number, which numbers rest in quarantine, and which records changed in the last generation.
-Refuses to know flows, which switches are connected, or the store: a generation and a floor come as arguments.
+    key of 24 bits, in labels and registers      slice of the network 14 . index 10      0: the network; else a port of
+                                                                                            it, counted on each edge
+
+Knows who holds which number, which numbers rest in quarantine, and which records (records.py) changed in the last
+generation.  Refuses to know flows, which switches are connected, or the store: a generation and a floor come as
+arguments.
 
 Why quarantine: a switch out of reach goes on writing a deleted port's key on frames.  Were the key given away
 meanwhile, those frames would reach another tenant.  So a number freed at generation g rests until the floor, the lowest
-generation that every known switch confirmed, has reached g.  When a tenant goes, the pools of its slice go with it: the
-slice itself rests.
+generation that every known switch confirmed, has reached g.  When a network goes, the pools of its slice go with it:
+the slice itself rests.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from immutables import Map
@@ -26,14 +28,13 @@ from controller.intent.pools import (
     PIPES,
     QUEUES,
     SLICES,
+    TENANTS,
     Exhausted,
     Pool,
     PoolId,
-    PoolLoader,
     Pools,
-    Resting,
-    networks_in,
     ports_in,
+    scope_of,
     slots_on,
 )
 from controller.model.errors import ResourceExhausted
@@ -44,9 +45,6 @@ from controller.model.tenancy import Tenant
 NO_TOUCHED: Map[str, None] = Map()
 EDGE = ""
 """The name under which `Keys.counts` counts all ports attached to a switch."""
-
-Record = dict[str, int]
-"""What the store keeps under one record id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +65,8 @@ class Keys:
     """
 
     pools: Pools = NO_POOLS
+    tenant_ids: Map[str, int] = Map()
     slices: Map[str, int] = Map()
-    network_keys: Map[str, int] = Map()
     edge_ids: Map[int, int] = Map()
     port_keys: Map[str, PortKey] = Map()
     slots: Map[tuple[int, str], int] = Map()
@@ -81,13 +79,17 @@ class Keys:
 
     # -- what the compiler asks
 
-    def slice_of(self, tenant: str) -> int:
-        """The tenant's slice; KeyError for an unknown tenant."""
-        return self.slices[tenant]
+    def tenant_id(self, tenant: str) -> int:
+        """KeyError for an unknown tenant."""
+        return self.tenant_ids[tenant]
+
+    def slice_of(self, network: str) -> int:
+        """What the keys of the network and of all its ports begin with; KeyError for an unknown network."""
+        return self.slices[network]
 
     def network_key(self, network: str) -> int:
-        """The network's 24-bit key; KeyError for an unknown network."""
-        return self.network_keys[network]
+        """The key of the network itself: no port has index 0."""
+        return self.slices[network] << INDEX_BITS
 
     def edge_id(self, dpid: int) -> int | None:
         """None: no port is attached there, so the switch is no edge."""
@@ -132,13 +134,13 @@ class Keys:
         old, new = _dpid_of(before), _dpid_of(after)
         match before, after:
             case None, Tenant(name=name):
-                change.open_slice(name)
+                change.open_tenant(name)
             case Tenant(name=name), None:
-                change.close_slice(name)
+                change.close_tenant(name)
             case None, Network(name=name):
-                change.open_network(name)
+                change.open_slice(name)
             case Network(name=name), None:
-                change.close_network(name)
+                change.close_slice(name)
             case None, Pipe(name=name):
                 change.open_pipe(name)
             case Pipe(name=name), None:
@@ -150,112 +152,8 @@ class Keys:
                     change.attach(name, new)
         return change.result()
 
-    # -- records, for the store
-
-    def record(self, record_id: str) -> Record | None:
-        """What the store should hold under `record_id`; None if nothing.
-
-        slice/{tenant}, network/{network}, edge/{dpid}, slot/{dpid}/{tenant or network}, port/{port}, pipe/{pipe},
-        queue/{tenant, network, pipe or port}: who holds what
-        cursor/{pool}, resting/{pool}/{position in the queue}: what the pools must remember
-        """
-        kind, _, rest = record_id.partition("/")
-        if kind == "port":
-            key = self.port_keys.get(rest)
-            return None if key is None else {"dpid": key.dpid, "key24": key.key24, "slot": key.slot}
-        if kind == "resting":
-            pool_name, _, position = rest.rpartition("/")
-            resting = self.pools.get(PoolId.parse(pool_name)).resting.get(int(position))
-            return None if resting is None else {"value": resting.value, "generation": resting.generation}
-        value: int | None
-        match kind:
-            case "slice":
-                value = self.slices.get(rest)
-            case "network":
-                value = self.network_keys.get(rest)
-            case "pipe":
-                value = self.pipe_ids.get(rest)
-            case "queue":
-                value = self.queue_ids.get(rest)
-            case "edge":
-                value = self.edge_ids.get(int(rest, 16))
-            case "slot":
-                dpid, _, holder = rest.partition("/")
-                value = self.slots.get((int(dpid, 16), holder))
-            case "cursor":
-                cursor = self.pools.get(PoolId.parse(rest)).cursor
-                value = None if cursor < 0 else cursor
-            case _:
-                raise LookupError(record_id)
-        return None if value is None else {"value": value}
-
-    @staticmethod
-    def load(records: Mapping[str, Mapping[str, int]], generation: int = 0) -> Keys:
-        """The keys that wrote these records, as they stood at `generation`."""
-        slices: dict[str, int] = {}
-        network_keys: dict[str, int] = {}
-        edge_ids: dict[int, int] = {}
-        port_keys: dict[str, PortKey] = {}
-        slots: dict[tuple[int, str], int] = {}
-        counts: Counter[tuple[int, str]] = Counter()
-        pipe_ids: dict[str, int] = {}
-        queue_ids: dict[str, int] = {}
-        pools = PoolLoader()
-        for record_id, record in records.items():
-            kind, _, rest = record_id.partition("/")
-            match kind:
-                case "slice":
-                    slices[rest] = record["value"]
-                    pools.take(SLICES, record["value"])
-                case "network":
-                    network_keys[rest] = key24 = record["value"]
-                    pools.take(networks_in(key24 >> INDEX_BITS), key24 & INDEX_MASK)
-                case "pipe":
-                    pipe_ids[rest] = record["value"]
-                    pools.take(PIPES, record["value"])
-                case "queue":
-                    queue_ids[rest] = record["value"]
-                    pools.take(QUEUES, record["value"])
-                case "edge":
-                    edge_ids[int(rest, 16)] = record["value"]
-                    pools.take(EDGES, record["value"])
-                case "slot":
-                    dpid_text, _, holder = rest.partition("/")
-                    slots[int(dpid_text, 16), holder] = record["value"]
-                    pools.take(slots_on(int(dpid_text, 16)), record["value"])
-                case "port":
-                    port_keys[rest] = key = PortKey(**record)
-                    pools.take(ports_in(key.key24 >> INDEX_BITS, key.dpid), key.key24 & INDEX_MASK)
-                    pools.take(slots_on(key.dpid), key.slot)
-                    counts.update((key.dpid, name) for name in (EDGE, tenant_of(rest), network_of(rest)))
-                case "cursor":
-                    pools.point(PoolId.parse(rest), record["value"])
-                case "resting":
-                    pool_name, _, position = rest.rpartition("/")
-                    pools.rest(PoolId.parse(pool_name), int(position), Resting(record["value"], record["generation"]))
-                case _:
-                    raise LookupError(record_id)
-        return Keys(
-            pools=pools.result(), slices=Map(slices), network_keys=Map(network_keys), edge_ids=Map(edge_ids),
-            port_keys=Map(port_keys), slots=Map(slots), counts=Map(counts), pipe_ids=Map(pipe_ids),
-            queue_ids=Map(queue_ids), generation=generation, since=generation,
-        )
-
 
 NO_KEYS = Keys()
-
-
-def diff(old: Keys, new: Keys) -> dict[str, Record | None]:
-    """Records to write (None: to delete) so that a store holding `old` holds `new`.  Costs the size of the change.
-
-    `old` must be the keys `new` was made from, at most one generation back; ValueError otherwise.
-    """
-    if new is old:
-        return {}
-    if not new.since <= old.generation <= new.generation:
-        raise ValueError(f"changes since generation {new.since} are known, not since {old.generation}")
-    pairs = ((record_id, old.record(record_id), new.record(record_id)) for record_id in sorted(new.touched))
-    return {record_id: after for record_id, before, after in pairs if before != after}
 
 
 class _Change:
@@ -266,8 +164,8 @@ class _Change:
         self._floor = floor
         self._generation = generation
         self._pools = keys.pools
+        self._tenant_ids = keys.tenant_ids
         self._slices = keys.slices
-        self._network_keys = keys.network_keys
         self._edge_ids = keys.edge_ids
         self._port_keys = keys.port_keys
         self._slots = keys.slots
@@ -283,33 +181,31 @@ class _Change:
         same = old.generation == self._generation
         touched = (old.touched if same else NO_TOUCHED).update(dict.fromkeys(self._touched))
         return Keys(
-            pools=self._pools, slices=self._slices, network_keys=self._network_keys, edge_ids=self._edge_ids,
+            pools=self._pools, tenant_ids=self._tenant_ids, slices=self._slices, edge_ids=self._edge_ids,
             port_keys=self._port_keys, slots=self._slots, counts=self._counts, pipe_ids=self._pipe_ids,
             queue_ids=self._queue_ids, touched=touched, generation=self._generation,
             since=old.since if same else old.generation,
         )
 
-    def open_slice(self, tenant: str) -> None:
-        self._slices = self._slices.set(tenant, self._take(SLICES))
-        self._touched.add(f"slice/{tenant}")
+    def open_tenant(self, tenant: str) -> None:
+        self._tenant_ids = self._tenant_ids.set(tenant, self._take(TENANTS))
+        self._touched.add(f"tenant/{tenant}")
 
-    def close_slice(self, tenant: str) -> None:
-        slice_ = self._slices[tenant]
-        self._slices = self._slices.delete(tenant)
-        self._touched.add(f"slice/{tenant}")
+    def close_tenant(self, tenant: str) -> None:
+        self._give_back(TENANTS, self._tenant_ids[tenant])
+        self._tenant_ids = self._tenant_ids.delete(tenant)
+        self._touched.add(f"tenant/{tenant}")
+
+    def open_slice(self, network: str) -> None:
+        self._slices = self._slices.set(network, self._take(SLICES))
+        self._touched.add(f"slice/{network}")
+
+    def close_slice(self, network: str) -> None:
+        slice_ = self._slices[network]
+        self._slices = self._slices.delete(network)
+        self._touched.add(f"slice/{network}")
         self._give_back(SLICES, slice_)
-        self._drop_scope(networks_in(slice_).scope)
-
-    def open_network(self, network: str) -> None:
-        slice_ = self._slices[tenant_of(network)]
-        self._network_keys = self._network_keys.set(network, slice_ << INDEX_BITS | self._take(networks_in(slice_)))
-        self._touched.add(f"network/{network}")
-
-    def close_network(self, network: str) -> None:
-        key24 = self._network_keys[network]
-        self._network_keys = self._network_keys.delete(network)
-        self._touched.add(f"network/{network}")
-        self._give_back(networks_in(key24 >> INDEX_BITS), key24 & INDEX_MASK)
+        self._drop_scope(scope_of(slice_))
 
     def open_pipe(self, pipe: str) -> None:
         self._pipe_ids = self._pipe_ids.set(pipe, self._take(PIPES))
@@ -336,7 +232,7 @@ class _Change:
             self._counts = self._counts.set((dpid, name), count + 1)
             if count == 0:
                 self._arrive(dpid, name)
-        slice_ = self._slices[tenant_of(port)]
+        slice_ = self._slices[network_of(port)]
         key24 = slice_ << INDEX_BITS | self._take(ports_in(slice_, dpid))
         self._port_keys = self._port_keys.set(port, PortKey(key24=key24, slot=self._take(slots_on(dpid)), dpid=dpid))
         self._touched.add(f"port/{port}")

@@ -3,12 +3,12 @@
 Knows ranges of numbers.  Refuses to know who holds them (keys.py does).
 
     pool (scope/name)             values         held by
-    fabric/slices                 1..16383       tenant
+    fabric/tenants                1..16383       tenant          told by it on a switch, not between switches
+    fabric/slices                 1..16383       network         begins its key, and those of its ports
     fabric/edges                  1..0x77F       switch with attached ports (from the first attachment to the last)
     fabric/pipes                  1..15000       pipe            names its meters
     fabric/queues                 1..30000       tenant, network, pipe; port with a guarantee: model/queues.py
-    slice-{s}/networks            1..1023        network          network key = slice << 10 | value
-    slice-{s}/ports-{dpid}        0..1023        attached port    port key    = slice << 10 | value
+    slice-{s}/ports-{dpid}        1..1023        attached port   port key = slice << 10 | value; 0 is the network's
     switch-{dpid}/slots           1024..50000    attached port; tenant and network present; meter id = slot * 4 + kind
 
             cursor: the search goes on after the number given last, so a number comes back as late as possible
@@ -31,15 +31,15 @@ from controller.model.ids import format_dpid
 from controller.model.queues import MAX_QUEUE_ID
 
 INDEX_BITS = 10
-"""How many bits of a network key or port key number the networks or ports of one slice."""
+"""How many bits of a key number the ports of a network on one edge."""
 INDEX_MASK = (1 << INDEX_BITS) - 1
 RANGES = {
+    "tenants": (1, 16_383),
     "slices": (1, 16_383),
     "edges": (1, 0x77F),
     "pipes": (1, 15_000),
     "queues": (1, MAX_QUEUE_ID),
-    "networks": (1, INDEX_MASK),
-    "ports": (0, INDEX_MASK),
+    "ports": (1, INDEX_MASK),
     "slots": (1_024, 50_000),
 }
 """First and last number of each kind of pool."""
@@ -126,18 +126,19 @@ class PoolId(NamedTuple):
         return f"{self.scope}/{self.name}"
 
 
+TENANTS = PoolId("fabric", "tenants")
 SLICES = PoolId("fabric", "slices")
 EDGES = PoolId("fabric", "edges")
 PIPES = PoolId("fabric", "pipes")
 QUEUES = PoolId("fabric", "queues")
 
 
-def networks_in(slice_: int) -> PoolId:
-    return PoolId(f"slice-{slice_}", "networks")
+def scope_of(slice_: int) -> str:
+    return f"slice-{slice_}"
 
 
 def ports_in(slice_: int, dpid: int) -> PoolId:
-    return PoolId(f"slice-{slice_}", f"ports-{format_dpid(dpid)}")
+    return PoolId(scope_of(slice_), f"ports-{format_dpid(dpid)}")
 
 
 def slots_on(dpid: int) -> PoolId:

@@ -41,7 +41,7 @@ EXPLICIT = 0x780
 
 
 class OfSlice(NamedTuple):
-    """Labelled frames of one slice."""
+    """Labelled frames of one network."""
 
     slice: int
 

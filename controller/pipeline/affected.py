@@ -6,15 +6,15 @@ What each kind reads, beside the features and the queue driver of its switch:
     label        hops of that label, edge id                          reach    the choice, edge id
     explicit     the hop of that label
     steer        the steer, edge id, the network's key
-    tenant       the tenant's slice, whether it is present here
-    ceiling      the tenant or network, its rates, slice or key, slot and share here, whether it is present here
+    tenant       the tenant's id, whether it is present here
+    ceiling      the tenant or network, its rates, id or key, slot and share here, whether it is present here
     network      its subnets, slot and presence anywhere, edge ids, which local leaves hold a port
     flood        port keys of one local leaf of the network, at most 64
     port         the port, its rates, keys and place
     peer         the same, the edge id of its place, presence of the network here
     route        the subnets and keys of its network and of those that this has routes to, presence of the network here
     neighbour    as peer, but presence of any network that has a route to the port's: those are told by its subnets
-    queue        the tenant's slice, whether it has a guarantee
+    queue        the tenant's queue id, the slices of its networks, whether it has a guarantee
     pipe         the pipe, its rates, its id, its ports, their keys and places, the edge ids of these
 
 Keys change only together with the objects that hold them, edge ids with the ports attached to the edge.
@@ -123,6 +123,9 @@ class _Search:
                 self._pipe(name)
             case [_, _, "networks", _]:
                 self._network(name)
+                before, after = (world.intent.keys.slices.get(name) for world in self.worlds)
+                if before != after:
+                    self._queue(tenant_of(name))
             case [_, _, _, _, "subnets", _]:
                 self._network(network_of(name))
                 self._routes(network_of(name))
@@ -149,9 +152,12 @@ class _Search:
 
     def guaranteed(self, tenant: str) -> None:
         """If the tenant came to have a guarantee, or to have none."""
-        before, after = (world.intent.keys.slices.get(tenant) if tenant in world.guaranteed else None
-                         for world in self.worlds)
+        before, after = (tenant in world.guaranteed for world in self.worlds)
         if before != after:
+            self._queue(tenant)
+
+    def _queue(self, tenant: str) -> None:
+        if any(tenant in world.guaranteed for world in self.worlds):
             for dpid in self._switches():
                 self.add(Kind.QUEUE, dpid, tenant)
 

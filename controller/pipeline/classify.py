@@ -59,6 +59,6 @@ def _listen(draft: Draft, port_no: int) -> None:
 def classify_tenant_port(draft: Draft, bound: BoundPort) -> None:
     draft.flow(
         CLASSIFY, Priority.NORMAL, where(in_port=bound.at.port_no),
-        apply(tables.SOURCE.load(bound.key24), tables.load_owner(bound.slice, bound.network_key)),
+        apply(tables.SOURCE.load(bound.key24), tables.load_owner(bound.tenant_id, bound.network_key)),
         goto(tables.PORT_SECURITY),
     )

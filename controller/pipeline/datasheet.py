@@ -40,7 +40,7 @@ reads it.
 | 39..24 | edge id (11), backup (1), version (2), tree (2): a connection keeps one of the version's working trees, |
 | | and changes to a backup tree, backup = 1, where a link is dead |
 | | or `0xF000` and up, an explicit path: number (11), backup (1) |
-| 23..0 | key: slice (14), index (10) of the port on that edge; BUM: of the network |
+| 23..0 | key: slice of the network (14), index of the port on that edge (10); of the network itself (BUM): 0 |
 
 A tenant's own MACs may look like labels and do no harm: frames of tenant ports reach table {fabric} only through
 table {label}.

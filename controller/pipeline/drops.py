@@ -8,7 +8,7 @@ from controller.model.status import DropCount
 from controller.openflow.decode import FlowStat
 from controller.openflow.parts import Match, decode_match
 from controller.pipeline.draft import Draft
-from controller.pipeline.tables import DROP, REASON, SLICE, TENANT_UNKNOWN, BitField, Kind, Priority, Reason, where
+from controller.pipeline.tables import DROP, REASON, TENANT, TENANT_UNKNOWN, BitField, Kind, Priority, Reason, where
 from controller.pipeline.views import find_features, find_local_tenant
 from controller.pipeline.world import Fragment, World
 
@@ -20,12 +20,12 @@ def compile_tenant(world: World, dpid: int, name: str) -> Fragment | None:
     draft = Draft(Kind.TENANT, features)
     for reason in Reason:
         if reason not in TENANT_UNKNOWN:
-            draft.flow(DROP, Priority.TENANT, where((REASON, reason), (SLICE, tenant.slice)))
+            draft.flow(DROP, Priority.TENANT, where((REASON, reason), (TENANT, tenant.tenant_id)))
     return draft.fragment()
 
 
 def read_drops(dpid: int, stats: Iterable[FlowStat], tenants: Mapping[int, str]) -> list[DropCount]:
-    """The counters of table `drop` that are not zero, by reason and tenant.  `tenants`: slice -> tenant name.
+    """The counters of table `drop` that are not zero, by reason and tenant.  `tenants`: tenant id -> name.
 
     A frame counts once: for its tenant where that is known, else for nobody ("").
     """
@@ -35,8 +35,8 @@ def read_drops(dpid: int, stats: Iterable[FlowStat], tenants: Mapping[int, str])
         reason = _value(fields, REASON)
         if stat.table != DROP.number or reason not in list(Reason) or not stat.packets:
             continue
-        slice_ = _value(fields, SLICE)
-        tenant = tenants.get(slice_, "") if slice_ is not None else ""
+        tenant_id = _value(fields, TENANT)
+        tenant = tenants.get(tenant_id, "") if tenant_id is not None else ""
         name = Reason(reason).name
         drops.append(DropCount(dpid=dpid, tenant=tenant, reason=name, packets=stat.packets, bytes=stat.bytes))
     return sorted(drops, key=lambda drop: (drop.tenant, drop.reason))

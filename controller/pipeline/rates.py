@@ -43,7 +43,7 @@ def compile_ceiling(world: World, dpid: int, name: str) -> Fragment | None:
     if (network := find_local_network(world, dpid, name)) is not None:
         _limit_network(draft, world, dpid, network)
     elif (tenant := find_local_tenant(world, dpid, name)) is not None:
-        own = (tables.SLICE, tenant.slice)
+        own = (tables.TENANT, tenant.tenant_id)
         _limit_together(draft, world, dpid, tenant.tenant, tenant.slot, own,
                         out=tables.TX_TENANT, into=tables.RX_TENANT)
     fragment = draft.fragment()

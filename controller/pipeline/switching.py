@@ -58,7 +58,7 @@ def compile_port(world: World, dpid: int, name: str) -> Fragment | None:
         UNLABEL, Priority.NORMAL, where(eth_dst=tables.key_in_label(bound.key24)),
         apply(
             tables.DESTINATION.load(bound.key24),
-            tables.load_owner(bound.slice, bound.network_key),
+            tables.load_owner(bound.tenant_id, bound.network_key),
             actions.set_field("eth_dst", bound.mac),
         ),
         goto(tables.RX_PORT),
@@ -115,7 +115,7 @@ def compile_network(world: World, dpid: int, name: str) -> Fragment | None:
 def _unlabel_bum(draft: Draft, network: LocalNetwork, local: int) -> None:
     """The label took the place of the group MAC; the packet still says which one it was."""
     key = {"eth_dst": tables.key_in_label(network.key)}
-    owner, replicate = tables.load_owner(network.slice, network.key), actions.group(local)
+    owner, replicate = tables.load_owner(network.tenant_id, network.key), actions.group(local)
     for match, mac, source, bits in (
         (where(**key, eth_type=IPV4, ipv4_dst=_IPV4_MULTICAST), _IPV4_MULTICAST_MAC, "ipv4_dst", _IPV4_MULTICAST_BITS),
         (where(**key, eth_type=IPV6, ipv6_dst=_IPV6_MULTICAST), _IPV6_MULTICAST_MAC, "ipv6_dst", _IPV6_MULTICAST_BITS),

@@ -209,10 +209,10 @@ TARGET = BitField("target", "reg5", 0, 24, "network key of the network that a fr
 SOURCE = BitField("source", "reg6", 0, 24, "source port key")
 DESTINATION = BitField("destination", "reg7", 0, 24, "destination port key; BUM toward an edge: network key")
 NETWORK = BitField("network", "metadata", 0, 24, "network key")
-SLICE = BitField("slice", "metadata", 24, 24, "tenant slice")
+TENANT = BitField("tenant", "metadata", 24, 24, "tenant id, known on a switch only")
 
 BIT_FIELDS: tuple[BitField, ...] = (
-    FROM_FABRIC, BUM, TO_GATEWAY, REASON, EDGE, LABEL16, TREE, TARGET, SOURCE, DESTINATION, NETWORK, SLICE,
+    FROM_FABRIC, BUM, TO_GATEWAY, REASON, EDGE, LABEL16, TREE, TARGET, SOURCE, DESTINATION, NETWORK, TENANT,
 )
 
 
@@ -230,9 +230,9 @@ def where(*conditions: Condition, **fields: MatchValue) -> bytes:
     return match(**fields, **registers)
 
 
-def load_owner(slice_: int, network_key: int) -> bytes:
-    """The action that says whose frame this is: SLICE and NETWORK at once."""
-    return actions.set_field("metadata", slice_ << SLICE.first_bit | network_key << NETWORK.first_bit)
+def load_owner(tenant_id: int, network_key: int) -> bytes:
+    """The action that says whose frame this is: TENANT and NETWORK at once."""
+    return actions.set_field("metadata", tenant_id << TENANT.first_bit | network_key << NETWORK.first_bit)
 
 
 # -- the fabric label in eth_dst:  CCC TTT 10 | label 16 (fabric/labels.py) | key 24 (intent/keys.py)
@@ -266,7 +266,7 @@ def key_in_label(key24: int) -> tuple[int, int]:
 
 
 def key_of_slice(slice_: int) -> tuple[int, int]:
-    """Matches eth_dst that ends in any key of the slice."""
+    """Matches eth_dst that ends in the key of the slice's network, or of any port of it."""
     return slice_ << INDEX_BITS, ((1 << KEY_BITS - INDEX_BITS) - 1) << INDEX_BITS
 
 

@@ -30,7 +30,7 @@ class BoundPort:
     key24: int
     slot: int
     network_key: int
-    slice: int
+    tenant_id: int
 
     @property
     def mac(self) -> int:
@@ -57,7 +57,7 @@ class LocalNetwork:
 
     name: str
     key: int
-    slice: int
+    tenant_id: int
     slot: int
 
     @property
@@ -70,7 +70,7 @@ class LocalTenant:
     """A tenant on a switch where it is present."""
 
     tenant: Tenant
-    slice: int
+    tenant_id: int
     slot: int
 
 
@@ -78,7 +78,7 @@ def find_local_tenant(world: World, dpid: int, name: str) -> LocalTenant | None:
     tenant, slot = world.intent.tenants.get(name), world.intent.keys.tenant_slot(dpid, name)
     if tenant is None or slot is None or dpid not in world.placement.tenants.get(name, ()):
         return None
-    return LocalTenant(tenant=tenant, slice=world.intent.keys.slice_of(name), slot=slot)
+    return LocalTenant(tenant=tenant, tenant_id=world.intent.keys.tenant_id(name), slot=slot)
 
 
 def find_bound_port(world: World, name: str) -> BoundPort | None:
@@ -86,8 +86,8 @@ def find_bound_port(world: World, name: str) -> BoundPort | None:
     if port is None or at is None or key is None or key.dpid != at.dpid:
         return None
     keys = world.intent.keys
-    network_key, slice_ = keys.network_key(port.network), keys.slice_of(port.tenant)
-    return BoundPort(port=port, at=at, key24=key.key24, slot=key.slot, network_key=network_key, slice=slice_)
+    network_key, tenant_id = keys.network_key(port.network), keys.tenant_id(port.tenant)
+    return BoundPort(port=port, at=at, key24=key.key24, slot=key.slot, network_key=network_key, tenant_id=tenant_id)
 
 
 def find_local_network(world: World, dpid: int, name: str) -> LocalNetwork | None:
@@ -95,7 +95,8 @@ def find_local_network(world: World, dpid: int, name: str) -> LocalNetwork | Non
     slot = keys.network_slot(dpid, name)
     if slot is None or name not in world.intent.networks or not present(world, dpid, name):
         return None
-    return LocalNetwork(name=name, key=keys.network_key(name), slice=keys.slice_of(tenant_of(name)), slot=slot)
+    tenant_id = keys.tenant_id(tenant_of(name))
+    return LocalNetwork(name=name, key=keys.network_key(name), tenant_id=tenant_id, slot=slot)
 
 
 def rates_of(world: World, obj: Tenant | Network | Port | Pipe) -> Rates:

@@ -44,7 +44,7 @@ class Operator:
     def drops(self) -> Future[Sequence[DropCount]]:
         """Asks every connected switch; one that does not answer is left out."""
         keys = self._loop.view().world.intent.keys
-        tenants = {slice_: tenant for tenant, slice_ in keys.slices.items()}
+        tenants = {tenant_id: tenant for tenant, tenant_id in keys.tenant_ids.items()}
         request = messages.flow_stats_request(DROP.number)
         asked = {dpid: datapath.request(request) for dpid, datapath in self._loop.datapaths().items()}
         return _gather(asked, tenants)

@@ -143,7 +143,8 @@ def _causes(world: World, at: EndPoint, granted: Map[str, Grant]) -> tuple[objec
     pipes: tuple[object, ...] = (None,) * 5
     if any(owner in intent.pipes for owner in granted):
         pipes = intent.pipes, intent.ports, keys.port_keys, keys.edge_ids, world.placement.at
-    return granted, world.fabric.links.get(at), rate_kbps(world.fabric, at), *pipes
+    networks = [intent.networks_by_tenant.get(owner) for owner in granted]
+    return granted, world.fabric.links.get(at), rate_kbps(world.fabric, at), *pipes, *networks
 
 
 def _is_same(one: object, other: object) -> bool:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from controller.intent.pools import INDEX_BITS
 from controller.intent.snapshot import NO_NAMES
 from controller.model.bandwidth import TrafficClass
 from controller.model.ids import network_of
@@ -108,4 +107,4 @@ def _whose(world: World, port: str, grant: PortGrant, *, by_source: bool) -> Ite
 
 
 def _slice(world: World, network: str) -> int:
-    return world.intent.keys.network_key(network) >> INDEX_BITS
+    return world.intent.keys.slice_of(network)

@@ -1,7 +1,7 @@
 """Snapshots in a store: loaded, committed, and found again as they were.
 
     tenants/...        one object, as codec.encode writes it
-    keys/{record id}   one record of intent.keys
+    keys/{record id}   one of intent/records.py
 
 Knows which keys of the store make a snapshot; refuses to know why a snapshot changes.
 """
@@ -11,13 +11,15 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
-from controller.intent.keys import Keys, diff
+from controller.intent.pools import Exhausted
+from controller.intent.records import diff, load_keys
+from controller.intent.renumber import renumbered
 from controller.intent.snapshot import Snapshot
 from controller.model.errors import OutOfRange
 from controller.service.codec import decode_resource, encode
-from controller.service.interfaces import Answer, Compacted, Compare, Record, Store, Write
+from controller.service.interfaces import Answer, Compacted, Compare, Record, Store, StoreFailed, Write
 
 KEYS = "keys/"
 KEPT_SNAPSHOTS = 64
@@ -31,6 +33,7 @@ class Archive:
         self._store = store
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, Snapshot] = OrderedDict()
+        _renumber(store)
         self.newest = _decode(store.list(""), store.revision())
         """The newest committed snapshot.  Replaced as a whole, so reading it needs no lock."""
         self._complete_keys()
@@ -90,12 +93,29 @@ class Archive:
                 self._kept.popitem(last=False)
 
 
-def _decode(records: Iterable[Record], generation: int) -> Snapshot:
-    objects, keys = [], {}
-    for record in records:
-        value = record.value or b""
-        if record.key.startswith(KEYS):
-            keys[record.key.removeprefix(KEYS)] = json.loads(value)
-        else:
-            objects.append(decode_resource(record.key, value))
-    return Snapshot.rebuild(objects, Keys.load(keys, generation), generation)
+def _renumber(store: Store) -> None:
+    """Write keys that an older version wrote as they are written today, in a revision that changes no object."""
+    found = _keys_in(store.list(KEYS))
+    try:
+        wanted = renumbered(found, store.revision() + 1)
+    except Exhausted as error:
+        raise StoreFailed(
+            "the store is an older Pliant's and holds more tenants and networks (or ports of one network on one "
+            "switch) than this one has numbers for: open a backup of it with the older one, and delete some"
+        ) from error
+    writes = [
+        Write(key=KEYS + record_id, value=encode(wanted[record_id]) if record_id in wanted else None)
+        for record_id in sorted({**found, **wanted}) if found.get(record_id) != wanted.get(record_id)]
+    if writes:
+        store.txn((), writes)
+
+
+def _decode(records: Sequence[Record], generation: int) -> Snapshot:
+    objects = [
+        decode_resource(record.key, record.value or b"") for record in records if not record.key.startswith(KEYS)]
+    return Snapshot.rebuild(objects, load_keys(renumbered(_keys_in(records), generation), generation), generation)
+
+
+def _keys_in(records: Iterable[Record]) -> dict[str, dict[str, int]]:
+    return {record.key.removeprefix(KEYS): json.loads(record.value or b"") for record in records
+            if record.key.startswith(KEYS)}

@@ -12,7 +12,8 @@ from __future__ import annotations
 import sqlite3
 
 APPLICATION_ID = 0x506C_6961  # "Plia": file(1) and we tell our files from others by it
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1 had the same tables, but keys that intent/renumber.py writes anew when they are read."""
 
 _CREATE = """
 CREATE TABLE version (
@@ -51,7 +52,7 @@ class ForeignFile(Exception):
 
 
 def ensure_schema(connection: sqlite3.Connection) -> None:
-    """Create the tables in an empty file; accept a file of this version; ForeignFile for any other."""
+    """Create the tables in an empty file; accept a file of this version or an older; ForeignFile for any other."""
     application_id = _pragma(connection, "application_id")
     version = _pragma(connection, "user_version")
     if application_id == APPLICATION_ID and version == SCHEMA_VERSION:
@@ -61,6 +62,9 @@ def ensure_schema(connection: sqlite3.Connection) -> None:
             f"was written by a newer Pliant (schema {version}, this one knows {SCHEMA_VERSION}): "
             "run that version or a later one, or start with another file"
         )
+    if application_id == APPLICATION_ID and version == 1:
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")  # an older Pliant must not take them for its own
+        return
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if tables or application_id:
         raise ForeignFile("is the database of another program: give Pliant a file of its own")

@@ -258,10 +258,10 @@ def holders(keys: Keys) -> dict[Holder, str]:
     def hold(holder: str, *number: object) -> None:
         assert held.setdefault(tuple(map(str, number)), holder) == holder, f"{number} has two holders"
 
-    for tenant, value in keys.slices.items():
-        hold(tenant, "slice", value)
-    for network, value in keys.network_keys.items():
-        hold(network, "network", value)
+    for tenant, value in keys.tenant_ids.items():
+        hold(tenant, "tenant", value)
+    for network, value in keys.slices.items():
+        hold(network, "slice", value)
     for dpid, value in keys.edge_ids.items():
         hold(str(dpid), "edge", value)
     for port, key in keys.port_keys.items():

@@ -20,7 +20,7 @@ from tests.sequences.test_final_flows import STATES
 from tests.sequences.traffic import check_isolation, check_no_loss, unicast
 
 SEEDS = range(6)
-FEW = {"slices": (1, 9), "edges": (1, 6), "networks": (1, 8), "ports": (0, 7), "slots": (1_024, 1_050)}
+FEW = {"tenants": (1, 9), "slices": (1, 16), "edges": (1, 6), "ports": (1, 8), "slots": (1_024, 1_050)}
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,7 @@ def test_decode_undoes_what_the_pipeline_writes(
     decoded = decode_label(mac(label))
     assert (decoded.edge_id, decoded.version, decoded.tree, decoded.backup) == (edge, version, tree, backup)
     assert (decoded.slice, decoded.index, decoded.traffic_class) == (slice_, index, "best effort")
-    assert decoded.index_of == ("port" if kind == tables.LABEL_UNICAST else "network")
+    assert decoded.index_of == ("its port" if kind == tables.LABEL_UNICAST else "the network")
 
 
 @pytest.mark.parametrize("text", ["06:00:12:00:04:03", "6:0:12:0:4:3", "06-00-12-00-04-03", "0600.1200.0403",
@@ -81,11 +81,11 @@ def test_decode_prints_for_people_and_programs() -> None:
     run = CliRunner().invoke
     text = run(cli, ["--server", "127.0.0.1:1", "decode", "02:00:29:00:04:03"]).stdout
     assert "edge 1, version 2, tree 1" in text
-    assert "1 (the tenant)" in text
+    assert "1 (of a network)" in text
     assert "3 (its port)" in text
     assert "explicit path 9\n" in run(cli, ["decode", "02:f0:12:00:04:03"]).stdout
     (label,) = json.loads(run(cli, ["decode", "-o", "json", "02:00:29:00:04:03"]).stdout)
     assert (label["edge_id"], label["version"], label["slice"], label["index"]) == (1, 2, 1, 3)
-    assert "gateway of network 3 of slice 1" in run(cli, ["decode", gateway_mac(1 << 10 | 3)]).stdout
+    assert "gateway of the network of slice 3" in run(cli, ["decode", gateway_mac(3 << 10)]).stdout
     refused = run(cli, ["decode", "nonsense"])
     assert (refused.exit_code, refused.stdout) == (6, "")

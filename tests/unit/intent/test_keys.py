@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from controller.intent.keys import NO_KEYS, Keys, diff
+from controller.intent.keys import NO_KEYS
 from controller.intent.pools import RANGES
+from controller.intent.records import diff, load_keys
 from controller.model.bandwidth import BandwidthPolicy
 from controller.model.errors import ResourceExhausted
 from controller.model.queues import BEST_EFFORT, inner_queue, leaf_queue
@@ -16,13 +17,14 @@ from tests.unit.intent.builders import Author, N, T, network, on, port, small_ne
 P = f"{N}/ports/p"
 
 
-def test_network_key_is_slice_and_index() -> None:
-    """The upper 14 bits name the tenant, the lower 10 number its networks from 1."""
-    author = Author(tenant(), tenant("tenants/b"), network(), network("tenants/b/networks/n"))
-    keys = author.snapshot.keys
-    assert [keys.slice_of(T), keys.slice_of("tenants/b")] == [1, 2]
-    assert keys.network_key(N) == 1 << 10 | 1
-    assert keys.network_key("tenants/b/networks/n") == 2 << 10 | 1
+def test_keys_of_a_network_and_its_ports_begin_with_its_slice() -> None:
+    """The upper 14 bits are the network's alone, also within a tenant; the lower 10 its ports', 0 for itself."""
+    author = small_network()
+    author.create(network(f"{T}/networks/m"))
+    author.create(port("p", at=on(1, "eth1")))
+    keys, key = author.snapshot.keys, author.snapshot.keys.port_key(P)
+    assert (keys.tenant_id(T), keys.slice_of(N), keys.slice_of(f"{T}/networks/m")) == (1, 1, 2)
+    assert (keys.network_key(N), key and key.key24) == (1 << 10, 1 << 10 | 1)
 
 
 def test_port_without_attachment_has_no_key() -> None:
@@ -55,12 +57,12 @@ def test_first_port_on_a_switch_makes_it_an_edge() -> None:
 
 
 def test_port_keys_count_per_switch_and_slice() -> None:
-    """Ports of one tenant on two switches may have the same key: the label says which switch."""
+    """Ports of one network on two switches may have the same key: the label says which switch."""
     author = small_network()
     for id_, dpid in (("p", 1), ("q", 2), ("r", 1)):
         author.create(port(id_, at=on(dpid, id_)))
     keys = [author.snapshot.keys.port_key(f"{N}/ports/{id_}") for id_ in "pqr"]
-    assert [key.key24 & 1023 for key in keys if key] == [0, 0, 1]
+    assert [key.key24 & 1023 for key in keys if key] == [1, 1, 2]
     assert [key.dpid for key in keys if key] == [1, 2, 1]
 
 
@@ -131,23 +133,21 @@ def test_owners_have_queues_and_a_port_as_long_as_it_may_be_guaranteed_anything(
 
 
 def test_exhausted_pool_names_itself_and_what_to_do() -> None:
-    """1,023 networks per tenant; the error says which pool, how full, how much rests, and what helps."""
-    author = Author(tenant(networks=2_000))
+    """1,023 ports of a network on a switch; the error says which pool, how full, how much rests, and what helps."""
+    author = small_network("10.0.0.0/16")
     author.floor = 0
-    for i in range(1_023):
-        author.create(network(f"{T}/networks/n{i}"))
-    author.delete(f"{T}/networks/n5")
+    author.apply([port(f"p{i}", at=on(1, f"eth{i}")) for i in range(1_023)])
+    author.delete(f"{N}/ports/p5")
+    more, pool = port("more", at=on(1, "eth5")), "slice-1/ports-0000000000000001"
     with pytest.raises(ResourceExhausted) as caught:
-        author.create(network(f"{T}/networks/more"))
+        author.create(more)
     assert caught.value.reason == "POOL_EXHAUSTED"
-    assert caught.value.metadata == {
-        "pool": "slice-1/networks", "size": "1023", "in_use": "1022", "resting": "1",
-    }
+    assert caught.value.metadata == {"pool": pool, "size": "1023", "in_use": "1022", "resting": "1"}
     assert "switch that is out of reach" in caught.value.message
 
     author.floor = author.snapshot.generation
-    author.create(network(f"{T}/networks/more"))
-    assert author.snapshot.keys.network_key(f"{T}/networks/more") & 1023 == 6
+    author.create(more)
+    assert author.snapshot.keys.port_keys[f"{N}/ports/more"].key24 & 1023 in range(1, 1_024)
 
 
 def test_diff_is_as_large_as_the_change() -> None:
@@ -197,7 +197,7 @@ def test_keys_loaded_from_records_go_on_as_if_nothing_had_happened() -> None:
     for i in (0, 2, 4):
         author.delete(f"{N}/ports/p{i}")
         save()
-    loaded = Keys.load(records, author.snapshot.generation)
+    loaded = load_keys(records, author.snapshot.generation)
     assert loaded == author.snapshot.keys
     restarted = Author(snapshot=author.snapshot.with_keys(loaded))
     restarted.floor = 0
@@ -206,10 +206,10 @@ def test_keys_loaded_from_records_go_on_as_if_nothing_had_happened() -> None:
     assert restarted.snapshot.keys == author.snapshot.keys
 
 
-def test_pools_of_a_slice_go_with_its_tenant() -> None:
-    """Records of a deleted tenant's pools do not pile up: only slice, edge and slots rest."""
+def test_pools_of_a_slice_go_with_its_network() -> None:
+    """Records of a deleted network's pools do not pile up: only slice, edge and slots rest."""
     author = small_network()
     author.floor = 0
     author.create(port("p", at=on(1, "eth1")))
-    author.delete(T, force=True)
+    author.delete(N, force=True)
     assert set(author.snapshot.keys.pools.scopes) == {"fabric", "switch-0000000000000001"}

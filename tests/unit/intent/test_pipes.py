@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.intent.keys import Keys
+from controller.intent.records import load_keys, record_of
 from controller.intent.snapshot import Snapshot
 from controller.model.bandwidth import BandwidthPolicy
 from controller.model.errors import PliantError
@@ -142,8 +142,8 @@ def test_pipe_id_rests_until_every_switch_let_go_of_it() -> None:
     assert author.snapshot.keys.pipe_id(f"{T}/pipes/q") != first
     keys = author.snapshot.keys
     ids = (f"pipe/{T}/pipes/q", "cursor/fabric/pipes", "resting/fabric/pipes/0")
-    records = {record_id: record for record_id in ids if (record := keys.record(record_id)) is not None}
-    loaded = Keys.load(records)
+    records = {record_id: record for record_id in ids if (record := record_of(keys, record_id)) is not None}
+    loaded = load_keys(records)
     assert len(records) == 3
     assert loaded.pipe_ids == keys.pipe_ids
     assert loaded.pools.in_scope("fabric")["pipes"] == keys.pools.in_scope("fabric")["pipes"]

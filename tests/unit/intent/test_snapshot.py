@@ -14,8 +14,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from controller.intent.keys import NO_KEYS, Keys, diff
+from controller.intent.keys import NO_KEYS, Keys
 from controller.intent.pools import RANGES
+from controller.intent.records import diff, load_keys
 from controller.intent.snapshot import EMPTY, Resource, Snapshot
 from controller.model.bandwidth import BandwidthPolicy
 from controller.model.errors import PliantError
@@ -155,7 +156,7 @@ class Edits(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._ranges = dict(RANGES)
-        RANGES.update(slices=(1, 4), edges=(1, 4), networks=(1, 3), ports=(0, 3), slots=(1_024, 1_032))
+        RANGES.update(tenants=(1, 4), slices=(1, 6), edges=(1, 4), ports=(1, 4), slots=(1_024, 1_032))
 
     def teardown(self) -> None:
         RANGES.update(self._ranges)
@@ -214,7 +215,7 @@ class Edits(RuleBasedStateMachine):
         random.Random(old.generation).shuffle(objects)
         uids = self.author.uid
         self.author = Author(
-            snapshot=Snapshot.rebuild(objects, Keys.load(self.records, self.saved.generation), old.generation),
+            snapshot=Snapshot.rebuild(objects, load_keys(self.records, self.saved.generation), old.generation),
         )
         self.author.uid = uids  # type: ignore[method-assign]
         self.saved = self.author.snapshot.keys
@@ -280,22 +281,22 @@ class Edits(RuleBasedStateMachine):
     def every_object_has_its_numbers_and_no_other_has_any(self) -> None:
         snapshot, keys = self.author.snapshot, self.author.snapshot.keys
         placed = {p.name: p.attachment for p in snapshot.ports.values() if p.attachment}
-        assert set(keys.slices) == set(snapshot.tenants)
-        assert set(keys.network_keys) == set(snapshot.networks)
+        assert set(keys.tenant_ids) == set(snapshot.tenants)
+        assert set(keys.slices) == set(snapshot.networks)
         promised = {p.name for p in snapshot.ports.values() if p.bandwidth.may_guarantee}
         assert set(keys.queue_ids) == {*snapshot.tenants, *snapshot.networks, *promised}
         assert {name: key.dpid for name, key in keys.port_keys.items()} == {n: at.dpid for n, at in placed.items()}
         assert set(keys.edge_ids) == {at.dpid for at in placed.values()}
         holders = {(at.dpid, holder) for name, at in placed.items() for holder in _holders(name)}
         assert set(keys.slots) == holders
-        for network_name, key24 in keys.network_keys.items():
-            assert key24 >> 10 == keys.slice_of(snapshot.networks[network_name].tenant)
         for port_name, key in keys.port_keys.items():
-            assert key.key24 >> 10 == keys.slice_of(snapshot.ports[port_name].tenant)
+            network = snapshot.ports[port_name].network
+            assert key.key24 >> 10 == keys.slice_of(network)
+            assert key.key24 != keys.network_key(network)
 
     @invariant()
     def records_restore_the_keys(self) -> None:
-        assert Keys.load(self.records) == self.author.snapshot.keys
+        assert load_keys(self.records) == self.author.snapshot.keys
 
 
 def _holders(port_name: str) -> tuple[str, str]:
@@ -306,8 +307,8 @@ def _holders(port_name: str) -> tuple[str, str]:
 def _held(keys: Keys) -> dict[tuple[object, ...], str]:
     """(pool, number) -> who holds it; fails if a number has two holders."""
     pairs: list[tuple[tuple[object, ...], str]] = []
+    pairs += [(("tenant", value), name) for name, value in keys.tenant_ids.items()]
     pairs += [(("slice", value), name) for name, value in keys.slices.items()]
-    pairs += [(("network", value), name) for name, value in keys.network_keys.items()]
     pairs += [(("queue", value), name) for name, value in keys.queue_ids.items()]
     pairs += [(("edge", value), str(dpid)) for dpid, value in keys.edge_ids.items()]
     pairs += [(("slot", dpid, value), name) for (dpid, name), value in keys.slots.items()]

@@ -52,8 +52,8 @@ class World:
         match: dict[str, Any] = {"reg1": (int(reason), 0xFFFF)}
         if not tenant:
             return self.net.switches[dpid].count(tables.DROP.number, priority=tables.Priority.REASON, **match)
-        slice_ = self.lab.intent.keys.slice_of(f"tenants/{tenant}")
-        match["metadata"] = (slice_ << 24, 0xFFFFFF << 24)
+        tenant_id = self.lab.intent.keys.tenant_id(f"tenants/{tenant}")
+        match["metadata"] = (tenant_id << 24, 0xFFFFFF << 24)
         return self.net.switches[dpid].count(tables.DROP.number, **match)
 
 
@@ -241,7 +241,7 @@ def test_broadcast_reaches_more_ports_than_one_leaf_of_the_tree_holds() -> None:
     frame = packets.udp(sender.mac, packets.BROADCAST, str(sender.addresses[0]), "255.255.255.255")
     assert world.send(sender, frame) == {EndPoint(11, n): [frame] for n in range(2, 131)}
     leaves = [group for group in world.net.switches[11].groups.values() if group.id >> 28 == tables.GroupKind.LEAF]
-    assert sorted(len(group.buckets) for group in leaves) == [2, 64, 64]
+    assert sorted(len(group.buckets) for group in leaves) == [3, 63, 64]
 
 
 def test_receiver_at_its_ceiling_takes_nothing_from_the_others() -> None:

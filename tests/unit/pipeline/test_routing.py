@@ -52,7 +52,7 @@ class World:
 
     def drops(self, dpid: int, reason: Reason) -> int:
         """Frames of red in the drop counter of a reason."""
-        owner = self.lab.intent.keys.slice_of("tenants/red") << 24, 0xFFFFFF << 24
+        owner = self.lab.intent.keys.tenant_id("tenants/red") << 24, 0xFFFFFF << 24
         return self.net.switches[dpid].count(tables.DROP.number, reg1=(int(reason), 0xFFFF), metadata=owner)
 
 

@@ -53,7 +53,7 @@ def test_tenant_is_told_by_its_slice_and_a_pipe_by_mac_and_key_both_ways(world: 
     found = port_queues(world, INSIDE, grants)
     assert found is not None
     keys = world.intent.keys
-    slice_, key_a, key_b = keys.slice_of(RED), keys.port_key(A), keys.port_key(B)
+    slice_, key_a, key_b = keys.slice_of(f"{RED}/networks/net"), keys.port_key(A), keys.port_key(B)
     assert key_a and key_b
     rest, red, pipe = found.queues
     assert (rest.number, rest.whose, rest.guarantee_kbps) == (BEST_EFFORT, (), found.rate_kbps - 150_000)
