@@ -7,7 +7,8 @@ What each kind reads, beside the features and the queue driver of its switch:
     explicit     the hop of that label
     steer        the steer, edge id, the network's key
     tenant       the tenant's id, whether it is present here
-    ceiling      the tenant or network, its rates, id or key, slot and share here, whether it is present here
+    ceiling      the tenant or network, its rates, id or key, slot and share here, whether it is present here; the pipe
+                 between networks, its rates, id and share here, its networks' keys, which of them is present here
     network      its subnets, slot and presence anywhere, edge ids, which local leaves hold a port
     flood        port keys of one local leaf of the network, at most 64
     port         the port, its rates, keys and place
@@ -15,7 +16,8 @@ What each kind reads, beside the features and the queue driver of its switch:
     route        the subnets and keys of its network and of those that this has routes to, presence of the network here
     neighbour    as peer, but presence of any network that has a route to the port's: those are told by its subnets
     queue        the tenant's queue id, the slices of its networks, whether it has a guarantee
-    pipe         the pipe, its rates, its id, its ports, their keys and places, the edge ids of these
+    pipe         the pipe, its rates, its id, its ports, their keys and places, the edge ids of these; or its networks
+                 and their keys
 
 Keys change only together with the objects that hold them, edge ids with the ports attached to the edge.
 """
@@ -145,9 +147,11 @@ class _Search:
                     self.add(Kind.PORT, at.dpid, name)
 
     def shared(self, dpid: int, name: str) -> None:
-        """A tenant or network whose part of its ceiling is another, if it is present on the switch."""
-        placement = self.worlds[1].placement
-        if dpid in placement.tenants.get(name, ()) or name in placement.networks_at.get(dpid, ()):
+        """A tenant, network or pipe of networks whose part of its ceiling is another, if present on the switch."""
+        placement, pipe = self.worlds[1].placement, self.worlds[1].intent.pipes.get(name)
+        present = placement.networks_at.get(dpid, ())
+        if dpid in placement.tenants.get(name, ()) or name in present or (
+                pipe is not None and (pipe.a in present or pipe.b in present)):
             self.add(Kind.CEILING, dpid, name)
 
     def guaranteed(self, tenant: str) -> None:
@@ -196,6 +200,7 @@ class _Search:
             self.add(Kind.ROUTE, dpid, network)
             self.add(Kind.CEILING, dpid, network)
             self._steers(dpid, lambda steered, toward: steered == network)
+        self._pipes_of(network)
 
     def _steers(self, dpid: int, concerns: Callable[[str, int], bool]) -> None:
         for world in self.worlds:
@@ -247,9 +252,9 @@ class _Search:
         self._pipes_of(port)
         self._presence(network)
 
-    def _pipes_of(self, port: str) -> None:
+    def _pipes_of(self, end: str) -> None:
         for world in self.worlds:
-            for pipe in world.intent.pipes_by_end.get(port, ()):
+            for pipe in world.intent.pipes_by_end.get(end, ()):
                 self._pipe(pipe)
 
     def _pipe(self, name: str) -> None:
@@ -257,6 +262,8 @@ class _Search:
         for world in self.worlds:
             if (pipe := world.intent.pipes.get(name)) is None:
                 continue
+            for dpid in self._edges_of(pipe.a) | self._edges_of(pipe.b) if pipe.joins_networks else ():
+                self.add(Kind.CEILING, dpid, name)
             places = (world.placement.at.get(end) for end in (pipe.a, pipe.b))
             dpids = {at.dpid for at in places if at is not None}
             if pipe.bandwidth.may_guarantee:

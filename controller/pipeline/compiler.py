@@ -90,9 +90,11 @@ def _pipes(world: World, dpid: int) -> set[str]:
 def _of_tenants(world: World, dpid: int) -> Iterator[FragmentKey]:
     tenants: set[str] = set()
     targets: set[str] = set()
+    joining: set[str] = set()
     for network in world.placement.networks_at.get(dpid, ()):
         tenants.add(tenant_of(network))
         targets.update(routed_to(world, network))
+        joining.update(world.intent.pipes_by_end.get(network, ()))
         yield fragment_key(Kind.NETWORK, dpid, network)
         yield fragment_key(Kind.ROUTE, dpid, network)
         yield fragment_key(Kind.CEILING, dpid, network)
@@ -105,6 +107,8 @@ def _of_tenants(world: World, dpid: int) -> Iterator[FragmentKey]:
     for target in targets:
         for port in world.placement.members.get(target, ()):
             yield fragment_key(Kind.NEIGHBOUR, dpid, port)
+    for pipe in joining:
+        yield fragment_key(Kind.CEILING, dpid, pipe)
     for tenant in tenants:
         yield fragment_key(Kind.TENANT, dpid, tenant)
         yield fragment_key(Kind.CEILING, dpid, tenant)

@@ -1,4 +1,5 @@
-"""Pipes: the traffic between two ports, by its two directions apart.  Ceilings as meters, guarantees as queues.
+"""Pipes: the traffic between two ports, by its two directions apart.  Ceilings as meters, guarantees as queues.  And of
+pipes between networks the queues; their ceilings, which many edges have together, are in rates.py.
 
     out   from a to b    metered on a's switch, slot of the pipe, OUT
     in    from b to a    metered on b's switch, slot of the pipe, IN
@@ -6,7 +7,9 @@
     fdb ─► pipe ─► place        both ports of one switch or not, a frame passes table `pipe` once, where it comes in
 
 Where flows choose queues, a pipe that has, or may have, a guarantee is told by the MAC of its one end and the key of
-its other: on fabric ports, where there is a label, and where the frame leaves for its port.  BUM is no pipe's.
+its other: on fabric ports, where there is a label, and where the frame leaves for its port.  BUM is no pipe's.  A pipe
+between networks is told by the MAC of the gateways of the one, from which frames come to the other, and the slice of
+that: on fabric ports alone, for behind them the MAC is another.
 """
 
 from __future__ import annotations
@@ -14,13 +17,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from controller.intent.addresses import gateway_mac
+from controller.model.network import Pipe
 from controller.model.queues import leaf_queue
 from controller.openflow import actions
 from controller.pipeline import tables
 from controller.pipeline.draft import Draft, apply, goto
 from controller.pipeline.rates import limit
 from controller.pipeline.tables import DELIVER, FABRIC, PLACE, QUEUE, Kind, MeterKind, Priority, where
-from controller.pipeline.views import BoundPort, chooses_queues, find_bound_port, find_features, rates_of
+from controller.pipeline.views import BoundPort, chooses_queues, find_bound_port, find_features, mac_int, rates_of
 from controller.pipeline.world import Fragment, World
 
 _EMPTY = Fragment()
@@ -41,6 +46,8 @@ def compile_pipe(world: World, dpid: int, name: str) -> Fragment | None:
         return None
     draft = Draft(Kind.PIPE, features)
     queues = pipe.bandwidth.may_guarantee and chooses_queues(world, dpid)
+    if queues and pipe.joins_networks:
+        _queue_between(draft, world, pipe)
     for way in _ways(world, name):
         if way.source.at.dpid == dpid:
             _limit(draft, world, way, pipe.bandwidth.burst_ms)
@@ -51,7 +58,7 @@ def compile_pipe(world: World, dpid: int, name: str) -> Fragment | None:
 
 
 def _ways(world: World, name: str) -> Iterator[_Way]:
-    """Both directions; none while an end is unbound."""
+    """Both directions, between ports; none while an end is unbound."""
     pipe, pipe_id = world.intent.pipes[name], world.intent.keys.pipe_id(name)
     a, b, rates = find_bound_port(world, pipe.a), find_bound_port(world, pipe.b), rates_of(world, pipe)
     if a is not None and b is not None:
@@ -76,3 +83,12 @@ def _queue(draft: Draft, dpid: int, way: _Way, queue: int) -> None:
     if destination.at.dpid == dpid:
         arrives = where((tables.DESTINATION, destination.key24), eth_src=mac)
         draft.flow(DELIVER, Priority.EXACT, arrives, apply(choose, actions.output(destination.at.port_no)))
+
+
+def _queue_between(draft: Draft, world: World, pipe: Pipe) -> None:
+    keys = world.intent.keys
+    choose = actions.set_queue(leaf_queue(keys.queue_id(pipe.name)))
+    for source, target in ((pipe.a, pipe.b), (pipe.b, pipe.a)):
+        mac, slice_ = mac_int(gateway_mac(keys.network_key(source))), keys.slice_of(target)
+        labelled = where(eth_src=mac, eth_dst=tables.key_of_slice(slice_))
+        draft.flow(QUEUE, Priority.EXACT, labelled, apply(choose), goto(FABRIC))

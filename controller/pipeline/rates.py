@@ -1,4 +1,5 @@
-"""Ceilings as chained meters: port, network, tenant, on the way out and on the way in.  Those of pipes: pipes.py.
+"""Ceilings as chained meters: port, network, tenant, on the way out and on the way in; and those of pipes between
+networks, which many ports on many edges have together, too.  Those of pipes between two ports: pipes.py.
 
 No ceiling: no meter, no flow, a table miss; and the tables of networks are passed only where one of them has a ceiling.
 A switch without meters (features.max_meters 0) enforces none of them: its fragments simply hold none.
@@ -7,7 +8,7 @@ A switch without meters (features.max_meters 0) enforces none of them: its fragm
 from __future__ import annotations
 
 from controller.model.bandwidth import DEFAULT_BURST_MS, Rates, burst_kbit
-from controller.model.network import Network
+from controller.model.network import Network, Pipe
 from controller.model.tenancy import Tenant
 from controller.pipeline import tables
 from controller.pipeline.draft import Draft, goto, through
@@ -18,6 +19,7 @@ from controller.pipeline.views import (
     find_features,
     find_local_network,
     find_local_tenant,
+    present,
     rates_of,
 )
 from controller.pipeline.world import Fragment, World
@@ -32,7 +34,8 @@ def limit_port(draft: Draft, bound: BoundPort, rates: Rates) -> None:
 
 
 def compile_ceiling(world: World, dpid: int, name: str) -> Fragment | None:
-    """The ceilings of a tenant or network, or its shares of them, for all its ports on this edge together.
+    """The ceilings of a tenant, network, or pipe between networks, or their shares of them, for all ports on this edge
+    that they concern together.
 
     Nothing else is in this fragment, because shares move all the time.
     """
@@ -46,6 +49,8 @@ def compile_ceiling(world: World, dpid: int, name: str) -> Fragment | None:
         own = (tables.TENANT, tenant.tenant_id)
         _limit_together(draft, world, dpid, tenant.tenant, tenant.slot, own,
                         out=tables.TX_TENANT, into=tables.RX_TENANT)
+    elif (pipe := world.intent.pipes.get(name)) is not None and pipe.joins_networks:
+        _limit_between(draft, world, dpid, pipe)
     fragment = draft.fragment()
     return None if fragment == Fragment() else fragment
 
@@ -76,14 +81,34 @@ def _limit_together(
 
     So shares are to be moved seldom, which is up to whoever moves them.
     """
-    rates, burst_ms = rates_of(world, owner), owner.bandwidth.burst_ms
-    out_kbps, in_kbps = rates.ceiling_out_kbps, rates.ceiling_in_kbps
-    if (share := world.shares.get((dpid, owner.name))) is not None:
-        out_kbps, in_kbps = _part(out_kbps, share.out_kbps), _part(in_kbps, share.in_kbps)
-        burst_ms = min(burst_ms, DEFAULT_BURST_MS)
+    out_kbps, in_kbps, burst_ms = _held(world, dpid, owner)
     out_id, in_id = _meter_ids(slot)
     limit(draft, out, where(own), out_id, out_kbps, burst_ms, then=tables.after(out))
     limit(draft, into, where(own), in_id, in_kbps, burst_ms, then=tables.after(into))
+
+
+def _limit_between(draft: Draft, world: World, dpid: int, pipe: Pipe) -> None:
+    """One meter for all that ports here send through the pipe: by its one end if they are of its one network, else by
+    its other.
+    """
+    keys, (out_kbps, in_kbps, burst_ms) = world.intent.keys, _held(world, dpid, pipe)
+    for source, target, kind, kbps in (
+        (pipe.a, pipe.b, MeterKind.OUT, out_kbps), (pipe.b, pipe.a, MeterKind.IN, in_kbps),
+    ):
+        if present(world, dpid, source):
+            passes = where((tables.NETWORK, keys.network_key(source)), (tables.TARGET, keys.network_key(target)))
+            meter_id = tables.pipe_meter_id(keys.pipe_id(pipe.name), kind)
+            limit(draft, tables.PIPE, passes, meter_id, kbps, burst_ms, then=tables.after(tables.PIPE))
+
+
+def _held(world: World, dpid: int, owner: Tenant | Network | Pipe) -> tuple[int, int, int]:
+    """What the edge holds of the ceilings out and in, and the burst that goes with it."""
+    rates, burst_ms = rates_of(world, owner), owner.bandwidth.burst_ms
+    share = world.shares.get((dpid, owner.name))
+    if share is None:
+        return rates.ceiling_out_kbps, rates.ceiling_in_kbps, burst_ms
+    return (_part(rates.ceiling_out_kbps, share.out_kbps), _part(rates.ceiling_in_kbps, share.in_kbps),
+            min(burst_ms, DEFAULT_BURST_MS))
 
 
 def _part(ceiling_kbps: int, share_kbps: int) -> int:

@@ -115,7 +115,8 @@ ROUTE = Table(28, "route", "network and prefix of a subnet -> target network, TT
               "-> back to 8", Reason.NO_ROUTE)
 NEIGHBOUR = Table(30, "neighbour", "target network and IP address -> real MAC, destination key and edge, 42",
                   Reason.UNKNOWN_ADDRESS)
-PIPE = Table(42, "pipe", "the ceiling of a pipe, for frames from its one end to its other (meter)", 44)
+PIPE = Table(42, "pipe", "the ceiling of a pipe, for frames from its one end to its other: two ports, or a network and "
+             "the one that it is routed to (meter)", 44)
 PLACE = Table(44, "place", "destination on this switch -> 72, else 50", 50)
 PATH = Table(50, "path", "destination edge -> label, one of its trees by a hash of the connection, 52; before that, "
              "for a network with a path policy: its own label, 52, or one of several, 51", Reason.NO_PATH)
@@ -387,8 +388,8 @@ HOLDS: dict[Kind, str] = {
     Kind.PORT: "a port bound here: classify, port security, meters, unlabel, deliver",
     Kind.PEER: "what this edge knows of any port of a network present on it: fdb, ARP and ND answers",
     Kind.QUEUE: "which queue the labelled frames of a tenant with a guarantee take",
-    Kind.PIPE: "a pipe's meters where its ends are, and the queue of its frames where it has a guarantee",
-    Kind.CEILING: "the meters of a tenant's or network's ceilings here",
+    Kind.PIPE: "meters of a pipe between ports where they are, and the queue of a pipe's frames if it has a guarantee",
+    Kind.CEILING: "the meters of the ceilings of a tenant, network, or pipe between networks here",
     Kind.ROUTE: "the router of a network: where its frames may be routed, and the echoes that its gateways answer",
     Kind.NEIGHBOUR: "what this edge knows of any port that frames may be routed to from here: its addresses",
 }

@@ -12,14 +12,14 @@ anything was dropped since.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import get_args
 
 import structlog
-from immutables import Map
 
+from controller.intent.keys import Keys
 from controller.model.bandwidth import Rates, entry_kbps
 from controller.openflow import decode, messages
 from controller.openflow.decode import MeterStat
@@ -34,7 +34,7 @@ from controller.reconcile.answers import Answer, gather, read
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.keeper import Cache
 from controller.reconcile.metrics import SHARES_TOLD
-from controller.reconcile.opening import ceiling_of, promised_at
+from controller.reconcile.opening import ceiling_of, limited_at, promised_at
 from controller.reconcile.status import Waiter
 from controller.service.interfaces import StoreFailed
 
@@ -48,22 +48,18 @@ FEW_METERS = 8
 WAYS: tuple[Way, ...] = get_args(Way)
 KINDS: dict[Way, MeterKind] = {"in": MeterKind.IN, "out": MeterKind.OUT}
 Key = tuple[int, str]
-"""(dpid, tenant or network)"""
+"""(dpid, tenant, network, or pipe between networks)"""
 SetShares = Callable[[Mapping[Key, Share | None], float], Waiter]
 
 
 @dataclass(slots=True)
 class _Owner:
-    """A tenant or network whose ceiling is shared."""
+    """A tenant, network, or pipe whose ceiling is shared.  Of a pipe each direction has edges of its own."""
 
     ways: dict[Way, Sharing] = field(default_factory=dict)
     guarantee: dict[Way, int] = field(default_factory=dict)
     promised: dict[Way, dict[int, float]] = field(default_factory=dict)
     """dpid -> what ports there are guaranteed"""
-
-    @property
-    def edges(self) -> set[int]:
-        return {dpid for sharing in self.ways.values() for dpid in sharing.edges}
 
     @property
     def leaving(self) -> set[int]:
@@ -72,20 +68,16 @@ class _Owner:
     @property
     def is_whole(self) -> bool:
         """There is nobody left to share with, and whoever is left may have all of it."""
-        return not self.leaving and len(self.edges) < 2 and not any(
-            sharing.unconfirmed() or sharing.told_kbps(dpid) < sharing.ceiling_kbps
+        return not self.leaving and not any(
+            len(sharing.edges) > 1 or sharing.unconfirmed() or sharing.told_kbps(dpid) < sharing.ceiling_kbps
             for sharing in self.ways.values() for dpid in sharing.edges)
 
     def share(self, dpid: int) -> Share:
-        """What the edge was told, in both directions; 0 where there is no ceiling, or nobody to share it with."""
-        told = {way: 0 if sharing.told_kbps(dpid) >= sharing.ceiling_kbps else sharing.told_kbps(dpid)
-                for way, sharing in self.ways.items()}
+        """What the edge was told, in both directions; 0 where there is no ceiling, or nobody to share it with.  Where
+        nothing of it is any more, something is left behind in case that it comes back.
+        """
+        told = {way: _told(sharing, dpid) for way, sharing in self.ways.items()}
         return Share(in_kbps=told.get("in", 0), out_kbps=told.get("out", 0))
-
-    def entry(self) -> Share:
-        """What is left behind where nothing of it is any more, in case that something comes back."""
-        entries = {way: entry_kbps(sharing.ceiling_kbps) for way, sharing in self.ways.items()}
-        return Share(in_kbps=entries.get("in", 0), out_kbps=entries.get("out", 0))
 
 
 @dataclass(slots=True)
@@ -163,11 +155,10 @@ class Elastic:
         keys = self._world().intent.keys
         wanted: dict[int, dict[int, tuple[str, Way]]] = {}
         for name, owner in self._owners.items():
-            for dpid in owner.edges:
-                slot = keys.tenant_slot(dpid, name) or keys.network_slot(dpid, name)
-                if slot is not None:
-                    wanted.setdefault(dpid, {}).update(
-                        {tables.meter_id(slot, KINDS[way]): (name, way) for way in owner.ways})
+            for way, sharing in owner.ways.items():
+                for dpid in sharing.edges:
+                    if (meter_id := _meter_id(keys, dpid, name, KINDS[way])) is not None:
+                        wanted.setdefault(dpid, {})[meter_id] = name, way
         return wanted
 
     def _answered(
@@ -199,11 +190,12 @@ class Elastic:
     def _aim(self, now_s: float) -> None:
         world, reachable = self._world(), self._datapaths().keys()
         self._follow(world)
-        edges_of, switches = _Edges(world), world.fabric.switches
+        switches = world.fabric.switches
         linked = {src.dpid for src, link in world.fabric.links.items() if link.up}
         for name, owner in self._owners.items():
-            weights = {dpid: ports for dpid, ports in edges_of(name).items() if switches[dpid].features.max_meters}
+            places = dict(zip(WAYS, limited_at(world, name), strict=True))
             for way, sharing in owner.ways.items():
+                weights = {dpid: n for dpid, n in places[way].items() if switches[dpid].features.max_meters}
                 for dpid in set(sharing.edges) - weights.keys():
                     self._allocator.put((name, way, dpid), None)
                 sharing.place(now_s, weights, reachable, linked)
@@ -224,14 +216,14 @@ class Elastic:
         if all(now is before for now, before in zip(seen, self._seen, strict=False)) and self._seen:
             return
         self._seen = seen
-        edges_of = _Edges(world)
-        limited = {name: rates for name in edges_of.owners() if (rates := ceiling_of(world, name)) is not None}
+        limited = {name: rates for name in _owners(world) if (rates := ceiling_of(world, name)) is not None}
         for name in [name for name in self._owners if name not in limited or self._owners[name].is_whole]:
             self._drop(name)
         for name, rates in limited.items():
-            edges = edges_of(name)
-            if name in self._owners or len(edges) > 1:
-                held = {dpid: self._held(world, (dpid, name)) for dpid in edges}
+            places = limited_at(world, name)
+            if name in self._owners or max(map(len, places)) > 1:
+                held = {way: {dpid: _of(way, self._held(world, (dpid, name))) for dpid in here}
+                        for way, here in zip(WAYS, places, strict=True)}
                 owner, promised = self._owners.setdefault(name, _Owner()), promised_at(world, name)
                 owner.guarantee = {"in": rates.guarantee_in_kbps, "out": rates.guarantee_out_kbps}
                 owner.promised = {way: {dpid: both[nth] for dpid, both in promised.items()}
@@ -246,7 +238,7 @@ class Elastic:
         told, opened = self._kept.get(key, Share()), world.shares.get(key, Share())
         return Share(told.in_kbps or opened.in_kbps, told.out_kbps or opened.out_kbps)
 
-    def _set_ceilings(self, name: str, owner: _Owner, rates: Rates, held: Mapping[int, Share]) -> None:
+    def _set_ceilings(self, name: str, owner: _Owner, rates: Rates, held: Mapping[Way, Mapping[int, int]]) -> None:
         """`held`: what each edge was told; 0: the whole."""
         for way in WAYS:
             kbps = _of(way, Share(rates.ceiling_in_kbps, rates.ceiling_out_kbps))
@@ -256,7 +248,7 @@ class Elastic:
             elif way in owner.ways:
                 owner.ways[way].set_ceiling(kbps)
             else:
-                owner.ways[way] = Sharing(kbps, {dpid: _of(way, share) or kbps for dpid, share in held.items()})
+                owner.ways[way] = Sharing(kbps, {dpid: told or kbps for dpid, told in held[way].items()})
 
     def _drop(self, name: str) -> None:
         for way, sharing in self._owners.pop(name).ways.items():
@@ -275,8 +267,7 @@ class Elastic:
         for name in names:
             owner = self._owners[name]
             told = {dpid for sharing in owner.ways.values() for dpid in (*sharing.step(now_s), *sharing.unconfirmed())}
-            changes |= {(dpid, name): owner.share(dpid) for dpid in told}
-            changes |= {(dpid, name): owner.entry() for dpid in owner.leaving - owner.edges}
+            changes |= {(dpid, name): owner.share(dpid) for dpid in told | owner.leaving}
         changes = {key: share for key, share in changes.items() if self._under_way.get(key) != share}
         if not changes or not self._keep(changes):
             return
@@ -321,20 +312,25 @@ class Elastic:
         return True
 
 
-class _Edges:
-    """Where tenants and networks are present, with the number of ports there."""
+def _owners(world: World) -> Iterator[str]:
+    """All that can have a ceiling over several edges, pipes once or twice."""
+    yield from world.placement.tenants
+    for network in world.placement.presence:
+        yield from (network, *world.intent.pipes_by_end.get(network, ()))
 
-    def __init__(self, world: World) -> None:
-        self._placement = world.placement
 
-    def owners(self) -> Iterable[str]:
-        yield from self._placement.tenants
-        yield from self._placement.presence
+def _meter_id(keys: Keys, dpid: int, name: str, kind: MeterKind) -> int | None:
+    if (pipe_id := keys.pipe_ids.get(name)) is not None:
+        return tables.pipe_meter_id(pipe_id, kind)
+    slot = keys.tenant_slot(dpid, name) or keys.network_slot(dpid, name)
+    return None if slot is None else tables.meter_id(slot, kind)
 
-    def __call__(self, name: str) -> dict[int, float]:
-        if (tenant := self._placement.tenants.get(name)) is not None:
-            return dict(tenant)
-        return {dpid: len(ports) for dpid, ports in self._placement.presence.get(name, Map()).items()}
+
+def _told(sharing: Sharing, dpid: int) -> int:
+    if dpid in sharing.leaving:
+        return entry_kbps(sharing.ceiling_kbps)
+    told_kbps = sharing.told_kbps(dpid) if dpid in sharing.edges else 0
+    return 0 if told_kbps >= sharing.ceiling_kbps else told_kbps
 
 
 def _of(way: Way, share: Share) -> int:

@@ -9,14 +9,14 @@ What becomes of the shares by demand is elastic.py's.  Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import NamedTuple
 
 from immutables import Map
 
 from controller.model.bandwidth import Rates, entry_kbps
 from controller.model.ids import network_of, tenant_of
-from controller.model.network import Network
+from controller.model.network import Network, Pipe
 from controller.model.tenancy import Tenant
 from controller.pipeline.views import rates_of
 from controller.pipeline.world import Share, World
@@ -34,31 +34,42 @@ class Offer(NamedTuple):
 
 Offers = Mapping[tuple[int, str], Offer]
 """(dpid, tenant or network) -> what is known; nothing where it was not looked at"""
+Places = Mapping[int, int]
+"""dpid -> ports there"""
 NOT_KNOWN: Offers = {}
 
 
 def opening_shares(
     before: World, after: World, names: Iterable[str], offers: Offers,
 ) -> dict[tuple[int, str], Share]:
-    """(dpid, tenant or network) -> its first share; of the owners of these objects, which may have changed or moved."""
+    """(dpid, owner) -> its first share; of the owners of these objects, which may have changed or moved."""
     shares: dict[tuple[int, str], Share] = {}
-    for owner in {above for name in names for above in (tenant_of(name), network_of(name))}:
+    for owner in set(_owners(after, names)):
         ceiling = ceiling_of(after, owner)
-        if ceiling is None or len(edges := edges_of(after, owner)) < 2:
+        if ceiling is None or max(map(len, places := limited_at(after, owner))) < 2:
             continue
-        known, were = ceiling_of(before, owner) or Rates(), edges_of(before, owner)
-        held = {dpid: after.shares.get((dpid, owner), _WHOLE) for dpid in edges}
-        into, out = (_open(after, owner, way, now, {dpid: share[way] for dpid, share in held.items()},
-                           were if was[1] else frozenset(), offers)
-                     for way, (now, was) in enumerate(zip(_by_way(ceiling), _by_way(known), strict=True)))
-        opened = {dpid: Share(into[dpid], out[dpid]) for dpid in edges}
+        known, were = ceiling_of(before, owner) or Rates(), limited_at(before, owner)
+        held = {dpid: after.shares.get((dpid, owner), _WHOLE) for here in places for dpid in here}
+        into, out = (
+            _open(after, owner, way, now, {dpid: held[dpid][way] for dpid in here}, here,
+                  frozenset(were[way]) if was[1] else frozenset(), offers) if len(here) > 1 else {}
+            for way, (here, now, was) in enumerate(zip(places, _by_way(ceiling), _by_way(known), strict=True)))
+        opened = {dpid: Share(into.get(dpid, share.in_kbps), out.get(dpid, share.out_kbps))
+                  for dpid, share in held.items()}
         shares |= {(dpid, owner): share for dpid, share in opened.items() if share != held[dpid]}
     return shares
 
 
+def _owners(world: World, names: Iterable[str]) -> Iterator[str]:
+    """Whose ceilings these objects come under, or are, or may have come to hold elsewhere by them."""
+    for name in names:
+        network = network_of(name)
+        yield from (tenant_of(name), network, *world.intent.pipes_by_end.get(network, ()))
+
+
 def _open(
-    world: World, owner: str, way: int, rates: tuple[int, int], held: Mapping[int, int], limited: Set[int],
-    offers: Offers,
+    world: World, owner: str, way: int, rates: tuple[int, int], held: Mapping[int, int], here: Places,
+    limited: Set[int], offers: Offers,
 ) -> Mapping[int, int]:
     """One direction: the shares that are held (0: the whole), and with them those of edges that have none.
 
@@ -69,20 +80,17 @@ def _open(
     if not ceiling_kbps:
         return held
     if limited.isdisjoint(held) and not any(held.values()):
-        return first_parts(ceiling_kbps, guarantee_kbps, _wants(world, owner, way, held, offers))
+        return first_parts(ceiling_kbps, guarantee_kbps, _wants(world, owner, way, here, offers))
     entry = entry_kbps(ceiling_kbps)
     return {dpid: kbps or (0 if dpid in limited else entry) for dpid, kbps in held.items()}
 
 
-def _wants(world: World, owner: str, way: int, edges: Iterable[int], offers: Offers) -> dict[int, Want]:
-    promised, placement = promised_at(world, owner), world.placement
-    here = placement.presence.get(owner, Map())
-    wants = {}
-    for dpid in edges:
+def _wants(world: World, owner: str, way: int, here: Places, offers: Offers) -> dict[int, Want]:
+    promised, wants = promised_at(world, owner), {}
+    for dpid, n_ports in here.items():
         offer = offers.get((dpid, owner))
         wants[dpid] = Want(
-            offer[way] if offer is not None else None, promised[dpid][way] if dpid in promised else 0,
-            len(here[dpid]) if dpid in here else placement.tenants[owner][dpid])
+            offer[way] if offer is not None else None, promised[dpid][way] if dpid in promised else 0, n_ports)
     return wants
 
 
@@ -103,9 +111,11 @@ def _by_way(rates: Rates) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def ceiling_of(world: World, owner: str) -> Rates | None:
-    """The rates of a tenant or network that has a ceiling now."""
-    obj: Tenant | Network | None = world.intent.tenants.get(owner) or world.intent.networks.get(owner)
-    if obj is None:
+    """The rates of an owner that has a ceiling now: a tenant, a network, or a pipe between networks."""
+    intent = world.intent
+    obj: Tenant | Network | Pipe | None = (
+        intent.tenants.get(owner) or intent.networks.get(owner) or intent.pipes.get(owner))
+    if obj is None or (isinstance(obj, Pipe) and not obj.joins_networks):
         return None
     rates = rates_of(world, obj)
     return rates if rates.has_ceiling else None
@@ -115,3 +125,17 @@ def edges_of(world: World, owner: str) -> frozenset[int]:
     """The switches where a tenant or network is present."""
     placement = world.placement
     return frozenset(placement.tenants.get(owner, ()) or placement.presence.get(owner, ()))
+
+
+def limited_at(world: World, owner: str) -> tuple[Places, Places]:
+    """Where its ceilings in and out hold: its ports; of a pipe's ceiling out those of its end a, which send through it,
+    and of its ceiling in those of its end b.
+    """
+    if (pipe := world.intent.pipes.get(owner)) is not None:
+        return _present(world, pipe.b), _present(world, pipe.a)
+    here: Places = world.placement.tenants.get(owner) or _present(world, owner)
+    return here, here
+
+
+def _present(world: World, network: str) -> Places:
+    return {dpid: len(ports) for dpid, ports in world.placement.presence.get(network, Map()).items()}

@@ -5,7 +5,7 @@
     meter of a port        dropped by its ceiling: of the port, its network, its tenant
     meter of a network     ... of the network and its tenant
     meter of a tenant      ... of the tenant
-    meter of a pipe        ... of the pipe, and of the port that sent it, its network, its tenant
+    meter of a pipe        ... of the pipe, and of the port that sent it (not between networks), its network, its tenant
 
 Pure: reads one world.
 """
@@ -52,6 +52,8 @@ def owners_on(world: World, dpid: int) -> Owners:
     for network in world.placement.networks_at.get(dpid, Map()):
         tenants.add(tenant_of(network))
         _own_meters(owners, world.intent.keys.network_slot(dpid, network), "network", _chain(world, network))
+        for pipe in world.intent.pipes_by_end.get(network, ()):
+            _own_pipe(owners, world, pipe, network, _chain(world, network))
         for port in world.placement.presence[network][dpid]:
             _own_port(owners, world, port)
     for tenant in tenants:
@@ -113,10 +115,10 @@ def _own_meters(owners: Owners, slot: int | None, cause: Cause, chain: tuple[tup
         owners.meters[tables.meter_id(slot, kind)] = entries
 
 
-def _own_pipe(owners: Owners, world: World, name: str, port: str, chain: tuple[tuple[str, str], ...]) -> None:
+def _own_pipe(owners: Owners, world: World, name: str, end: str, chain: tuple[tuple[str, str], ...]) -> None:
     """What the pipe's meter on the switch of this end lets pass, and drops, of what this end sends."""
     pipe = world.intent.pipes[name]
-    way, kind = WAYS[0] if port == pipe.a else WAYS[1]
+    way, kind = WAYS[0] if end == pipe.a else WAYS[1]
     sent = (Entry(above, uid, "out", "pipe", was_counted=True) for above, uid in chain)
     meter_id = tables.pipe_meter_id(world.intent.keys.pipe_id(name), kind)
     owners.meters[meter_id] = (Entry(name, pipe.meta.uid, way, "pipe", was_counted=True), *sent)

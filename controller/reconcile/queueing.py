@@ -18,8 +18,10 @@ from immutables import Map
 from controller.fabric.graph import UNKNOWN_SPEED_KBPS
 from controller.fabric.observed import Observed
 from controller.fabric.ports import EndPoint
+from controller.intent.addresses import gateway_mac
 from controller.model.network import Pipe
-from controller.model.queues import BEST_EFFORT, EXPLICIT, Grant, OfPair, PortQueues, Queue
+from controller.model.queues import BEST_EFFORT, EXPLICIT, Grant, OfPair, OfSource, PortQueues, Queue
+from controller.pipeline.views import mac_int
 from controller.pipeline.world import World
 from controller.reconcile.grants import OBSERVED_SHARE, Grants, capacity_kbps
 from controller.reconcile.tenant_queues import WEIGHT, Node, queues_of, tenant_node
@@ -68,9 +70,14 @@ def _nodes(world: World, at: EndPoint, owner: str, grant: Grant) -> list[Node]:
     return [node] if whose else []
 
 
-def _inside(world: World, pipe: Pipe) -> Iterable[OfPair]:
+def _inside(world: World, pipe: Pipe) -> Iterable[OfPair | OfSource]:
     """Frames of a pipe with a label, that of a tree or of an explicit path: from either end to the other."""
     keys = world.intent.keys
+    if pipe.joins_networks:
+        for source, target in ((pipe.a, pipe.b), (pipe.b, pipe.a)):
+            mac = mac_int(gateway_mac(keys.network_key(source)))  # of all frames from there, for they are routed
+            yield OfSource(keys.slice_of(target), mac)
+        return
     for source, destination in ((pipe.a, pipe.b), (pipe.b, pipe.a)):
         key, mac = keys.port_key(destination), _mac(world, source)
         edge_id = keys.edge_id(key.dpid) if key is not None else None

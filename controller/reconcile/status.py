@@ -28,6 +28,7 @@ from controller.pipeline.views import rates_of
 from controller.pipeline.world import World
 from controller.reconcile import enforcement
 from controller.reconcile.grants import NOT_GRANTED, Degraded, Granted, Grants
+from controller.reconcile.opening import limited_at
 from controller.reconcile.policy_status import policy_conditions
 from controller.reconcile.shortfalls import conditions as shortfalls
 from controller.reconcile.steering import PolicyState
@@ -143,11 +144,12 @@ class View:
 
     def needs(self, name: str) -> tuple[int, ...]:
         """The switches whose program holds something of the object, sorted."""
-        if (pipe := self.world.intent.pipes.get(name)) is not None:
+        pipe = self.world.intent.pipes.get(name)
+        if pipe is not None and not pipe.joins_networks:
             places = (self.world.placement.at.get(end) for end in (pipe.a, pipe.b))
             return tuple(sorted({at.dpid for at in places if at is not None}))
-        if (peering := self.world.intent.peerings.get(name)) is not None:
-            present = (self.world.placement.presence.get(side, Map()) for side in (peering.a, peering.b))
+        if (joint := pipe or self.world.intent.peerings.get(name)) is not None:
+            present = (self.world.placement.presence.get(side, Map()) for side in (joint.a, joint.b))
             return tuple(sorted({dpid for edges in present for dpid in edges}))
         if kind_of(name) == "tenant":
             return tuple(sorted(self.world.placement.tenants.get(name, ())))
@@ -174,10 +176,12 @@ class View:
             return []
         limits = []
         switches = self.world.fabric.switches
-        edges = () if isinstance(obj, Port | Pipe) else self.needs(obj.name)
+        of_ports = isinstance(obj, Port) or (isinstance(obj, Pipe) and not obj.joins_networks)
+        places = () if of_ports else limited_at(self.world, obj.name)
+        edges = sorted({dpid for here in places if len(here) > 1 for dpid in here})
         apart = tuple(dpid for dpid in edges if (dpid, obj.name) not in self.world.shares
                       and dpid in switches and switches[dpid].features.max_meters)
-        if apart and len(edges) > 1 and rates_of(self.world, obj).has_ceiling:
+        if apart and rates_of(self.world, obj).has_ceiling:
             message = (f"the ceiling holds on {', '.join(map(format_dpid, apart))} by "
                        f"{'itself' if len(apart) == 1 else 'themselves'}, not yet for the sum of all edge switches")
             limits.append(Condition(reason="PER_EDGE", message=message, switches=apart))

@@ -38,7 +38,7 @@ from controller.intent import edits
 from controller.intent.snapshot import EMPTY, Resource, Snapshot
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
 from controller.model.ids import tenant_of
-from controller.model.network import ANY_PATH, Attachment, Network, Pipe, Port, Subnet
+from controller.model.network import ANY_PATH, Attachment, Network, Peering, Pipe, Port, Subnet
 from controller.model.tenancy import Tenant
 from controller.pipeline.affected import Changed
 from controller.pipeline.compiler import all_fragments, compile_fragment
@@ -171,6 +171,15 @@ class Lab:
     def pipe(self, tenant: str, pipe: str, a: str, b: str, bandwidth: BandwidthPolicy) -> Pipe:
         """Between two ports of the tenant's network "net"."""
         a, b = (f"tenants/{tenant}/networks/net/ports/{end}" for end in (a, b))
+        made = self.create(Pipe(name=f"tenants/{tenant}/pipes/{pipe}", a=a, b=b, bandwidth=bandwidth))
+        assert isinstance(made, Pipe)
+        return made
+
+    def join(self, tenant: str, pipe: str, bandwidth: BandwidthPolicy, *, a: str = "net", b: str = "far") -> Pipe:
+        """A peering of two of the tenant's networks, and a pipe between them."""
+        a, b = (f"tenants/{tenant}/networks/{end}" for end in (a, b))
+        if b not in self.intent.peers_of(a):
+            self.create(Peering(name=f"tenants/{tenant}/peerings/{pipe}", a=a, b=b))
         made = self.create(Pipe(name=f"tenants/{tenant}/pipes/{pipe}", a=a, b=b, bandwidth=bandwidth))
         assert isinstance(made, Pipe)
         return made

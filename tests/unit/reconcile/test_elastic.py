@@ -262,3 +262,80 @@ def test_what_cannot_be_kept_is_not_told(site: Site, monkeypatch: pytest.MonkeyP
     site.period(20)
     assert site.held[11] >= 0.9 * CEILING
     assert site.highest <= CEILING
+
+
+OUT, IN = tables.MeterKind.OUT, tables.MeterKind.IN
+PIPE_CEILINGS = {OUT: 20_000, IN: 10_000}
+
+
+class Joined:
+    """A pipe between network "net", on leaves 11 and 12, and "far", on 12 and 13.  Whatever is told is held at once."""
+
+    def __init__(self) -> None:
+        self.lab, self.name = Lab.leaf_spine(), f"{RED}/pipes/x"
+        self.lab.network("red")
+        self.lab.network("red", "far", ipv4="10.1.0.0/24", ipv6="fd01::/64")
+        for leaf in (11, 12):
+            self.lab.port("red", f"p{leaf}", at=(leaf, 3))
+        for leaf in (12, 13):
+            self.lab.port(f"{RED}/networks/far", f"q{leaf}", at=(leaf, 4))
+        before = self.lab.world
+        policy = BandwidthPolicy(ceiling_out_kbps=PIPE_CEILINGS[OUT], ceiling_in_kbps=PIPE_CEILINGS[IN])
+        self.lab.join("red", "x", policy)
+        self.shares: Map[Key, Share] = Map(opening_shares(before, self.lab.world, [self.name], NOT_KNOWN))
+        self.places = {OUT: (11, 12), IN: (12, 13)}
+        self.switches = {dpid: CountingSwitch(dpid) for dpid in EDGES}
+        self.pending: list[tuple[Mapping[Key, Share | None], Waiter]] = []
+        self.now_s = 0.0
+        self.elastic = Elastic(
+            lambda: replace(self.lab.world, shares=self.shares), lambda: self.switches,  # type: ignore[arg-type,return-value]
+            self.set_shares, MemoryCache(), clock=lambda: self.now_s, post=lambda deed: deed())
+
+    def set_shares(self, changed: Mapping[Key, Share | None], timeout_s: float) -> Waiter:
+        self.pending.append((changed, Waiter()))
+        return self.pending[-1][1]
+
+    def held(self, dpid: int, kind: tables.MeterKind) -> int:
+        share = self.shares.get((dpid, self.name), Share())
+        return (share.out_kbps if kind is OUT else share.in_kbps) or PIPE_CEILINGS[kind]
+
+    def run(self, offered: Mapping[tuple[int, tables.MeterKind], int]) -> None:
+        """Ten seconds; never is more in force than the ceilings."""
+        pipe_id = self.lab.intent.keys.pipe_id(self.name)
+        for _ in range(100):
+            self.now_s += 0.1
+            for switch in self.switches.values():
+                switch.pass_s(0.1)
+            for kind, edges in self.places.items():
+                for dpid in edges:
+                    came, passed = offered.get((dpid, kind), 0) * 125 // 10, self.held(dpid, kind) * 125 // 10
+                    meter_id = tables.pipe_meter_id(pipe_id, kind)
+                    self.switches[dpid].police(meter_id, came, max(0, came - passed))
+            self.elastic.tick(self.now_s)
+            while self.pending:
+                self.hold(*self.pending.pop(0))
+
+    def hold(self, changed: Mapping[Key, Share | None], waiter: Waiter) -> None:
+        for key, share in changed.items():
+            if self.shares.get(key) != share:
+                self.switches[key[0]].meters.clear()  # a meter that is modified begins at zero
+            self.shares = self.shares.set(key, share) if share is not None else self.shares.delete(key)
+        for kind, edges in self.places.items():
+            assert sum(self.held(dpid, kind) for dpid in edges) <= PIPE_CEILINGS[kind]
+        waiter.set_result(())
+
+
+def test_shares_of_a_pipe_between_networks_move_where_each_of_them_is() -> None:
+    """Out among the edges of its one network, in among those of its other; an edge that the one left goes on with its
+    part of the other's.
+    """
+    joined = Joined()
+    joined.run({(11, OUT): 50_000, (12, IN): 50_000})
+    assert joined.held(11, OUT) >= 18_000 and joined.held(12, IN) >= 8_500
+    joined.run({(12, OUT): 50_000, (13, IN): 50_000})
+    assert joined.held(12, OUT) >= 17_000 and joined.held(13, IN) >= 8_500
+    joined.lab.unbind(f"{RED}/networks/net/ports/p12")
+    joined.places[OUT] = (11,)
+    joined.run({(11, OUT): 50_000, (12, IN): 50_000})
+    assert joined.held(11, OUT) == PIPE_CEILINGS[OUT]
+    assert joined.held(12, IN) >= 8_500

@@ -72,6 +72,24 @@ def test_network_has_shares_of_its_own() -> None:
     assert opened(before, made.world) == {(11, network): half, (12, network): half}
 
 
+def test_ceiling_of_a_pipe_between_networks_is_shared_where_each_sends() -> None:
+    """Out where its one network is, in where its other is; who is alone there has the whole, and whoever joins little.
+    """
+    made, far = lab(11, 12, policy=BandwidthPolicy()), f"{RED}/networks/far"
+    made.network("red", "far", ipv4="10.1.0.0/24", ipv6="fd01::/64")
+    made.port(far, "q13", at=(13, 3))
+    before = made.world
+    pipe = made.join("red", "x", BandwidthPolicy(ceiling_out_kbps=9_000, ceiling_in_kbps=4_000)).name
+    part = Share(0, (9_000 - entry_kbps(9_000)) // 2)
+    named = [*made.intent.ports, pipe]
+    shares = opening_shares(before, made.world, named, NOT_KNOWN)
+    assert shares == {(11, pipe): part, (12, pipe): part}
+    held = replace(made.world, shares=Map(shares))
+    made.port(far, "q11", at=(11, 4))
+    later = opening_shares(held, replace(made.world, shares=held.shares), [f"{far}/ports/q11"], NOT_KNOWN)
+    assert later == {(11, pipe): Share(entry_kbps(4_000), part.out_kbps)}
+
+
 def test_ceiling_opens_where_it_is_wanted() -> None:
     """Who sends alone has nearly all of it in the same step; the silent ones hold little, the other way its own."""
     made = lab(11, 12, 13, policy=BandwidthPolicy())

@@ -22,6 +22,9 @@ def test_every_ceiling_in_a_program_has_an_owner_who_dropped_and_those_who_lost(
         lab.set_tenant_bandwidth(tenant, CEILING)
     lab.update(replace(lab.intent.networks[NET], bandwidth=CEILING))
     lab.pipe("red", "p", "c", "a", CEILING)
+    lab.network("blue", "far", ipv4="10.1.0.0/24", ipv6="fd01::/64")
+    lab.port("tenants/blue/networks/far", "d", at=(12, 8))
+    lab.join("blue", "q", CEILING)
     found: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for dpid in (11, 12):
         owners = owners_on(lab.world, dpid)
@@ -32,8 +35,9 @@ def test_every_ceiling_in_a_program_has_an_owner_who_dropped_and_those_who_lost(
             owner, *lost = owners.meters[meter_id]
             assert owner.dropped_by is not None and all(entry.dropped_by == owner.dropped_by for entry in lost)
             found.setdefault((owner.dropped_by, owner.way), set()).add((owner.name, lost[0].name if lost else ""))
-    assert found["pipe", "out"] == {("tenants/red/pipes/p", f"{NET}/ports/c")}
-    assert found["pipe", "in"] == {("tenants/red/pipes/p", f"{NET}/ports/a")}
+    joins = "tenants/blue/pipes/q", "tenants/blue/networks/"
+    assert found["pipe", "out"] == {("tenants/red/pipes/p", f"{NET}/ports/c"), (joins[0], f"{joins[1]}net")}
+    assert found["pipe", "in"] == {("tenants/red/pipes/p", f"{NET}/ports/a"), (joins[0], f"{joins[1]}far")}
     assert found["network", "in"] == found["network", "out"] == {(NET, "tenants/red")}
     assert found["tenant", "out"] == {("tenants/red", ""), ("tenants/blue", "")}
     assert len(found["port", "in"]) == 6

@@ -11,9 +11,9 @@ from immutables import Map
 
 from controller.fabric.declared import LinkSettings
 from controller.fabric.graph import EndPoint, LinkDeclared, LinkLost, LinkSeen
-from controller.model.bandwidth import TrafficClass
+from controller.model.bandwidth import BandwidthPolicy, TrafficClass
 from controller.model.network import Pipe
-from controller.model.queues import BEST_EFFORT, EXPLICIT, Grant, OfPair, OfSlice, leaf_queue
+from controller.model.queues import BEST_EFFORT, EXPLICIT, Grant, OfPair, OfSlice, OfSource, leaf_queue
 from controller.pipeline.world import World
 from controller.reconcile.queueing import Plans, port_queues, rate_kbps
 from tests.support.worlds import Lab
@@ -63,6 +63,23 @@ def test_tenant_is_told_by_its_slice_and_a_pipe_by_mac_and_key_both_ways(world: 
     assert set(pipe.whose) == {
         OfPair(mac, key.key24, edge_id) for mac, key in ((0x02000000000A, key_b), (0x02000000000B, key_a))
         for edge_id in (keys.edge_id(key.dpid), EXPLICIT)}
+
+
+def test_pipe_between_networks_is_told_by_whose_gateway_sent_into_which_slice() -> None:
+    """Both ways, on links of the fabric; where a frame leaves for its port nobody can tell."""
+    lab = Lab.leaf_spine()
+    lab.network("red")
+    lab.network("red", "far", ipv4="10.1.0.0/24", ipv6="fd01::/64")
+    lab.port("red", "a", at=(11, 3))
+    lab.port(f"{RED}/networks/far", "b", at=(12, 3))
+    lab.join("red", "p", BandwidthPolicy(guarantee_out_kbps=1_000))
+    world, keys = lab.world, lab.intent.keys
+    found = port_queues(world, INSIDE, {PIPE: Grant(guarantee_kbps=1_000)})
+    assert found is not None
+    near, far = (keys.slice_of(f"{RED}/networks/{name}") for name in ("net", "far"))
+    assert [(queue.number, set(queue.whose)) for queue in found.queues[1:]] == [(leaf_queue(keys.queue_id(PIPE)), {
+        OfSource(far, 0x02005E000000 | near << 10), OfSource(near, 0x02005E000000 | far << 10)})]
+    assert port_queues(world, EndPoint(12, 3), {PIPE: Grant(guarantee_kbps=1_000)}) is None
 
 
 def test_access_port_has_queues_only_for_pipes_that_end_there(world: World) -> None:
