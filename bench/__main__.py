@@ -26,6 +26,7 @@ from bench import (
     ports,
     protection,
     provision,
+    queues,
     reconnect,
     tail,
     utilisation,
@@ -45,6 +46,7 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
     "allocator": allocator.run,
     "utilisation": utilisation.run,
     "protection": protection.run,
+    "queues": queues.run,
     "contention": contention.run,
     "hops": hops.run,
     "elastic": elastic.run,
@@ -57,7 +59,7 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
 @click.option("--quick", is_flag=True, help="A tenth of the scale: whether it runs, not how fast.")
 def main(names: tuple[str, ...], quick: bool) -> None:
     """Measure on real Open vSwitch and print the tables.  NAME: ports, flowmods, provision, reconnect,
-    failover, links; on switches in memory: fat_tree; and of pure code alone: paths, demands,
+    failover, links; on switches in memory: fat_tree; of the kernel alone: queues; of pure code alone: paths, demands,
     allocator, utilisation, protection; none is all."""
     if unknown := set(names) - set(BENCHES):
         raise click.UsageError(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
