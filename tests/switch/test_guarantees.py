@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +17,8 @@ from tests.support.rig import Host, Rig
 LINK_KBPS = 30_000
 GUARANTEE_KBPS = 14_000
 TCP_PAYLOAD = 1448 / 1514
+FLOOD_PPS, INSIDE_PPS = 2_000, 900
+"""Of 1,400 bytes: two floods of 23 Mbit/s each, more than a link carries; and 10 Mbit/s, within the guarantee."""
 UPLINK = "s1-s11-101"
 
 
@@ -165,6 +168,32 @@ def test_pipe_has_queues_of_its_own_all_along_its_way(fabric: Fabric) -> None:
         (number,) = [minor for minor in sent if minor not in ("ffff", "fffe", "fffd")]
         # Its pings, and ARP; those of the other tenant are best effort.
         assert 20 <= sent[number] <= 30, (device, sent)
+
+
+def test_tenant_inside_its_guarantee_loses_nothing_to_floods_that_join_it_hop_by_hop(fabric: Fabric) -> None:
+    """Not even where frames of X and of a flood leave a switch in one batch, of which the queue refuses some.
+
+    What ovs-vswitchd had left of such a batch it would throw away: X would lose one frame in ten.
+    """
+    hosts = two_tenants(fabric)
+    network = fabric.create_network("y")
+    y, receiver = fabric.add_host("y", 11, 9, 13), fabric.add_host("ry", 2, 9, 23)
+    fabric.create_ports(network, (y, receiver))
+    guarantee(fabric, "x", GUARANTEE_KBPS)
+    for device in (UPLINK, "s11-s2-2"):
+        eventually(lambda device=device: "rate 14Mbit ceil 30Mbit" in classes(fabric, device),  # type: ignore[misc]
+                   what=f"the queue of X on {device}")
+    # X comes to the second hop amid Z's flood, and Y's joins there.
+    with (hosts["z"].probe(hosts["rz"], packets_per_s=FLOOD_PPS, size_bytes=1400) as first,
+          y.probe(receiver, packets_per_s=FLOOD_PPS, size_bytes=1400) as second):
+        time.sleep(0.5)  # the queues fill
+        with hosts["x"].probe(hosts["rx"], packets_per_s=INSIDE_PPS, size_bytes=1400) as mine:
+            time.sleep(4)  # what is measured is what arrives meanwhile
+            kept = mine.finish()
+        floods = first.finish(), second.finish()
+    print(f"X lost {kept.lost} of {kept.sent}; the floods {[(flood.lost, flood.sent) for flood in floods]}")
+    assert sum(flood.lost for flood in floods) > 0.1 * sum(flood.sent for flood in floods), "they were too much"
+    assert kept.lost <= 0.05 * kept.sent
 
 
 def packets(fabric: Fabric, device: str) -> dict[str, int]:
