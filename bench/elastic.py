@@ -17,6 +17,7 @@ from controller.model.bandwidth import BandwidthPolicy
 from controller.pipeline import tables
 from controller.pipeline.world import Share, World
 from controller.reconcile.elastic import Elastic, Key
+from controller.reconcile.journal import Journal
 from controller.reconcile.offering import Offering
 from controller.reconcile.opening import NOT_KNOWN, opening_shares
 from controller.reconcile.status import Waiter
@@ -170,7 +171,7 @@ def _offering(site: _Site, periods: int) -> tuple[float, float]:
         switch.asked.clear()
     now_s = 0.0
     offering = Offering(lambda: site.world, lambda: site.switches, lambda offers: None,  # type: ignore[arg-type,return-value]
-                        MemoryCache(), clock=lambda: now_s, post=lambda deed: deed())
+                        MemoryCache(), clock=lambda: now_s, post=lambda deed: deed(), touched=Journal().reader())
     used_s = 0.0
     for period in range(periods):
         site.send(period // 2)
@@ -185,7 +186,7 @@ def _offering(site: _Site, periods: int) -> tuple[float, float]:
 def _looking(site: _Site, seconds: float, *, followed: bool) -> tuple[float, float]:
     """Questions per second, and the share of a core that they, their answers and the accounts take."""
     telemetry = Telemetry(lambda: site.world, lambda: site.switches, MemoryCache(),  # type: ignore[arg-type,return-value]
-                          clock=time.monotonic, wall_clock=time.time)
+                          clock=time.monotonic, wall_clock=time.time, touched=Journal().reader())
     for switch in site.switches.values():
         switch.asked.clear()
     leave = telemetry.follow(lambda: None) if followed else lambda: None

@@ -20,6 +20,21 @@ Reader = Callable[[], Touched]
 """What was touched since the last call; everything at the first."""
 
 
+class CatchUp:
+    """Works in what was touched since the last call.  If that fails, the next call begins with everything."""
+
+    def __init__(self, touched: Reader, work: Callable[[Touched], None]) -> None:
+        self._touched = touched
+        self._work = work
+        self._behind = NOTHING
+
+    def __call__(self) -> None:
+        touched, self._behind = together([self._behind, self._touched()]), EVERYTHING
+        if touched != NOTHING:
+            self._work(touched)
+        self._behind = NOTHING
+
+
 class Journal:
     """`note` is the reconcile thread's; `reader`, and each reader, may be called from any."""
 

@@ -27,12 +27,12 @@ from controller.qos.counters import Reading, growth
 from controller.qos.demand import FALL
 from controller.reconcile.answers import Answer, gather, read
 from controller.reconcile.datapath import Datapath
-from controller.reconcile.journal import Reader
+from controller.reconcile.journal import CatchUp, Reader
 from controller.reconcile.keeper import Cache
 from controller.reconcile.looks import PERIOD_S, SHARE, Looks
 from controller.reconcile.opening import Offer, Offers
 from controller.reconcile.spread import Spread
-from controller.reconcile.touched import EVERYTHING, NOTHING, Touched
+from controller.reconcile.touched import EVERYTHING, Touched
 from controller.service.interfaces import StoreFailed
 
 log = structlog.get_logger()
@@ -55,7 +55,7 @@ class Offering:
     ) -> None:
         """Args: touched: what may be otherwise in the world than at the last call."""
         self._world = world
-        self._touched = touched
+        self._catch_up = CatchUp(touched, self._follow)
         self._datapaths = datapaths
         self._set_offers = set_offers
         self._cache = cache
@@ -77,9 +77,7 @@ class Offering:
 
     def tick(self, now_s: float) -> None:
         """Called ten times a second."""
-        touched = self._touched()  # ahead of the world, which is as new
-        if touched != NOTHING:
-            self._follow(self._world(), touched)
+        self._catch_up()
         if now_s >= self._rests_until_s:
             self._ask(now_s)
         if now_s >= self._keep_s:
@@ -98,9 +96,9 @@ class Offering:
                        lambda answers, looks=looks, datapath=within[dpid]: self._post(  # type: ignore[misc]
                            partial(self._answered, looks, datapath, answers)))
 
-    def _follow(self, world: World, touched: Touched) -> None:
+    def _follow(self, touched: Touched) -> None:
         """Whom to look at, and where."""
-        for key in self._spread.follow(world, touched):
+        for key in self._spread.follow(self._world(), touched):
             if key in self._offers:
                 self._offers = self._offers.delete(key)
         if touched.everything:  # there are also those kept from before a restart

@@ -12,7 +12,8 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 
 import structlog
@@ -28,12 +29,12 @@ from controller.qos.counters import Reading
 from controller.reconcile.answers import Answer, gather, read
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.followers import Followers
-from controller.reconcile.journal import Reader
+from controller.reconcile.journal import CatchUp, Reader
 from controller.reconcile.keeper import Cache
 from controller.reconcile.looks import Looks
-from controller.reconcile.owners import Owners, exists, link_name, owners_on
+from controller.reconcile.owners import Owners, OwnersBook, exists, link_name
 from controller.reconcile.rates import Rate, rates
-from controller.reconcile.touched import EVERYTHING, NOTHING, Touched
+from controller.reconcile.touched import EVERYTHING, Touched
 from controller.service.interfaces import StoreFailed
 
 log = structlog.get_logger()
@@ -42,6 +43,8 @@ TICK_S = 0.1
 SAVE_S = 10.0
 BEGUN_SAVE_S = 1.0
 """What a counter stood at when it began is kept sooner, and ahead of showing anything of it."""
+PEEK_COST = 4
+"""To ask for a port by itself costs as much as so many of those that come with all the others."""
 SETTLE_S = 10.0
 """How long after a start a switch may take to come back before sums are shown without what it counted meanwhile."""
 Counter = tuple[SourceKey, tuple[Entry, ...] | None, Reading]
@@ -57,7 +60,6 @@ class Telemetry:
     ) -> None:
         """Args: touched: what may be otherwise in the world than at the last call."""
         self._world = world
-        self._touched = touched
         self._datapaths = datapaths
         self._cache = cache
         self._clock = clock
@@ -74,8 +76,14 @@ class Telemetry:
         self._seen: dict[int, dict[int, PortStat]] = {}
         self._meters: dict[int, set[int]] = {}
         """those that a switch had at the last look of this connection"""
+        self._catch_up = CatchUp(touched, self._notice)
+        self._owners = OwnersBook()
         self._known_at: Map[str, EndPoint] = Map()
-        """where ports were bound at the last tick"""
+        """where ports are bound, as far as it was noticed"""
+        self._fresh: defaultdict[int, set[int]] = defaultdict(set)
+        """switch ports that came to be somebody's and were not looked at since"""
+        self._peeked_at: set[int] = set()
+        """switches that were asked about some, and did not answer yet"""
         self._news = False
         self._saved_s = self._settles_s = 0.0
         # Of everybody, replaced as a whole:
@@ -156,9 +164,7 @@ class Telemetry:
             log.exception("telemetry_failed")
 
     def _tick(self, now_s: float) -> None:
-        touched = self._touched()  # ahead of the world, which is as new
-        if touched != NOTHING:
-            self._notice(self._world(), touched)
+        self._catch_up()
         datapaths = self._datapaths()
         for dpid in self._connected - datapaths.keys():
             self._out_of_reach(dpid)
@@ -177,9 +183,12 @@ class Telemetry:
             self.rates = Map()
         for dpid in self._looks.due(now_s, datapaths, followed=bool(self._followers)):
             self._ask(datapaths[dpid])
+        self._peek(datapaths)
 
-    def _notice(self, world: World, touched: Touched) -> None:
-        """What changed in the world since the last tick: objects that went, ports that came."""
+    def _notice(self, touched: Touched) -> None:
+        """What changed in the world: objects that went, ports that came."""
+        world = self._world()
+        self._owners.follow(world, touched)
         switches, among = world.fabric.switches, [*touched.names, *map(link_name, touched.links)]
         self.accounts.forget(exists(world), None if touched.everything else among)
         for dpid in self.accounts.switches() if touched.everything else touched.switches:
@@ -187,8 +196,9 @@ class Telemetry:
                 self.accounts.forget_switch(dpid)
         known_at, self._known_at = self._known_at, world.placement.at
         ports = self._known_at if touched.everything else touched.names
-        came = (at for port in ports if (at := self._known_at.get(port)) is not None and known_at.get(port) != at)
-        self._looks.hurry({at.dpid for at in came})
+        for port in ports:
+            if (at := self._known_at.get(port)) is not None and known_at.get(port) != at:
+                self._fresh[at.dpid].add(at.port_no)
 
     def _look_afresh(self) -> None:
         """Somebody begins to follow."""
@@ -211,6 +221,33 @@ class Telemetry:
         gather([datapath.request(frame) for frame in frames],
                lambda answers: self._inbox.put(partial(self._answered, datapath, answers)))
 
+    def _peek(self, datapaths: Mapping[int, Datapath]) -> None:
+        """Look at ports that came, and at no others: what they carry from now on counts."""
+        for dpid in self._fresh.keys() - self._peeked_at:
+            ports, datapath = self._fresh.pop(dpid), datapaths.get(dpid)
+            if datapath is None:
+                continue  # it is looked at when it is back
+            if PEEK_COST * len(ports) > len(self._owners.on(dpid).rx):
+                self._looks.hurry({dpid})
+                continue
+            self._peeked_at.add(dpid)
+            gather([datapath.request(messages.port_stats_request(port_no)) for port_no in ports],
+                   lambda answers, datapath=datapath: self._inbox.put(  # type: ignore[misc]
+                       partial(self._peeked, datapath, answers)))
+
+    def _peeked(self, datapath: Datapath, answers: Sequence[Answer]) -> None:
+        dpid = datapath.dpid
+        self._peeked_at.discard(dpid)
+        if self._datapaths().get(dpid) is not datapath:
+            return
+        self._catch_up()
+        owners, at_s = self._owners.on(dpid), self._wall_clock()
+        for answer in answers:
+            for key, entries, reading in _of_ports(dpid, read(dpid, answer, decode.port_stats) or (), owners):
+                if entries:
+                    self.accounts.look(key, reading, entries, at_s)
+        self._news = True
+
     def _answered(self, datapath: Datapath, answers: Sequence[Answer]) -> None:
         dpid = datapath.dpid
         if not self._looks.answered(self._clock(), dpid, datapath):
@@ -221,7 +258,8 @@ class Telemetry:
         if stats is None:
             self._out_of_reach(dpid)
             return
-        owners, at_s = owners_on(self._world(), dpid), self._wall_clock()
+        self._catch_up()
+        owners, at_s = self._owners.on(dpid), self._wall_clock()
         for answer in answers[:-1]:
             if (meter_stats := read(dpid, answer, decode.meter_stats)) is not None:
                 self._note_meters(dpid, meter_stats, owners, at_s)
@@ -238,11 +276,7 @@ class Telemetry:
         self._meters[dpid] = {stat.id for stat in stats}
 
     def _note_ports(self, dpid: int, stats: Sequence[PortStat], owners: Owners, at_s: float) -> None:
-        came = ((SourceKey(dpid, "rx", stat.port_no), owners.rx.get(stat.port_no),
-                 Reading(stat.rx_bytes, stat.rx_packets, stat.duration_ns)) for stat in stats)
-        went = ((SourceKey(dpid, "tx", stat.port_no), owners.tx.get(stat.port_no),
-                 Reading(stat.tx_bytes, stat.tx_packets, stat.duration_ns)) for stat in stats)
-        self._note(dpid, {"rx", "tx"}, itertools.chain(came, went), at_s)
+        self._note(dpid, {"rx", "tx"}, _of_ports(dpid, stats, owners), at_s)
         self.accounts.caught_up(dpid)
 
     def _note(
@@ -291,3 +325,11 @@ class Telemetry:
         except StoreFailed as error:
             self.accounts.not_kept(changes)
             log.error("usage_not_kept", error=str(error))
+
+
+def _of_ports(dpid: int, stats: Iterable[PortStat], owners: Owners) -> Iterator[Counter]:
+    for stat in stats:
+        yield (SourceKey(dpid, "rx", stat.port_no), owners.rx.get(stat.port_no),
+               Reading(stat.rx_bytes, stat.rx_packets, stat.duration_ns))
+        yield (SourceKey(dpid, "tx", stat.port_no), owners.tx.get(stat.port_no),
+               Reading(stat.tx_bytes, stat.tx_packets, stat.duration_ns))

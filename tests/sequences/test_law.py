@@ -23,6 +23,7 @@ from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, OnFailure, Ra
 from controller.model.errors import PliantError
 from controller.model.network import ANY_PATH, Network, PathPolicy, Pipe, Port, Spread
 from controller.pipeline.world import Share, World
+from controller.reconcile.owners import OwnersBook, owners_on
 from controller.reconcile.reconciler import Outcome
 from controller.reconcile.spread import Spread as OwnersSpread
 from controller.reconcile.steering import PolicyState
@@ -52,7 +53,7 @@ class Course:
         self.hosts: dict[Port, None] = {}
         self.programs: dict[int, dict[object, object]] = {}
         self.turns = 0
-        self.spread, self.facts = OwnersSpread(), dict[tuple[str, Hashable], object]()
+        self.spread, self.owners, self.facts = OwnersSpread(), OwnersBook(), dict[tuple[str, Hashable], object]()
         self.journal = self.sim.reconciler.journal
         self.touched = self.journal.reader()
         self.sim.after_step = self.check_step
@@ -101,6 +102,8 @@ class Course:
         fresh.follow(world, EVERYTHING)
         self.spread.follow(world, touched)
         assert self.spread == fresh
+        self.owners.follow(world, touched)
+        assert all(self.owners.on(dpid) == owners_on(world, dpid) for dpid in world.fabric.switches)
 
     def restart(self) -> None:
         self.programs = {}

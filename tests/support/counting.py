@@ -89,13 +89,18 @@ class CountingSwitch:
             else:
                 told.set_result([self._answer(frame)])
 
+    @staticmethod
+    def is_whole(frame: bytes) -> bool:
+        """Whether it asks for all ports."""
+        return frame[8:] == messages.port_stats_request()[8:]
+
     def _answer(self, frame: bytes) -> bytes:
         kind = int.from_bytes(frame[8:10], "big")
         if kind == messages.PORT_STATS:
             self.before_look()
             return of_replies.port_stats(
                 PortStat(n, self.rx[n] // 100, self.tx[n] // 100, self.rx[n], self.tx[n], self.now_ns - self.born_ns[n])
-                for n in self.ports)
+                for n in self.ports if frame == messages.port_stats_request(n) or self.is_whole(frame))
         if kind == messages.METER_STATISTICS:
             return of_replies.meter_stats(
                 MeterStat(one, came_in // 100, came_in, dropped // 100, dropped, self.now_ns)

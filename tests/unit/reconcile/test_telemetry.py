@@ -17,9 +17,12 @@ from controller.openflow import decode, messages
 from controller.openflow.decode import MeterStat, PortStat
 from controller.pipeline import tables
 from controller.reconcile import telemetry as telemetry_module
+from controller.reconcile.datapath import Datapath
+from controller.reconcile.journal import Journal, Reader
 from controller.reconcile.looks import Looks
 from controller.reconcile.rates import Rate, rates
 from controller.reconcile.telemetry import Telemetry
+from controller.reconcile.touched import EVERYTHING, Touched
 from tests.sequences.simulation import MemoryCache
 from tests.support import of_replies
 from tests.support.counting import CountingSwitch
@@ -76,19 +79,21 @@ def test_counters_of_meters_are_read_back() -> None:
 class Site:
     """Telemetry of a leaf-spine's world with port p of tenant red on switch 11, port 3; time as the test says."""
 
-    def __init__(self, cache: MemoryCache | None = None) -> None:
+    def __init__(self, cache: MemoryCache | None = None, *, start: bool = True) -> None:
         self.lab = Lab.leaf_spine()
         self.lab.network("red")
         self.port = self.lab.port("red", "p", at=(11, 3), bandwidth=BandwidthPolicy(ceiling_out_kbps=1_000)).name
         self.cache = cache or MemoryCache()
         self.switches = {11: CountingSwitch(11, range(1, 9)), 1: CountingSwitch(1, range(1, 9))}
         self.connected = dict(self.switches)
-        self.start()
+        if start:
+            self.start()
 
-    def start(self) -> None:
+    def start(self, looks: Looks[Datapath] | None = None, touched: Reader = lambda: EVERYTHING) -> None:
         self.telemetry = Telemetry(
             lambda: self.lab.world, lambda: dict(self.connected), self.cache,  # type: ignore[arg-type]
-            clock=time.monotonic, wall_clock=lambda: 1_000.0, looks=Looks(period_s=0.02, followed_s=0.02))
+            clock=time.monotonic, wall_clock=lambda: 1_000.0, touched=touched,
+            looks=looks or Looks(period_s=0.02, followed_s=0.02))
         self.telemetry.start()
 
     def sent(self, name: str = "") -> Traffic:
@@ -153,6 +158,26 @@ def test_usage_continues_through_restarts(site: Site) -> None:
     switch.remake_port(3)
     switch.carry(3, rx=50)
     eventually(lambda: site.sent().bytes == 1_260, what="the new port's bytes are added")
+
+
+def test_port_that_comes_is_looked_at_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not with all others of its switch; what it carries from then on counts, as if all had been looked at."""
+    monkeypatch.setattr(telemetry_module, "TICK_S", 0.02)
+    site = Site(start=False)
+    switch = site.switches[11] = site.connected[11] = CountingSwitch(11, range(1, 65))
+    for number in range(20):
+        site.lab.port("red", f"q{number}", at=(11, 20 + number))
+    touched = Journal()
+    site.start(Looks(period_s=1_000), touched=touched.reader())
+    eventually(lambda: sum(map(switch.is_whole, switch.asked)) >= 2, what="all ports are looked at, soon once more")
+    whole = sum(map(switch.is_whole, switch.asked))
+    fresh = site.lab.port("red", "fresh", at=(11, 50)).name
+    touched.note(Touched(names=frozenset({fresh})))
+    eventually(lambda: messages.port_stats_request(50) in switch.asked, what="the new port is asked for")
+    eventually(lambda: any(usage.at_s for usage in site.telemetry.usage("port", fresh)), what="its usage begins")
+    assert sum(map(switch.is_whole, switch.asked)) == whole
+    assert messages.port_stats_request(20) not in switch.asked
+    assert site.telemetry.stop()
 
 
 def test_deleted_objects_are_forgotten(site: Site) -> None:
