@@ -104,6 +104,8 @@ class PortQueues:
     rate_kbps: int
     queues: tuple[Queue, ...]
     """by number, ascending"""
+    is_ceiling: bool = False
+    """the rate is the ceiling of the port that this access port is for, so nothing else has to hold it"""
 
     @property
     def leaves(self) -> tuple[Queue, ...]:

@@ -25,6 +25,7 @@ from controller.model.queues import Grant
 from controller.pipeline.world import Placement, World
 from controller.qos.degrade import share_out
 from controller.qos.ledger import NO_CLAIMS, Claim, Claims, budget
+from controller.reconcile.access import Access
 from controller.reconcile.book import NO_BOOK, Book, Ingress, Resource
 from controller.reconcile.claims import BookEdit
 from controller.reconcile.courses import Installed
@@ -76,6 +77,7 @@ class Granting:
         self._losses: dict[Resource, dict[str, Claim]] = {}
         """where claims do not fit: what those keep who do not keep all"""
         self._members = Members()
+        self._access = Access()
         self._names: set[str] = set()
         self._change = Change(topology=True)
 
@@ -102,7 +104,8 @@ class Granting:
             other = BookEdit(before.book, self._loads, world.fabric)
             peak = other.update(world.intent, self._peaks, names, routes).result()
         divided = self._members.update(self._now, edit.tenants, names)
-        resources = edit.resources | divided | self._measured(change)
+        ended = self._access.update(self._now, world.placement, names)
+        resources = edit.resources | divided | ended | self._measured(change)
         owners = edit.owners | self._owners_of(resources) | self._reachable_otherwise(edit.parted, names)
         grants = self._grant(world.fabric, resources)
         self.granted = Granted(
@@ -113,7 +116,8 @@ class Granting:
     def _measured(self, change: Change) -> set[Resource]:
         """What is claimed and may have another capacity."""
         candidates: set[Resource] = {*change.links, *change.ports, *(Ingress(at) for at in change.ports)}
-        return {resource for resource in candidates if resource in self._claims}
+        return {resource for resource in candidates
+                if resource in self._claims or (resource in change.ports and self._access.port_at(resource))}
 
     def _owners_of(self, resources: Iterable[Resource]) -> set[str]:
         return {owner for resource in resources for owner in self._claims.get(resource, ())}
@@ -135,6 +139,7 @@ class Granting:
             here = self._share_out(fabric, resource)
             if isinstance(resource, Ingress):
                 continue
+            here = self._access.grants(fabric, resource, here)
             if here:
                 grants[resource] = here
             else:

@@ -141,19 +141,14 @@ class Members:
         ports = {name: self._port(tenant, name, wanted[name], kbps[name]) for name in sorted(wanted) if kbps[name]}
         return NetworkGrant(
             guarantee_kbps=has.reserved_kbps, weight=policy.weight or has.reserved_kbps,
-            traffic_class=self._class(tenant, policy), by_source=parts is None or parts.by_source, ports=Map(ports))
+            traffic_class=class_of(self._book, tenant, policy), by_source=parts is None or parts.by_source,
+            ports=Map(ports))
 
     def _port(self, tenant: str, name: str, want: _Want, kbps: int) -> PortGrant:
         policy = self._book.asked.policy_of(name)
         return PortGrant(
-            guarantee_kbps=kbps, weight=policy.weight or kbps, traffic_class=self._class(tenant, policy),
+            guarantee_kbps=kbps, weight=policy.weight or kbps, traffic_class=class_of(self._book, tenant, policy),
             sends=want.sends, receives=want.receives)
-
-    def _class(self, tenant: str, policy: BandwidthPolicy) -> TrafficClass:
-        """Its own, unless the tenant's own guarantee says which."""
-        if policy.may_guarantee and not self._book.asked.policy_of(tenant).may_guarantee:
-            return policy.traffic_class
-        return self._book.terms[tenant].traffic_class
 
     def _wanted(self, network: str, parts: Parts) -> dict[str, _Want]:
         asked, wanted = self._book.asked, defaultdict[str, _Want](_Want)
@@ -172,6 +167,13 @@ class Members:
                     want.reserved += kbps * fraction.reserved
                     want.receives = True
         return dict(wanted)
+
+
+def class_of(book: Book, tenant: str, policy: BandwidthPolicy) -> TrafficClass:
+    """The policy's own, unless the tenant's own guarantee says which."""
+    if policy.may_guarantee and not book.asked.policy_of(tenant).may_guarantee:
+        return policy.traffic_class
+    return book.terms[tenant].traffic_class
 
 
 def _fit(wanted: Mapping[str, _Want], has: Claim) -> dict[str, int]:

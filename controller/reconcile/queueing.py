@@ -3,7 +3,7 @@
     grants of a port ──► queues of each tenant and pipe ──► the rest of the rate is best effort's, 5 % at least
 
 Ports inside the fabric tell tenants, and who is who in them, by the label (tenant_queues.py).  On an access port the
-label is gone and all frames are one tenant's: only the pipes that end there have queues, by the MAC of the other end.
+label is gone and all frames are one port's: whoever sends to it has queues there, by its MAC.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from controller.fabric.observed import Observed
 from controller.fabric.ports import EndPoint
 from controller.intent.addresses import gateway_mac
 from controller.model.network import Pipe
-from controller.model.queues import BEST_EFFORT, EXPLICIT, Grant, OfPair, OfSource, PortQueues, Queue
+from controller.model.queues import BEST_EFFORT, EXPLICIT, Grant, OfPair, OfSource, PortQueues, Queue, Whose
 from controller.pipeline.views import mac_int
 from controller.pipeline.world import World
 from controller.reconcile.grants import OBSERVED_SHARE, Grants, capacity_kbps
@@ -38,7 +38,9 @@ def rate_kbps(fabric: Observed, at: EndPoint) -> int:
 def port_queues(world: World, at: EndPoint, grants: Mapping[str, Grant]) -> PortQueues | None:
     """The queues of one port; None: it needs none.  Guarantees that leave best effort too little are cut in proportion.
     """
-    rate = rate_kbps(world.fabric, at)
+    rate, ceiling_kbps = rate_kbps(world.fabric, at), _ceiling_kbps(world, at, grants)
+    is_ceiling = 0 < ceiling_kbps <= rate
+    rate = ceiling_kbps if is_ceiling else rate
     nodes = [(node, grant) for owner, grant in grants.items() if grant.guarantee_kbps > 0
              for node in _nodes(world, at, owner, grant)]
     if not nodes:
@@ -48,12 +50,18 @@ def port_queues(world: World, at: EndPoint, grants: Mapping[str, Grant]) -> Port
     share, rest, queues = min(1.0, most / promised), rate, list[Queue]()
     for node, grant in nodes:
         kbps = int(share * node.kbps)
-        ceiling_kbps = max(kbps, min(grant.ceiling_kbps or rate, rate))
-        queues += queues_of(world, node, kbps=kbps, ceiling_kbps=ceiling_kbps, weight=WEIGHT * node.weight)
+        most_kbps = max(kbps, min(grant.ceiling_kbps or rate, rate))
+        queues += queues_of(world, node, kbps=kbps, ceiling_kbps=most_kbps, weight=WEIGHT * node.weight)
         rest -= kbps
     queues.append(
         Queue(number=BEST_EFFORT, whose=(), guarantee_kbps=rest, ceiling_kbps=rate, weight=WEIGHT))
-    return PortQueues(rate_kbps=rate, queues=tuple(sorted(queues, key=lambda queue: queue.number)))
+    return PortQueues(
+        rate_kbps=rate, is_ceiling=is_ceiling, queues=tuple(sorted(queues, key=lambda queue: queue.number)))
+
+
+def _ceiling_kbps(world: World, at: EndPoint, grants: Mapping[str, Grant]) -> int:
+    """The ceiling of the port that an access port is for; 0 if it has none."""
+    return next((grant.ceiling_kbps for owner, grant in grants.items() if world.placement.at.get(owner) == at), 0)
 
 
 def _nodes(world: World, at: EndPoint, owner: str, grant: Grant) -> list[Node]:
@@ -61,13 +69,20 @@ def _nodes(world: World, at: EndPoint, owner: str, grant: Grant) -> list[Node]:
     is_inside = at in world.fabric.links
     if owner in world.intent.tenants:
         return [tenant_node(world, owner, grant)] if is_inside else []
-    pipe = world.intent.pipes.get(owner)
-    if pipe is None:
-        return []  # it went a moment ago
-    whose = tuple(_inside(world, pipe) if is_inside else _at_its_end(world, pipe, at))
+    if is_inside and owner in world.intent.ports:
+        return []  # it became a link a moment ago
+    whose = tuple(_whose(world, at, owner, is_inside=is_inside))
     node = Node(name=owner, kbps=grant.guarantee_kbps, weight=max(1, grant.weight), traffic_class=grant.traffic_class,
                 whose=whose)
     return [node] if whose else []
+
+
+def _whose(world: World, at: EndPoint, owner: str, *, is_inside: bool) -> Iterable[Whose]:
+    """The frames of a pipe, or on an access port those of a port that sends; nothing of who went a moment ago."""
+    if (pipe := world.intent.pipes.get(owner)) is not None:
+        return _inside(world, pipe) if is_inside else _at_its_end(world, pipe, at)
+    mac = _mac(world, owner)
+    return [OfSource(0, mac)] if mac and owner in world.intent.keys.queue_ids else []
 
 
 def _inside(world: World, pipe: Pipe) -> Iterable[OfPair | OfSource]:
