@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +32,10 @@ from controller.southbound.queues.probe import Preference
 OUTSIDE_SECTIONS = ("state_dir", "metrics_listen", "ovsdb")
 CLIENTS = frozenset({"server", "token", "token_file", "ca_file", "tenant", "network"})
 """PLIANT_ variables that are the client's, and no keys of the controller."""
+SERVICE_LINK = re.compile(
+    r"PLIANT_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)=.*"
+    r"|PLIANT_PORT=(tcp|udp|sctp)://.*")
+"""What Kubernetes tells every container about a Service that is called `pliant`: nobody set it, and nobody reads it."""
 
 
 class ConfigError(Exception):
@@ -207,7 +212,7 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
             _section(values, section)[key] = os.environ[name]
         elif name.startswith("PLIANT_") and section in OUTSIDE_SECTIONS:
             values[section] = os.environ[name]
-        elif name.startswith("PLIANT_") and section not in CLIENTS:
+        elif name.startswith("PLIANT_") and section not in CLIENTS and not _is_service_link(name):
             raise ConfigError(f"the environment: unknown variable {name}; {_nearest_variable(name)}")
     for dotted, value in (overrides or {}).items():
         place, _, key = dotted.rpartition(".")
@@ -216,6 +221,10 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
         return Config(**values)
     except ValidationError as error:
         raise ConfigError(_explain(error, str(path) if path else "the configuration")) from error
+
+
+def _is_service_link(name: str) -> bool:
+    return SERVICE_LINK.fullmatch(f"{name}={os.environ[name]}") is not None
 
 
 def _nearest_variable(name: str) -> str:

@@ -44,6 +44,23 @@ def test_config_ignores_the_clients_part_of_the_environment(monkeypatch: pytest.
     assert load(None) == Config()
 
 
+def test_config_ignores_what_kubernetes_says_of_a_service_called_pliant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its service links look like settings; as soon as they do not look like links, they are settings again."""
+    links = {
+        "SERVICE_HOST": "10.0.0.11", "SERVICE_PORT": "50051", "SERVICE_PORT_GRPC_TLS": "50051",
+        "PORT": "tcp://10.0.0.11:50051", "PORT_50051_TCP": "tcp://10.0.0.11:50051", "PORT_50051_TCP_PROTO": "tcp",
+        "PORT_50051_TCP_PORT": "50051", "PORT_50051_TCP_ADDR": "10.0.0.11", "PORT_6343_UDP": "udp://10.0.0.11:6343",
+    }
+    for name, value in links.items():
+        monkeypatch.setenv(f"PLIANT_{name}", value)
+    assert load(None) == Config()
+    for name, value in (("PORT", "50051"), ("PORT_GRPC", "50051"), ("SERVICE", "x"), ("SERVICE_HOSTS", "x")):
+        with monkeypatch.context() as context:
+            context.setenv(f"PLIANT_{name}", value)
+            with pytest.raises(ConfigError, match=f"unknown variable PLIANT_{name};"):
+                load(None)
+
+
 @pytest.mark.parametrize(("name", "says"), [
     ("PLIANT_STATEDIR", "did you mean PLIANT_STATE_DIR?"),
     ("PLIANT_OPENFLOW_LISTEN", "did you mean PLIANT_OPENFLOW__LISTEN?"),
