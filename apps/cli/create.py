@@ -147,18 +147,25 @@ def peering(session: Session, /, name: str, between: tuple[str, str], **given: A
 @create.command()
 @click.argument("name")
 @scope_options
-@click.option("--between", nargs=2, required=True, metavar="A B", help="Its ends: two ports of one network.")
+@click.option("--between", nargs=2, metavar="A B", help="Its ends: two ports of one network.")
+@click.option("--between-networks", "networks", nargs=2, metavar="A B", help="Its ends: two networks with a peering.")
 @bandwidth_options
 @about_options
 @how_options
 @click.pass_obj
-def pipe(session: Session, /, name: str, between: tuple[str, str], **given: Any) -> None:
-    """Create a pipe: bandwidth between two ports, out from A to B and in from B to A.
+def pipe(
+    session: Session, /, name: str, between: tuple[str, str] | None, networks: tuple[str, str] | None, **given: Any,
+) -> None:
+    """Create a pipe: bandwidth between two ports or networks, out from A to B and in from B to A.
 
     \b
     pliant create pipe backup -t red -n net1 --between web-1 db-1 --guarantee-out 40Mbps
+    pliant create pipe shop -t red --between-networks web db --guarantee-out 40Mbps --ceiling-in 10Mbps
     """
-    a, b = (full_name(kind_of("Port"), end, scope_of(given)) for end in between)
+    if bool(between) == bool(networks):
+        raise click.UsageError("say what it joins: either --between two ports or --between-networks")
+    kind = kind_of("Port" if between else "Network")
+    a, b = (full_name(kind, end, scope_of(given)) for end in between or networks or ())
     _create(session, Pipe(a=a, b=b, bandwidth=bandwidth_of(given)), name, **given)
 
 

@@ -49,6 +49,7 @@ _NEXT = {
     "ATTACHMENT_IS_FABRIC": "pliant get links shows it; if it is wrong: pliant set switch DPID --role INTERFACE=EDGE",
     "ETAG_MISMATCH": "read it again with pliant get -o yaml, and repeat the change",
     "QUOTA_EXCEEDED": "pliant set tenant NAME --max-ports N (--max-networks, --max-pipes ...) raises it",
+    "NOT_PEERED": "pliant create peering NAME --between NETWORK NETWORK",
     "PEERING_EXISTS": "nothing more is needed: pliant get peerings shows the one that is there",
     "PIPE_EXISTS": "pliant set pipe changes the one that is there",
     "GUARANTEE_OVER_PARENT": "pliant describe shows what the tenant or network has; pliant set raises it",

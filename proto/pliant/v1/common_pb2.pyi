@@ -141,7 +141,7 @@ class BandwidthPolicy(_message.Message):
     Every field can be changed while traffic flows.
 
     `out` is what a port sends into its network, `in` what it receives.  A tenant or a network adds up all its ports,
-    wherever they are.  Of a pipe `out` goes from its port a to its port b, and `in` from b to a.
+    wherever they are.  Of a pipe `out` goes from its end a to its end b, and `in` from b to a.
 
     A guarantee is at most the ceiling.  Where a tenant or a network has a guarantee, those of its networks, ports and
     pipes together are at most that, at every time; and where it has a ceiling, at most that ceiling.  A network that has

@@ -30,7 +30,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from pliant.v1 import common_pb2 as pliant_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pliant/v1/pipe.proto\x12\tpliant.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16pliant/v1/common.proto\"\xe6\x04\n\x04Pipe\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12+\n\x06labels\x18\x04 \x03(\x0b\x32\x1b.pliant.v1.Pipe.LabelsEntry\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x18\n\ngeneration\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12%\n\x05state\x18\x08 \x01(\x0e\x32\x10.pliant.v1.StateB\x04\xe2\x41\x01\x03\x12\x19\n\x0breconciling\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x03\x12.\n\nconditions\x18\n \x03(\x0b\x32\x14.pliant.v1.ConditionB\x04\xe2\x41\x01\x03\x12:\n\x10\x62\x61ndwidth_status\x18\x0b \x01(\x0b\x32\x1a.pliant.v1.BandwidthStatusB\x04\xe2\x41\x01\x03\x12#\n\x01\x61\x18\x14 \x01(\tB\x18\xe2\x41\x02\x02\x05\xfa\x41\x10\n\x0epliant.v1/Port\x12#\n\x01\x62\x18\x15 \x01(\tB\x18\xe2\x41\x02\x02\x05\xfa\x41\x10\n\x0epliant.v1/Port\x12-\n\tbandwidth\x18\x16 \x01(\x0b\x32\x1a.pliant.v1.BandwidthPolicy\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:?\xea\x41<\n\x0epliant.v1/Pipe\x12\x1dtenants/{tenant}/pipes/{pipe}*\x05pipes2\x04pipe\"\xdc\x01\n\x11\x43reatePipeRequest\x12\'\n\x06parent\x18\x01 \x01(\tB\x17\xe2\x41\x01\x02\xfa\x41\x10\x12\x0epliant.v1/Pipe\x12\x0f\n\x07pipe_id\x18\x02 \x01(\t\x12#\n\x04pipe\x18\x03 \x01(\x0b\x32\x0f.pliant.v1.PipeB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\"7\n\x0eGetPipeRequest\x12%\n\x04name\x18\x01 \x01(\tB\x17\xe2\x41\x01\x02\xfa\x41\x10\n\x0epliant.v1/Pipe\"r\n\x10ListPipesRequest\x12\'\n\x06parent\x18\x01 \x01(\tB\x17\xe2\x41\x01\x02\xfa\x41\x10\x12\x0epliant.v1/Pipe\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"^\n\x11ListPipesResponse\x12\x1e\n\x05pipes\x18\x01 \x03(\x0b\x32\x0f.pliant.v1.Pipe\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xf0\x01\n\x11UpdatePipeRequest\x12#\n\x04pipe\x18\x01 \x01(\x0b\x32\x0f.pliant.v1.PipeB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x02\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc9\x01\n\x11\x44\x65letePipeRequest\x12%\n\x04name\x18\x01 \x01(\tB\x17\xe2\x41\x01\x02\xfa\x41\x10\n\x0epliant.v1/Pipe\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration2\xcd\x02\n\x0bPipeService\x12;\n\nCreatePipe\x12\x1c.pliant.v1.CreatePipeRequest\x1a\x0f.pliant.v1.Pipe\x12\x35\n\x07GetPipe\x12\x19.pliant.v1.GetPipeRequest\x1a\x0f.pliant.v1.Pipe\x12\x46\n\tListPipes\x12\x1b.pliant.v1.ListPipesRequest\x1a\x1c.pliant.v1.ListPipesResponse\x12;\n\nUpdatePipe\x12\x1c.pliant.v1.UpdatePipeRequest\x1a\x0f.pliant.v1.Pipe\x12\x45\n\nDeletePipe\x12\x1c.pliant.v1.DeletePipeRequest\x1a\x19.pliant.v1.DeleteResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pliant/v1/pipe.proto\x12\tpliant.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16pliant/v1/common.proto\"\xcc\x04\n\x04Pipe\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x11\n\x03uid\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12+\n\x06labels\x18\x04 \x03(\x0b\x32\x1b.pliant.v1.Pipe.LabelsEntry\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x18\n\ngeneration\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12%\n\x05state\x18\x08 \x01(\x0e\x32\x10.pliant.v1.StateB\x04\xe2\x41\x01\x03\x12\x19\n\x0breconciling\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x03\x12.\n\nconditions\x18\n \x03(\x0b\x32\x14.pliant.v1.ConditionB\x04\xe2\x41\x01\x03\x12:\n\x10\x62\x61ndwidth_status\x18\x0b \x01(\x0b\x32\x1a.pliant.v1.BandwidthStatusB\x04\xe2\x41\x01\x03\x12\x16\n\x01\x61\x18\x14 \x01(\tB\x0b\xe2\x41\x02\x02\x05\xfa\x41\x03\n\x01*\x12\x16\n\x01\x62\x18\x15 \x01(\tB\x0b\xe2\x41\x02\x02\x05\xfa\x41\x03\n\x01*\x12-\n\tbandwidth\x18\x16 \x01(\x0b\x32\x1a.pliant.v1.BandwidthPolicy\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:?\xea\x41<\n\x0epliant.v1/Pipe\x12\x1dtenants/{tenant}/pipes/{pipe}*\x05pipes2\x04pipe\"\xdc\x01\n\x11\x43reatePipeRequest\x12\'\n\x06parent\x18\x01 \x01(\tB\x17\xe2\x41\x01\x02\xfa\x41\x10\x12\x0epliant.v1/Pipe\x12\x0f\n\x07pipe_id\x18\x02 \x01(\t\x12#\n\x04pipe\x18\x03 \x01(\x0b\x32\x0f.pliant.v1.PipeB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\"7\n\x0eGetPipeRequest\x12%\n\x04name\x18\x01 \x01(\tB\x17\xe2\x41\x01\x02\xfa\x41\x10\n\x0epliant.v1/Pipe\"r\n\x10ListPipesRequest\x12\'\n\x06parent\x18\x01 \x01(\tB\x17\xe2\x41\x01\x02\xfa\x41\x10\x12\x0epliant.v1/Pipe\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"^\n\x11ListPipesResponse\x12\x1e\n\x05pipes\x18\x01 \x03(\x0b\x32\x0f.pliant.v1.Pipe\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xf0\x01\n\x11UpdatePipeRequest\x12#\n\x04pipe\x18\x01 \x01(\x0b\x32\x0f.pliant.v1.PipeB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x02\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc9\x01\n\x11\x44\x65letePipeRequest\x12%\n\x04name\x18\x01 \x01(\tB\x17\xe2\x41\x01\x02\xfa\x41\x10\n\x0epliant.v1/Pipe\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x15\n\rvalidate_only\x18\x0c \x01(\x08\x12\x0c\n\x04wait\x18\r \x01(\x08\x12/\n\x0cwait_timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration2\xcd\x02\n\x0bPipeService\x12;\n\nCreatePipe\x12\x1c.pliant.v1.CreatePipeRequest\x1a\x0f.pliant.v1.Pipe\x12\x35\n\x07GetPipe\x12\x19.pliant.v1.GetPipeRequest\x1a\x0f.pliant.v1.Pipe\x12\x46\n\tListPipes\x12\x1b.pliant.v1.ListPipesRequest\x1a\x1c.pliant.v1.ListPipesResponse\x12;\n\nUpdatePipe\x12\x1c.pliant.v1.UpdatePipeRequest\x1a\x0f.pliant.v1.Pipe\x12\x45\n\nDeletePipe\x12\x1c.pliant.v1.DeletePipeRequest\x1a\x19.pliant.v1.DeleteResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,9 +56,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PIPE'].fields_by_name['bandwidth_status']._loaded_options = None
   _globals['_PIPE'].fields_by_name['bandwidth_status']._serialized_options = b'\342A\001\003'
   _globals['_PIPE'].fields_by_name['a']._loaded_options = None
-  _globals['_PIPE'].fields_by_name['a']._serialized_options = b'\342A\002\002\005\372A\020\n\016pliant.v1/Port'
+  _globals['_PIPE'].fields_by_name['a']._serialized_options = b'\342A\002\002\005\372A\003\n\001*'
   _globals['_PIPE'].fields_by_name['b']._loaded_options = None
-  _globals['_PIPE'].fields_by_name['b']._serialized_options = b'\342A\002\002\005\372A\020\n\016pliant.v1/Port'
+  _globals['_PIPE'].fields_by_name['b']._serialized_options = b'\342A\002\002\005\372A\003\n\001*'
   _globals['_PIPE']._loaded_options = None
   _globals['_PIPE']._serialized_options = b'\352A<\n\016pliant.v1/Pipe\022\035tenants/{tenant}/pipes/{pipe}*\005pipes2\004pipe'
   _globals['_CREATEPIPEREQUEST'].fields_by_name['parent']._loaded_options = None
@@ -76,21 +76,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEPIPEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_DELETEPIPEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\020\n\016pliant.v1/Pipe'
   _globals['_PIPE']._serialized_start=219
-  _globals['_PIPE']._serialized_end=833
-  _globals['_PIPE_LABELSENTRY']._serialized_start=723
-  _globals['_PIPE_LABELSENTRY']._serialized_end=768
-  _globals['_CREATEPIPEREQUEST']._serialized_start=836
-  _globals['_CREATEPIPEREQUEST']._serialized_end=1056
-  _globals['_GETPIPEREQUEST']._serialized_start=1058
-  _globals['_GETPIPEREQUEST']._serialized_end=1113
-  _globals['_LISTPIPESREQUEST']._serialized_start=1115
-  _globals['_LISTPIPESREQUEST']._serialized_end=1229
-  _globals['_LISTPIPESRESPONSE']._serialized_start=1231
-  _globals['_LISTPIPESRESPONSE']._serialized_end=1325
-  _globals['_UPDATEPIPEREQUEST']._serialized_start=1328
-  _globals['_UPDATEPIPEREQUEST']._serialized_end=1568
-  _globals['_DELETEPIPEREQUEST']._serialized_start=1571
-  _globals['_DELETEPIPEREQUEST']._serialized_end=1772
-  _globals['_PIPESERVICE']._serialized_start=1775
-  _globals['_PIPESERVICE']._serialized_end=2108
+  _globals['_PIPE']._serialized_end=807
+  _globals['_PIPE_LABELSENTRY']._serialized_start=697
+  _globals['_PIPE_LABELSENTRY']._serialized_end=742
+  _globals['_CREATEPIPEREQUEST']._serialized_start=810
+  _globals['_CREATEPIPEREQUEST']._serialized_end=1030
+  _globals['_GETPIPEREQUEST']._serialized_start=1032
+  _globals['_GETPIPEREQUEST']._serialized_end=1087
+  _globals['_LISTPIPESREQUEST']._serialized_start=1089
+  _globals['_LISTPIPESREQUEST']._serialized_end=1203
+  _globals['_LISTPIPESRESPONSE']._serialized_start=1205
+  _globals['_LISTPIPESRESPONSE']._serialized_end=1299
+  _globals['_UPDATEPIPEREQUEST']._serialized_start=1302
+  _globals['_UPDATEPIPEREQUEST']._serialized_end=1542
+  _globals['_DELETEPIPEREQUEST']._serialized_start=1545
+  _globals['_DELETEPIPEREQUEST']._serialized_end=1746
+  _globals['_PIPESERVICE']._serialized_start=1749
+  _globals['_PIPESERVICE']._serialized_end=2082
 # @@protoc_insertion_point(module_scope)

@@ -6,8 +6,10 @@ import grpc
 import pytest
 from pliant import Client
 from pliant.v1 import watch_pb2 as watch
+from pliant.v1.common_pb2 import BandwidthPolicy
 from pliant.v1.network_pb2 import Network, Subnet
 from pliant.v1.peering_pb2 import Peering
+from pliant.v1.pipe_pb2 import Pipe
 
 from tests.unit.api.names import NETWORK, TENANT, refusal
 
@@ -80,3 +82,23 @@ def test_peerings_come_with_apply_and_watch(network: Client) -> None:
         with network.watch(TENANT, kinds=kinds) as events:
             seen = [next(events).resource for _ in names]
         assert [getattr(each, each.WhichOneof("kind") or "network").name for each in seen] == names
+
+
+def test_pipe_joins_two_peered_networks(networks: Client) -> None:
+    """Created, changed live, quoted, watched, and in the way of its peering until that goes by force."""
+    pipe = Pipe(name=f"{TENANT}/pipes/x", a=NETWORK, b=OTHER, bandwidth=BandwidthPolicy(guarantee_out_kbps=5_000))
+    assert refusal(lambda: networks.pipes.create(pipe)).reason == "NOT_PEERED"
+    networks.peerings.create(peering())
+    assert networks.pipes.create(pipe).a == NETWORK
+    assert networks.quote(pipe).fits
+    pipe.bandwidth.ceiling_out_kbps = 9_000
+    assert networks.pipes.update(pipe, ["bandwidth"]).bandwidth.ceiling_out_kbps == 9_000
+    assert refusal(lambda: networks.peerings.delete(PEERING)).metadata["children"] == pipe.name
+    mixed = Pipe(name=f"{TENANT}/pipes/y", a=NETWORK, b=f"{OTHER}/ports/p")
+    assert list(refusal(lambda: networks.pipes.create(mixed)).fields) == ["pipe.b"]
+    with networks.watch(TENANT) as events:
+        while next(events).type != watch.EVENT_TYPE_SYNCED:
+            pass
+        networks.peerings.delete(PEERING, force=True)
+        gone = [next(events).resource for _ in range(2)]
+    assert [each.WhichOneof("kind") for each in gone] == ["pipe", "peering"]

@@ -53,3 +53,23 @@ def test_quota_of_peerings_is_set(two: Pliant) -> None:
     """Like the others."""
     two.ok("set tenant red --max-peerings 0")
     assert "quota" in two.fails("create peering x -t red --between net1 db", code=5)
+
+
+def test_pipe_is_made_between_two_peered_networks(two: Pliant) -> None:
+    """Shown with their ids, as manifests write them; what is missing for one is said."""
+    create = "create pipe p -t red --between-networks net1 db --guarantee-out 4Mbps --ceiling-in 8Mbps"
+    assert "pliant create peering" in two.fails(create, code=5)
+    two.ok("create peering x -t red --between net1 db")
+    assert "pipe/p created" in two.ok(create)
+    row = two.ok("get pipes -t red").splitlines()[1]
+    assert row.split()[:4] == ["p", "red", "net1", "db"] and "- / 4 Mbit/s" in row
+    again = two.ok("get pipe p -t red -o yaml")
+    assert "a: net1\n" in again and "b: db\n" in again
+    assert "pipe/p unchanged" in two.ok("apply -f -", stdin=again)
+    assert "it fits" in two.ok("quote pipe p -t red --guarantee-out 5Mbps")
+    assert "tenants/red/pipes/p" in two.fails("delete peering x -t red", code=5)
+    two.ok("delete peering x -t red --force")
+    assert two.ok("get pipes -o name") == ""
+    both = "create pipe q -t red -n net1 --between a b --between-networks net1 db"
+    assert "either --between" in two.fails(both, code=2)
+    assert "either --between" in two.fails("create pipe q -t red", code=2)

@@ -200,8 +200,9 @@ def test_path_policy_survives_the_way_out_and_back() -> None:
     ({"b": PORT}, "pipe.a", "MISSING_FIELD"),
     ({"a": PORT}, "pipe.b", "MISSING_FIELD"),
     ({"a": PORT, "b": "p"}, "pipe.b", "INVALID_NAME"),
+    ({"a": "tenants/a", "b": PORT}, "pipe.a", "INVALID_NAME"),
 ])
-def test_pipe_needs_the_names_of_two_ports(ends: dict[str, str], field: str, reason: str) -> None:
+def test_pipe_needs_the_names_of_two_ports_or_networks(ends: dict[str, str], field: str, reason: str) -> None:
     """Which two they may be is intent's business."""
     with pytest.raises(PliantError) as caught:
         convert.pipe(Pipe(**ends), "tenants/a/pipes/x", Meta())
