@@ -8,9 +8,9 @@ from immutables import Map
 
 from controller.fabric.events import QueuesFound
 from controller.fabric.graph import EndPoint, Fabric
-from controller.model.bandwidth import BandwidthPolicy
+from controller.model.bandwidth import BandwidthPolicy, TrafficClass
 from controller.model.network import Pipe
-from controller.model.queues import Grant
+from controller.model.queues import Grant, NetworkGrant, PortGrant
 from controller.reconcile.enforcement import concerned, conditions, unenforced
 from tests.support.worlds import Lab
 
@@ -63,12 +63,28 @@ def test_condition_names_switches_and_why_to_whoever_has_a_guarantee() -> None:
     """Tenant, and its ports that have one; those that have none say nothing."""
     fabric = found(QueuesFound(dpid=1, driver="tc", faults=Map({2: "foreign"})))
     tenant = replace(LAB.intent.tenants[RED], bandwidth=POLICY)
-    (condition,) = conditions(fabric, GRANTS, tenant)
+    (condition,) = conditions(fabric, LAB.intent, GRANTS, tenant)
     assert condition.reason == "GUARANTEE_NOT_ENFORCED" and condition.switches == (1,)
     assert condition.message == "the guarantee is not enforced on 0000000000000001 (foreign)"
-    assert conditions(fabric, GRANTS, LAB.intent.ports[f"{NET}/ports/a"]) == [condition]
+    assert conditions(fabric, LAB.intent, GRANTS, LAB.intent.ports[f"{NET}/ports/a"]) == [condition]
     for other in (LAB.intent.tenants[RED], LAB.intent.ports[f"{NET}/ports/b"], LAB.intent.pipes[PIPE]):
-        assert conditions(fabric, GRANTS, other) == []
+        assert conditions(fabric, LAB.intent, GRANTS, other) == []
+
+
+def test_parts_of_a_tenant_are_not_enforced_where_queues_have_none() -> None:
+    """By rows of a database tenants are kept apart, and not what is inside them; the only network is the tenant."""
+    terms = {"guarantee_kbps": 5, "weight": 1, "traffic_class": TrafficClass.STANDARD}
+    port = f"{NET}/ports/a"
+    part = NetworkGrant(**terms, ports=Map({port: PortGrant(**terms, sends=True, receives=False)}))
+    grants = Map({EndPoint(11, 1): Map({RED: Grant(guarantee_kbps=10, networks=Map({NET: part}))})})
+    tenant, network = (replace(obj, bandwidth=POLICY) for obj in (LAB.intent.tenants[RED], LAB.intent.networks[NET]))
+    fabric = found(QueuesFound(dpid=11, driver="ovsdb"))
+    (condition,) = conditions(fabric, LAB.intent, grants, LAB.intent.ports[port])
+    assert condition.reason == "GUARANTEE_NOT_ENFORCED" and "nothing inside a tenant" in condition.message
+    assert conditions(fabric, LAB.intent, grants, tenant) == conditions(fabric, LAB.intent, grants, network) == []
+    several = LAB.intent.put(replace(network, name=f"{RED}/networks/other"))
+    assert conditions(fabric, several, grants, network) == [condition]
+    assert conditions(found(QueuesFound(dpid=11, driver="tc")), several, grants, LAB.intent.ports[port]) == []
 
 
 def test_all_are_told_whose_condition_depends_on_the_switch() -> None:
