@@ -194,6 +194,8 @@ def prune(versions: Versions, in_use: Set[int]) -> Versions:
     switch out of reach) or is going to be told to write.  Versions better than some switch's choice may become its
     choice, so they stay, too, unless all numbers are taken: then only the best is worth waiting for.
     """
+    if len(versions) < 2:  # as nearly always, and each switch that confirms asks for each edge
+        return versions
     best = versions[-1:]
     place = {v.version: i for i, v in enumerate(versions)}
     chosen = choices(versions)
