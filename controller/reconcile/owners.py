@@ -193,15 +193,15 @@ def _find(world: World, place: Place) -> Owners:
         if at.dpid == dpid:
             _own_port(owners, world, name, at.port_no)
     elif dpid in placement.presence.get(name, ()):
-        _own_meters(owners, keys.network_slot(dpid, name), "network", _chain(world, name))
-        _own_pipes(owners, world, name, _chain(world, name))
+        _own_meters(owners, keys.network_slot(dpid, name), "network", lineage(world, name))
+        _own_pipes(owners, world, name, lineage(world, name))
     elif dpid in placement.tenants.get(name, ()):
-        _own_meters(owners, keys.tenant_slot(dpid, name), "tenant", _chain(world, name))
+        _own_meters(owners, keys.tenant_slot(dpid, name), "tenant", lineage(world, name))
     return owners
 
 
 def _own_port(owners: Owners, world: World, port: str, port_no: int) -> None:
-    chain = _chain(world, port)
+    chain = lineage(world, port)
     owners.rx[port_no] = tuple(Entry(name, uid, "out") for name, uid in chain)
     owners.tx[port_no] = tuple(Entry(name, uid, "in") for name, uid in chain)
     _own_pipes(owners, world, port, chain)
@@ -229,7 +229,7 @@ def _own_pipes(owners: Owners, world: World, end: str, chain: tuple[tuple[str, s
         owners.passes[meter_id] = (Entry(name, pipe.meta.uid, way),)
 
 
-def _chain(world: World, name: str) -> tuple[tuple[str, str], ...]:
+def lineage(world: World, name: str) -> tuple[tuple[str, str], ...]:
     """The object and those above it that exist, with their uids."""
     above = dict.fromkeys((name, network_of(name), tenant_of(name)))
     return tuple((each, obj.meta.uid) for each in above if (obj := world.intent.get(each)) is not None)

@@ -1,4 +1,7 @@
-"""What the queues of full links dropped, and of whom.  Runs on the telemetry thread.
+"""What the queues of full ports dropped, and of whom.  Runs on the telemetry thread.
+
+    queue of a tenant, network, port or pipe    lost by it and those above it, to the link
+    any queue of an access port                 lost by the port that is there too, if the queues are its ceiling
 
 A queue counts the packets that it dropped, not their bytes: they are taken to be as long as those that it sent at the
 same time.
@@ -10,16 +13,20 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 
+from immutables import Map
+
 from controller.fabric.ports import EndPoint
-from controller.model.ids import tenant_of
-from controller.model.queues import QueueCount, leaf_queue
-from controller.qos.accounts import Accounts, Entry, SourceKey
+from controller.intent.snapshot import NO_NAMES
+from controller.model.queues import BEST_EFFORT, Grant, QueueCount, leaf_queue
+from controller.pipeline.world import World
+from controller.qos.accounts import Accounts, Entry, SourceKey, Way
 from controller.qos.counters import Reading
-from controller.reconcile.owners import link_name
+from controller.reconcile.owners import lineage, link_name
 from controller.reconcile.status import View
 
 PERIOD_S = 5.0
 NOT_LOOKED = QueueCount(0, 0, 0)
+NOTHING: Map[str, Grant] = Map()
 Counts = Mapping[int, QueueCount]
 
 
@@ -64,7 +71,7 @@ class QueueCounts:
             key = SourceKey(at.dpid, kind, number)
             seen.add(key)
             reading = self._reading(key, count, _frame_bytes(count, last.get(number, NOT_LOOKED)))
-            self._accounts.look(key, reading, owners.get(number, ()) + self._of_link(at), at_s)
+            self._accounts.look(key, reading, owners.get(number, owners[BEST_EFFORT]), at_s)
         self._accounts.looked(at.dpid, {kind}, seen)
 
     def _reading(self, key: SourceKey, count: QueueCount, frame_bytes: int) -> Reading:
@@ -74,17 +81,32 @@ class QueueCounts:
             return Reading(dropped * frame_bytes, dropped, 0)
         return Reading(before.bytes + (dropped - before.packets) * frame_bytes, dropped, 0)
 
-    def _of_link(self, at: EndPoint) -> tuple[Entry, ...]:
-        return (Entry(link_name(at), "", "out", "link"),) if at in self._view().world.fabric.links else ()
-
     def _owners(self, at: EndPoint) -> Iterator[tuple[int, tuple[Entry, ...]]]:
-        """number of the queue -> whose drops it counts: the tenant's, or the pipe's and its tenant's."""
-        intent = self._view().world.intent
-        for owner in self._view().grants.get(at, ()):
-            above = dict.fromkeys((owner, tenant_of(owner)))
-            objects = [obj for name in above if (obj := intent.get(name)) is not None]
-            number = leaf_queue(intent.keys.queue_ids.get(owner, 0))
-            yield number, tuple(Entry(obj.name, obj.meta.uid, "out", "link", was_counted=True) for obj in objects)
+        """number of the queue -> whose drops it counts; BEST_EFFORT: what those of all queues there count for."""
+        world, granted = self._view().world, self._view().grants.get(at, NOTHING)
+        here: tuple[Entry, ...] = (Entry(link_name(at), "", "out", "link"),) if at in world.fabric.links else ()
+        for receiver in (owner for owner in granted if world.placement.at.get(owner) == at):
+            here = tuple(Entry(name, uid, "in", "port") for name, uid in lineage(world, receiver))
+        yield BEST_EFFORT, here
+        for owner, grant in granted.items():
+            networks = world.intent.networks_by_tenant.get(owner, NO_NAMES)
+            # A tenant's only network has no queue of its own, for it is all of the tenant's.
+            yield self._queue(world, next(iter(networks)) if len(networks) == 1 else owner, here, owner=owner)
+            for network, part in grant.networks.items():
+                if len(networks) > 1:
+                    yield self._queue(world, network, here)
+                for port, own in part.ports.items():
+                    yield self._queue(world, port, here, way="out" if own.sends else "in")
+
+    @staticmethod
+    def _queue(
+        world: World, name: str, here: tuple[Entry, ...], *, owner: str = "", way: Way = "out",
+    ) -> tuple[int, tuple[Entry, ...]]:
+        """The leaf of this owner, by default the named one's own; what of a port it does not send it does not get."""
+        number = leaf_queue(world.intent.keys.queue_ids.get(owner or name, 0))
+        lost = (Entry(each, uid, way if each == name else "out", "link", was_counted=way == "out" or each != name)
+                for each, uid in lineage(world, name))
+        return number, (*lost, *here)
 
 
 def _frame_bytes(now: QueueCount, last: QueueCount) -> int:

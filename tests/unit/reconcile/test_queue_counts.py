@@ -8,7 +8,8 @@ from concurrent.futures import Future
 from immutables import Map
 
 from controller.fabric.ports import EndPoint
-from controller.model.queues import BEST_EFFORT, Grant, QueueCount, leaf_queue
+from controller.model.bandwidth import BandwidthPolicy, Drops, TrafficClass
+from controller.model.queues import BEST_EFFORT, Grant, NetworkGrant, PortGrant, QueueCount, leaf_queue
 from controller.qos.accounts import Accounts
 from controller.reconcile.grants import Granted
 from controller.reconcile.owners import link_name
@@ -25,8 +26,10 @@ class Port:
     """A link's port with a queue of red's, looked at whenever a test says so."""
 
     def __init__(self) -> None:
-        lab = Lab.leaf_spine()
+        self.lab = lab = Lab.leaf_spine()
         lab.network("red")
+        for name, dpid in (("a", 11), ("b", 12)):
+            lab.port("red", name, at=(dpid, 3), bandwidth=BandwidthPolicy(guarantee_out_kbps=1_000))
         self.queue = leaf_queue(lab.intent.keys.queue_id(RED))
         granted = Granted(grants=Map({AT: Map({RED: Grant(guarantee_kbps=1_000)})}))
         self.view = View(world=lab.world, granted=granted)
@@ -49,10 +52,13 @@ class Port:
 
     def look(self, mine: QueueCount, others: QueueCount = NOT_LOOKED) -> int:
         """Bytes that red lost so far."""
-        self.counts = {self.queue: mine, BEST_EFFORT: others}
+        self.look_at({self.queue: mine, BEST_EFFORT: others})
+        return self.accounts.drops(RED, "out").by_link
+
+    def look_at(self, counts: Counts) -> None:
+        self.counts = counts
         self.now_s += PERIOD_S
         self.counting.tick(self.now_s)
-        return self.accounts.drops(RED, "out").by_link
 
 
 def test_what_a_queue_dropped_is_its_owners_and_the_links() -> None:
@@ -85,3 +91,48 @@ def test_counting_continues_through_restarts_and_queues_that_are_made_anew() -> 
     assert port.look(QueueCount(200 * BIG, 200, 30)) == 30 * BIG
     assert port.look(QueueCount(5 * BIG, 5, 1)) == 30 * BIG
     assert port.look(QueueCount(6 * BIG, 6, 3)) == 32 * BIG
+
+
+TERMS = {"guarantee_kbps": 1_000, "weight": 1, "traffic_class": TrafficClass.STANDARD}
+NET = f"{RED}/networks/net"
+A, B = f"{NET}/ports/a", f"{NET}/ports/b"
+
+
+def lost(accounts: Accounts, *names: str) -> list[tuple[int, int]]:
+    """Frames each lost out and in, by whatever."""
+    return [(sum_of(accounts.drops(name, "out")), sum_of(accounts.drops(name, "in"))) for name in names]
+
+
+def sum_of(drops: Drops) -> int:
+    return (drops.by_link + drops.by_port) // BIG
+
+
+def test_part_of_an_owner_loses_for_all_above_it() -> None:
+    """A queue of a port counts for its network and tenant as well, one of a network for the tenant; and what a port
+    does not send, it does not receive.  A tenant's only network is the tenant.
+    """
+    port = Port()
+    world = port.lab.world
+    ports = {A: PortGrant(**TERMS, sends=True, receives=True), B: PortGrant(**TERMS, sends=False, receives=True)}
+    grant = Grant(guarantee_kbps=1_000, networks=Map({NET: NetworkGrant(**TERMS, ports=Map(ports))}))
+    port.view = View(world=world, granted=Granted(grants=Map({AT: Map({RED: grant})})))
+    a, b, red = (leaf_queue(world.intent.keys.queue_id(name)) for name in (A, B, RED))
+    for packets, drops in ((0, (0, 0, 0)), (100, (1, 20, 300))):
+        port.look_at({number: QueueCount(packets * BIG, packets, dropped)
+                      for number, dropped in zip((a, b, red), drops, strict=True)})
+    assert lost(port.accounts, A, B, NET, RED) == [(1, 0), (0, 20), (321, 0), (321, 0)]
+    assert port.accounts.drops(link_name(AT), "out").by_link == 321 * BIG
+
+
+def test_queues_that_are_a_ceiling_lose_for_whom_it_limits() -> None:
+    """On an access port, in place of a meter: whoever's queue it is, the port that is there does not receive it."""
+    port = Port()
+    world, at = port.lab.world, EndPoint(12, 3)
+    grants = Map({A: Grant(guarantee_kbps=1_000), B: Grant(guarantee_kbps=0, ceiling_kbps=5_000)})
+    port.view = View(world=world, granted=Granted(grants=Map({at: grants})))
+    a = leaf_queue(world.intent.keys.queue_id(A))
+    for packets, drops in ((0, (0, 0)), (100, (1, 20))):
+        port.look_at({number: QueueCount(packets * BIG, packets, dropped)
+                      for number, dropped in zip((a, BEST_EFFORT), drops, strict=True)})
+    assert lost(port.accounts, A, B, NET) == [(1, 0), (0, 21), (1, 21)]
+    assert port.accounts.drops(B, "in").by_port == 21 * BIG
