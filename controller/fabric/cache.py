@@ -66,7 +66,7 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
     ValueError names a record that cannot be read.  Records of other kinds are left alone.
     """
     features: dict[int, SwitchFeatures] = {}
-    drivers: dict[int, str] = {}
+    queues: dict[int, Json] = {}
     ports: dict[int, list[SwitchPort]] = {}
     links, labels = {}, {}
     roles: dict[int, Map[str, PortRole]] = {}
@@ -80,7 +80,9 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
             dpid = int(subject[:16], 16)
             if kind == "switch":
                 features[dpid] = SwitchFeatures(**record["features"])
-                drivers[dpid] = record.get("queue_driver", "")
+                queues[dpid] = {
+                    "queue_driver": record.get("queue_driver", ""),
+                    "shaped": Map({int(port_no): kbps for port_no, kbps in record.get("shaped", {}).items()})}
             elif kind == "port":
                 ports.setdefault(dpid, []).append(_to_port(record))
             elif kind == "link":
@@ -97,7 +99,7 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"record {key!r} of what was observed cannot be read: {error!r}") from error
     switches = {
-        dpid: _switch(dpid, known, ports.get(dpid, []), drivers[dpid]) for dpid, known in features.items()}
+        dpid: _switch(dpid, known, ports.get(dpid, []), queues[dpid]) for dpid, known in features.items()}
     fabric = Fabric(
         switches=Map(switches),
         links=Map(links),
@@ -111,19 +113,23 @@ def restore(records: Mapping[str, Json], default_role: PortRole) -> tuple[Fabric
 
 
 def _from_switch(switch: Switch) -> Json:
-    """With who makes its queues: a program that chooses queues is to find itself again."""
+    """With who makes its queues, and what these hold: a program that relies on that is to find itself again."""
     record: Json = {"features": asdict(switch.features)}
-    return record | ({"queue_driver": switch.queue_driver} if switch.queue_driver else {})
+    if switch.queue_driver:
+        record["queue_driver"] = switch.queue_driver
+    if switch.shaped:
+        record["shaped"] = {str(port_no): kbps for port_no, kbps in sorted(switch.shaped.items())}
+    return record
 
 
-def _switch(dpid: int, features: SwitchFeatures, ports: list[SwitchPort], queue_driver: str) -> Switch:
+def _switch(dpid: int, features: SwitchFeatures, ports: list[SwitchPort], queues: Json) -> Switch:
     return Switch(
         dpid=dpid,
         connected=False,
         features=features,
         ports=Map({port.port_no: port for port in ports}),
         by_name=Map({port.name: port.port_no for port in ports}),
-        queue_driver=queue_driver,
+        **queues,
     )
 
 

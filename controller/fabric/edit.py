@@ -49,10 +49,11 @@ class Edit(Generic[F]):
     def queues_found(self, event: QueuesFound) -> None:
         switch = self.now.switches.get(event.dpid)
         if switch is not None:
-            if event.driver != switch.queue_driver:
+            if (event.driver, event.shaped) != (switch.queue_driver, switch.shaped):
                 self.change |= Change(switches=frozenset({event.dpid}))
             self._put_switch(replace(
-                switch, queue_driver=event.driver, no_queues=event.why_not, queue_faults=event.faults))
+                switch, queue_driver=event.driver, no_queues=event.why_not, queue_faults=event.faults,
+                shaped=event.shaped))
 
     def groups_refused(self, event: GroupsRefused) -> None:
         """Until it connects again it counts as a switch without."""

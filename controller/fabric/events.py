@@ -125,6 +125,8 @@ class QueuesFound:
     """driver "": why"""
     faults: Map[int, str] = Map()
     """port number -> why its queues are not as they should be"""
+    shaped: Map[int, int] = Map()
+    """port number -> the ceiling, kbit/s, that its queues hold it to"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,8 @@ class Switch:
     """why there is no driver; "" also if nobody looked yet"""
     queue_faults: Map[int, str] = Map()
     """port number -> why its queues are not as they should be"""
+    shaped: Map[int, int] = Map()
+    """port number -> kbit/s that its queues hold it to, where that is a ceiling; nothing where there is any doubt"""
 
     def __str__(self) -> str:
         return format_dpid(self.dpid)

@@ -11,7 +11,7 @@ What each kind reads, beside the features and the queue driver of its switch:
                  between networks, its rates, id and share here, its networks' keys, which of them is present here
     network      its subnets, slot and presence anywhere, edge ids, which local leaves hold a port
     flood        port keys of one local leaf of the network, at most 64
-    port         the port, its rates, keys and place
+    port         the port, its rates, keys and place, and what queues hold it to
     peer         the same, the edge id of its place, presence of the network here
     route        the subnets and keys of its network and of those that this has routes to, presence of the network here
     neighbour    as peer, but presence of any network that has a route to the port's: those are told by its subnets
@@ -49,7 +49,7 @@ class Changed:
     switch_ports: frozenset[EndPoint] = frozenset()
     """switch ports that came, went, or have another role"""
     switches: frozenset[int] = frozenset()
-    """switches that came, went, or have other features"""
+    """switches that came, went, or have other features or queues"""
     labels: frozenset[tuple[int, int]] = frozenset()
     choices: frozenset[tuple[int, int]] = frozenset()
     """(dpid, edge dpid), as in World"""
@@ -108,6 +108,21 @@ class _Search:
         if able[0] != able[1]:
             for world in self.worlds:
                 self.found.update(fragments_on(world, dpid))
+        self._shaped(dpid)
+
+    def _shaped(self, dpid: int) -> None:
+        """The ports bound where queues hold another ceiling than before."""
+        before, after = (s.shaped if (s := world.fabric.switches.get(dpid)) else Map[int, int]()
+                         for world in self.worlds)
+        if before == after:
+            return
+        differs = {port_no for held in (before, after) for port_no in held
+                   if before.get(port_no) != after.get(port_no)}
+        placement = self.worlds[1].placement
+        for network in placement.networks_at.get(dpid, ()):
+            for port in placement.presence[network][dpid]:
+                if placement.at[port].port_no in differs:
+                    self.add(Kind.PORT, dpid, port)
 
     def label(self, dpid: int, edge: int) -> None:
         for world in self.worlds:

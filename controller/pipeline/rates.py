@@ -7,7 +7,7 @@ A switch without meters (features.max_meters 0) enforces none of them: its fragm
 
 from __future__ import annotations
 
-from controller.model.bandwidth import DEFAULT_BURST_MS, Rates, burst_kbit
+from controller.model.bandwidth import DEFAULT_BURST_MS, burst_kbit
 from controller.model.network import Network, Pipe
 from controller.model.tenancy import Tenant
 from controller.pipeline import tables
@@ -21,16 +21,22 @@ from controller.pipeline.views import (
     find_local_tenant,
     present,
     rates_of,
+    shaped_kbps,
 )
 from controller.pipeline.world import Fragment, World
 
 
-def limit_port(draft: Draft, bound: BoundPort, rates: Rates) -> None:
+def limit_port(draft: Draft, world: World, bound: BoundPort) -> None:
+    """Where queues hold what the port receives to its ceiling, a meter before them would drop without regard to whose
+    guarantee it is: it goes when they are in force, and comes back before they go.
+    """
+    rates = rates_of(world, bound.port)
+    in_kbps = 0 if shaped_kbps(world, bound.at) == rates.ceiling_in_kbps else rates.ceiling_in_kbps
     burst_ms = bound.port.bandwidth.burst_ms
     sent, received = (tables.SOURCE, bound.key24), (tables.DESTINATION, bound.key24)
     out_id, in_id = _meter_ids(bound.slot)
     limit(draft, tables.TX_PORT, where(sent), out_id, rates.ceiling_out_kbps, burst_ms, then=tables.TX_NETWORK)
-    limit(draft, tables.RX_PORT, where(received), in_id, rates.ceiling_in_kbps, burst_ms, then=tables.RX_NETWORK)
+    limit(draft, tables.RX_PORT, where(received), in_id, in_kbps, burst_ms, then=tables.RX_NETWORK)
 
 
 def compile_ceiling(world: World, dpid: int, name: str) -> Fragment | None:

@@ -31,7 +31,6 @@ from controller.pipeline.views import (
     local_leaves,
     other_edges,
     present,
-    rates_of,
     subnets_of,
 )
 from controller.pipeline.world import Fragment, World
@@ -53,7 +52,7 @@ def compile_port(world: World, dpid: int, name: str) -> Fragment | None:
     classify_tenant_port(draft, bound)
     secure_port(draft, bound)
     serve_port(draft, bound)
-    limit_port(draft, bound, rates_of(world, bound.port))
+    limit_port(draft, world, bound)
     draft.flow(
         UNLABEL, Priority.NORMAL, where(eth_dst=tables.key_in_label(bound.key24)),
         apply(

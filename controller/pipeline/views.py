@@ -121,6 +121,12 @@ def chooses_queues(world: World, dpid: int) -> bool:
     return switch is not None and switch.queue_driver == "ovsdb"
 
 
+def shaped_kbps(world: World, at: EndPoint) -> int:
+    """The ceiling that the queues of a switch port hold it to; 0 if they hold none."""
+    switch = world.fabric.switches.get(at.dpid)
+    return switch.shaped.get(at.port_no, 0) if switch is not None else 0
+
+
 def present(world: World, dpid: int, network: str) -> bool:
     presence = world.placement.presence.get(network)
     return presence is not None and dpid in presence

@@ -5,8 +5,9 @@
     time: what failed again, what was right once more, one by one ┘     driver ─► faults ─► QueuesFound to the loop
 
 A thread of its own, with a loop of its own: a driver may take its time there, and no switch or client waits for it.
-What a port has when it is told so is kept; what it has without need goes a little later, for after a restart it takes a
-moment until all is known.  A switch out of reach keeps its queues.
+What a port has when it is told so is kept; what it has without need goes a little later, for after a restart it takes
+a moment until all is known, and where queues held a ceiling its meter has to come back first.  A switch out of reach
+keeps its queues.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class _Switch:
     left: set[SwitchPort] = field(default_factory=set)
     """ports that were there and are no more, or are others now"""
     faults: dict[int, str] = field(default_factory=dict)
+    shaped: dict[int, int] = field(default_factory=dict)
+    """port number -> the ceiling that its queues hold"""
     told: QueuesFound | None = None
     took_s: float = 0.0
     """the last work on it"""
@@ -157,7 +160,9 @@ class QueueKeeper:
         for dpid in [dpid for dpid in self._switches if dpid not in switches]:
             del self._switches[dpid]
         for dpid in switches.keys() - self._switches.keys():
-            self._switches[dpid] = _Switch()
+            # What a pliantd before this one brought is trusted until all is known here, too.
+            self._switches[dpid] = _Switch(shaped=dict(switches[dpid].shaped))
+            self._loop.call_later(self._remove_after_s, self._trust_no_longer, dpid)
         for at, queues in self._plans.update(view.world, Map() if self._switched_off else view.grants).items():
             self._want(at, queues)
         for dpid, switch in switches.items():
@@ -171,6 +176,11 @@ class QueueKeeper:
         self._expect()
         for switch, kept in connected:
             self._look_at(switch, kept)
+
+    def _trust_no_longer(self, dpid: int) -> None:
+        if (kept := self._switches.get(dpid)) is not None:
+            kept.shaped = {port_no: kbps for port_no, kbps in kept.shaped.items() if port_no in kept.wanted}
+            self._changed()
 
     @staticmethod
     def _note_reach(kept: _Switch, *, is_connected: bool) -> None:
@@ -191,14 +201,17 @@ class QueueKeeper:
     def _look_at(self, switch: Switch, kept: _Switch) -> None:
         # It was forgotten, and came back, if it does not say what we told.
         is_told = kept.told is not None and kept.told == QueuesFound(
-            dpid=switch.dpid, driver=switch.queue_driver, why_not=switch.no_queues, faults=switch.queue_faults)
-        if not is_told or kept.dirty or kept.left:
+            dpid=switch.dpid, driver=switch.queue_driver, why_not=switch.no_queues, faults=switch.queue_faults,
+            shaped=switch.shaped)
+        if not is_told or kept.dirty or kept.left or switch.shaped != Map(kept.shaped):
             self._set_to_work(switch.dpid)
 
     def _want(self, at: EndPoint, queues: PortQueues | None) -> None:
         kept = self._switches.get(at.dpid)
         if kept is None:
             return
+        if queues is None or not queues.is_ceiling or queues.rate_kbps != kept.shaped.get(at.port_no):
+            kept.shaped.pop(at.port_no, None)
         if queues is not None:
             kept.wanted[at.port_no] = queues
             kept.dirty.add(at.port_no)
@@ -213,6 +226,7 @@ class QueueKeeper:
             if (now := ports.get(port_no)) is None or not now.is_same_port(port):
                 kept.left.add(port)
                 kept.faults.pop(port_no, None)
+                kept.shaped.pop(port_no, None)
                 kept.is_chosen = False
         for port_no, port in ports.items():
             before = kept.ports.get(port_no)
@@ -239,6 +253,8 @@ class QueueKeeper:
         if choice != kept.choice:
             log.info("queue_driver", switch=format_dpid(switch.dpid), why_not=choice.why_not,
                      driver=choice.driver.name if choice.driver else "none")
+            if kept.choice.driver is not None or choice.driver is None:
+                kept.shaped = {}
             kept.choice, kept.faults = choice, {}
             kept.dirty.update(kept.wanted)
 
@@ -278,6 +294,11 @@ class QueueKeeper:
         for port in todo:
             kept.faults.pop(port.port_no, None)
         kept.faults.update(brought.faults)
+        for port, queues in todo.items():
+            if queues is None or not queues.is_ceiling or port.port_no in kept.faults:
+                kept.shaped.pop(port.port_no, None)
+            elif kept.wanted.get(port.port_no) == queues:
+                kept.shaped[port.port_no] = queues.rate_kbps
         if brought.written:
             WRITES.inc(brought.written)
             log.info("queues_set", switch=format_dpid(dpid), driver=driver.name, ports=len(todo),
@@ -286,9 +307,10 @@ class QueueKeeper:
     def _tell(self, dpid: int, kept: _Switch) -> None:
         driver, why_not = kept.choice
         if self._switched_off:
-            driver, why_not = None, "queues are switched off in pliantd's configuration"
+            driver, why_not, kept.shaped = None, "queues are switched off in pliantd's configuration", {}
         found = QueuesFound(
-            dpid=dpid, driver=driver.name if driver else "", why_not=why_not, faults=Map(kept.faults))
+            dpid=dpid, driver=driver.name if driver else "", why_not=why_not, faults=Map(kept.faults),
+            shaped=Map(kept.shaped))
         new = {port_no: text for port_no, text in kept.faults.items()
                if kept.told is None or kept.told.faults.get(port_no) != text}
         for port_no, text in sorted(new.items()):

@@ -179,7 +179,8 @@ def change_network(course: Course, a: int, b: int) -> None:
 
 
 def find_queues(course: Course, a: int, b: int) -> None:
-    course.sim.observe(QueuesFound(dpid=_any(course, a), driver=("ovsdb", "tc", "")[b % 3]))
+    course.sim.observe(QueuesFound(dpid=_any(course, a), driver=("ovsdb", "tc", "")[b % 3],
+                                   shaped=Map({10 + a % 9: 2_000} if b % 2 else {})))
 
 
 def change_path_policy(course: Course, a: int, b: int) -> None:

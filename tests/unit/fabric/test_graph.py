@@ -327,7 +327,8 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(LinkDeclared, src=END_POINTS, settings=LINK_SETTINGS),
     st.builds(SwitchDeclared, dpid=st.integers(1, 3), settings=SWITCH_SETTINGS),
     st.builds(GroupsRefused, dpid=st.integers(1, 3), why=st.just("refused")),
-    st.builds(QueuesFound, dpid=st.integers(1, 3), driver=st.sampled_from(["", "tc"])),
+    st.builds(QueuesFound, dpid=st.integers(1, 3), driver=st.sampled_from(["", "tc"]),
+              shaped=st.sampled_from([Map(), Map({1: 5_000})])),
 )
 
 

@@ -8,6 +8,7 @@ from ipaddress import IPv6Address
 from typing import Any
 
 import pytest
+from immutables import Map
 
 from controller.fabric.graph import EndPoint, QueuesFound, SwitchFeatures
 from controller.model.bandwidth import BandwidthPolicy
@@ -279,6 +280,21 @@ def test_ceilings_are_chained_meters_in_both_directions() -> None:
         assert set(world.net.switches[dpid].metered) == used
         for meter_id in used:
             assert world.net.switches[dpid].meters[meter_id] == Meter(meter_id, rate, rate // 4, "kbps")
+
+
+@pytest.mark.parametrize(("shaped_kbps", "is_metered"), [(10_000, False), (9_000, True), (0, True)])
+def test_ceiling_in_has_no_meter_where_queues_hold_it(shaped_kbps: int, *, is_metered: bool) -> None:
+    """That one, and no other: else the meter would drop before the queue sees whose frames these are."""
+    lab = make_lab()
+    c = lab.intent.ports["tenants/red/networks/net/ports/c"]
+    lab.update(replace(c, bandwidth=CEILING))
+    at = lab.world.placement.at[c.name]
+    lab.observe(QueuesFound(
+        dpid=at.dpid, driver="tc", shaped=Map({at.port_no: shaped_kbps} if shaped_kbps else {})))
+    world = World(lab)
+    a = world.port("red", "a")
+    assert world.send(a, udp(a, c)) == {at: [udp(a, c)]}
+    assert bool(world.net.switches[at.dpid].metered) == is_metered
 
 
 def test_network_ceilings_stand_between_those_of_port_and_tenant() -> None:

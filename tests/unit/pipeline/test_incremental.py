@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 import hypothesis.strategies as st
 from hypothesis import given, settings
+from immutables import Map
 
 from controller.fabric.declared import SwitchSettings
 from controller.fabric.graph import (
@@ -138,7 +139,8 @@ def change_shares(lab: Lab, a: int, b: int) -> None:
 
 
 def change_driver(lab: Lab, a: int, b: int) -> None:
-    lab.observe(QueuesFound(dpid=LEAVES[a % 3], driver=("ovsdb", "tc", "")[b % 3]))
+    lab.observe(QueuesFound(dpid=LEAVES[a % 3], driver=("ovsdb", "tc", "")[b % 3],
+                            shaped=Map({3 + a % 5: (1_000, 3_000)[b % 2]} if b % 4 else {})))
 
 
 def change_path_policy(lab: Lab, a: int, b: int) -> None:

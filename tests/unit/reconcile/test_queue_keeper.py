@@ -13,6 +13,7 @@ from immutables import Map
 from controller.fabric.events import LinkSeen, PortObserved, PortRemoved, PortsBound, QueuesFound
 from controller.fabric.graph import EndPoint, Fabric, SwitchDisconnected
 from controller.fabric.ports import Switch, SwitchPort
+from controller.model.bandwidth import BandwidthPolicy
 from controller.model.queues import Grant, PortQueues, QueueCount
 from controller.pipeline.world import World
 from controller.reconcile.grants import Granted
@@ -170,6 +171,56 @@ def test_grant_that_comes_and_goes_in_a_moment_removes_nothing(stage: Stage) -> 
     stage.change(grants=Map({UPLINK: GRANT}))
     time.sleep(2.5)
     assert None not in [call[stage.port()] for call in stage.driver.calls if stage.port() in call]
+
+
+def test_ceiling_that_queues_hold_is_told_when_it_holds_and_before_it_goes(stage: Stage) -> None:
+    """So that its meter can go and come; where the queues fail, or have another rate, it is not held."""
+    at = EndPoint(LEAF, 5)
+    lab = Lab.leaf_spine()
+    lab.network("red")
+    for name, port_no in (("a", 4), ("d", 5)):
+        lab.port("red", name, at=(LEAF, port_no), bandwidth=BandwidthPolicy(guarantee_out_kbps=2_000))
+    ports = "tenants/red/networks/net/ports"
+
+    def grants(ceiling_kbps: int) -> Map[EndPoint, Map[str, Grant]]:
+        return Map({at: Map({f"{ports}/a": Grant(guarantee_kbps=2_000),
+                             f"{ports}/d": Grant(guarantee_kbps=0, ceiling_kbps=ceiling_kbps)})})
+
+    def shaped() -> Map[int, int]:
+        return stage.fabric.switches[LEAF].shaped
+
+    stage.view = view_of(lab.world, Map())
+    stage.change(grants=grants(9_000))
+    until(lambda: shaped() == Map({5: 9_000}), "the ceiling is held")
+    assert stage.holds(grants(9_000)[at], at)
+    stage.change(grants=grants(7_000))
+    until(lambda: shaped() == Map({5: 7_000}), "the other ceiling is held")
+    stage.driver.broken[5] = "no such thing"
+    stage.change(grants=grants(6_000))
+    until(lambda: not shaped(), "it is not held any more")
+    del stage.driver.broken[5]
+    until(lambda: shaped() == Map({5: 6_000}), "it is held again")
+    stage.change(grants=Map())
+    until(lambda: not shaped(), "it is told before the queues go")
+    told = len(stage.told)
+    until(lambda: stage.driver.holds[stage.port(at)] is None, "they are gone")
+    assert not any(found.shaped for found in stage.told[told:])
+
+
+def test_ceiling_that_queues_held_before_a_restart_is_held_all_the_time() -> None:
+    """It is told as not held only if nobody wants these queues when all is known."""
+    lab = Lab.leaf_spine()
+    lab.network("red")
+    lab.port("red", "d", at=(LEAF, 5))
+    held = QueuesFound(dpid=LEAF, driver="memory", shaped=Map({5: 9_000}))
+    stage = Stage(view_of(replace(lab.world, fabric=lab.fabric.apply(held)[0]), Map()), remove_after_s=1.0)
+    stage.keeper.start()
+    try:
+        until(lambda: not stage.fabric.switches[LEAF].shaped, "nobody wants it")
+        of_leaf = [found.shaped for found in stage.told if found.dpid == LEAF]
+        assert of_leaf[0] == Map({5: 9_000}) and of_leaf[-1] == Map()
+    finally:
+        assert stage.keeper.stop()
 
 
 def test_switch_out_of_reach_keeps_its_queues_and_gets_them_when_it_is_back(stage: Stage) -> None:
