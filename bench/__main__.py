@@ -28,7 +28,6 @@ from bench import (
     provision,
     queues,
     reconnect,
-    smallest,
     tail,
     utilisation,
 )
@@ -50,7 +49,6 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
     "queues": queues.run,
     "contention": contention.run,
     "hops": hops.run,
-    "smallest": smallest.run,
     "elastic": elastic.run,
     "tail": tail.run,
 }

@@ -19,7 +19,7 @@ from apps.cli.errors import INVALID, Failure
 
 CLASSES = {0: "best effort", 1: "guaranteed", 2: "excess", 3: "low latency", 7: "control"}
 _MAC = re.compile(r"[0-9a-f]{1,2}([:-][0-9a-f]{1,2}){5}|[0-9a-f]{12}|([0-9a-f]{4}\.){2}[0-9a-f]{4}", re.IGNORECASE)
-TYPES = {0: "unicast", 1: "broadcast or multicast", 2: "probe", 3: "mirror"}
+TYPES = {0: "unicast", 1: "broadcast or multicast", 2: "unicast, routed from another network"}
 FIRST_EXPLICIT_LABEL = 0xF000
 GATEWAY_LABEL = 0x005E
 """What bytes 1 and 2 of a network's gateway MAC (02:00:5e and its key) would be as a label."""

@@ -46,7 +46,7 @@ def find_network(snapshot: Snapshot, request: pb.ListPathsRequest) -> str:
         return request.network
     of_source, of_destination = (
         "" if name.startswith("switches/") else network_of(name) for name in (request.source, request.destination))
-    return of_source if of_source == of_destination else ""
+    return of_source if of_destination in (of_source, *snapshot.peers_of(of_source)) else ""
 
 
 def check_count(count: int) -> int:

@@ -14,7 +14,8 @@ What each kind reads, beside the features and the queue driver of its switch:
     port         the port, its rates, keys and place, and what queues hold it to
     peer         the same, the edge id of its place, presence of the network here
     route        the subnets and keys of its network and of those that this has routes to, presence of the network here
-    neighbour    as peer, but presence of any network that has a route to the port's: those are told by its subnets
+    neighbour    as peer, but presence of any network that has a route to the port's: those are told by its
+                 subnets and peerings
     queue        the tenant's queue id, the slices of its networks, whether it has a guarantee
     pipe         the pipe, its rates, its id, its ports, their keys and places, the edge ids of these; or its networks
                  and their keys
@@ -130,7 +131,7 @@ class _Search:
                 self.add(Kind.LABEL, dpid, edge, number)
 
     def named(self, name: str) -> None:
-        """An object of intent, by the form of its name: tenants/t[/pipes/p | /networks/n[/subnets/s | /ports/p]]."""
+        """An object of intent, by the form of its name: tenants/t[/pipes/p | /peerings/p | /networks/n[...]]."""
         match name.split("/"):
             case [_, _]:
                 for dpid in self._switches():
@@ -138,6 +139,10 @@ class _Search:
                     self.add(Kind.CEILING, dpid, name)
             case [_, _, "pipes", _]:
                 self._pipe(name)
+            case [_, _, "peerings", _]:
+                for world in self.worlds:
+                    if (peering := world.intent.peerings.get(name)) is not None:
+                        self._routes(peering.a)
             case [_, _, "networks", _]:
                 self._network(name)
                 before, after = (world.intent.keys.slices.get(name) for world in self.worlds)
@@ -235,7 +240,7 @@ class _Search:
 
     def _routes(self, network: str) -> None:
         """Where the network, and those with a route to it, may be routed to; the ports there, if these are others."""
-        for other in self._routed_to(network):
+        for other in {network, *self._routed_to(network)}:
             for dpid in self._edges_of(other):
                 self.add(Kind.ROUTE, dpid, other)
         before, after = (frozenset(routed_to(world, network)) for world in self.worlds)

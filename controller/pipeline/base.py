@@ -73,7 +73,11 @@ def _guards(draft: Draft) -> None:
 
 def _steps(draft: Draft, *, fabric: Table) -> None:
     draft.flow(tables.PLACE, Priority.NORMAL, where((tables.EDGE, 0)), goto(tables.RX_PORT))
-    for match, kind in ((where((tables.BUM, 0)), tables.LABEL_UNICAST), (where((tables.BUM, 1)), tables.LABEL_BUM)):
+    for match, kind in (
+        (where((tables.BUM, 0), (tables.ROUTED, 0)), tables.LABEL_UNICAST),
+        (where((tables.BUM, 0), (tables.ROUTED, 1)), tables.LABEL_ROUTED),
+        (where((tables.BUM, 1)), tables.LABEL_BUM),
+    ):
         draft.flow(tables.LABEL, Priority.NORMAL, match, apply(
             actions.set_field("eth_dst", tables.label_head(kind)),
             tables.LABEL16.move_to("eth_dst", tables.LABEL_BIT),

@@ -35,7 +35,7 @@ reads it.
 | bits | holds |
 |---|---|
 | 47..45 | class: 0 best effort |
-| 44..42 | type: 0 unicast, 1 BUM |
+| 44..42 | type: 0 unicast, 1 BUM, 2 unicast routed from another network |
 | 41..40 | `10`: locally administered, unicast |
 | 39..24 | edge id (11), backup (1), version (2), tree (2): a connection keeps one of the version's working trees, |
 | | and changes to a backup tree, backup = 1, where a link is dead |

@@ -7,8 +7,9 @@ pipes between networks the queues; their ceilings, which many edges have togethe
     fdb ─► pipe ─► place        both ports of one switch or not, a frame passes table `pipe` once, where it comes in
 
 Where flows choose queues, a pipe that has, or may have, a guarantee is told by the MAC of its one end and the key of
-its other: on fabric ports, where there is a label, and where the frame leaves for its port.  BUM is no pipe's.  A pipe
-between networks is told by the MAC of the gateways of the one, from which frames come to the other, and the slice of
+its other: on fabric ports, where there is a tree's label, and where the frame leaves for its port.  An explicit path's
+label does not name the edge, so there its frames are its tenant's like others.  BUM is no pipe's.  A pipe between
+networks is told by the MAC of the gateways of the one, from which frames come to the other, and the slice of
 that: on fabric ports alone, for behind them the MAC is another.
 """
 
@@ -52,7 +53,7 @@ def compile_pipe(world: World, dpid: int, name: str) -> Fragment | None:
         if way.source.at.dpid == dpid:
             _limit(draft, world, way, pipe.bandwidth.burst_ms)
         if queues:
-            _queue(draft, dpid, way, leaf_queue(world.intent.keys.queue_id(name)))
+            _queue(draft, world, dpid, way, leaf_queue(world.intent.keys.queue_id(name)))
     fragment = draft.fragment()
     return None if fragment == _EMPTY else fragment
 
@@ -76,10 +77,11 @@ def _limit(draft: Draft, world: World, way: _Way, burst_ms: int) -> None:
         limit(draft, tables.PIPE, passes, way.meter_id, way.ceiling_kbps, burst_ms, then=PLACE)
 
 
-def _queue(draft: Draft, dpid: int, way: _Way, queue: int) -> None:
+def _queue(draft: Draft, world: World, dpid: int, way: _Way, queue: int) -> None:
     mac, destination, choose = way.source.mac, way.destination, actions.set_queue(queue)
-    labelled = where(eth_src=mac, eth_dst=tables.key_in_label(destination.key24))
-    draft.flow(QUEUE, Priority.EXACT, labelled, apply(choose), goto(FABRIC))
+    if (edge_id := world.intent.keys.edge_id(destination.at.dpid)) is not None:
+        labelled = where(eth_src=mac, eth_dst=tables.port_in_label(edge_id, destination.key24))
+        draft.flow(QUEUE, Priority.EXACT, labelled, apply(choose), goto(FABRIC))
     if destination.at.dpid == dpid:
         arrives = where((tables.DESTINATION, destination.key24), eth_src=mac)
         draft.flow(DELIVER, Priority.EXACT, arrives, apply(choose, actions.output(destination.at.port_no)))

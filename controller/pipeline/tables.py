@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from controller.fabric.labels import NUMBER_BITS
 from controller.intent.pools import INDEX_BITS, INDEX_MASK, RANGES
 from controller.openflow import actions
 from controller.openflow.match import MatchValue, match
@@ -71,7 +72,7 @@ MEANING: dict[Reason, str] = {
     Reason.UNKNOWN_DESTINATION: "to a MAC that no port of the network has; unknown unicast is never flooded",
     Reason.NO_ROUTE: "sent to the gateway, but to an address in no subnet that the network has a route to",
     Reason.NO_PATH: "the destination's edge cannot be reached: no label toward it is confirmed along the way",
-    Reason.STALE_KEY: "a fabric frame for a port or network that is no longer here",
+    Reason.STALE_KEY: "a fabric frame for a port or network that is no longer here, or from one with no route to it",
     Reason.NOT_HERE: "for a port of this switch that is no longer here",
     Reason.TTL_EXPIRED: "to be routed with a TTL, or hop limit, of 1 or 0; nobody is told (no ICMP error is sent)",
 }
@@ -98,8 +99,8 @@ class Table:
 CLASSIFY = Table(0, "classify", "who is behind the switch port: fabric -> 2; tenant port -> its keys in registers, 4; "
                  "LLDP of candidates -> controller under the port's own meter", Reason.UNBOUND_PORT)
 QUEUE = Table(1, "queue", "before 2 where queues are chosen by flows (driver `ovsdb`): whose label -> set_queue, 2", 2)
-FABRIC = Table(2, "fabric", "where the label leads: to a switch port, around a dead one, or it ends here -> 56, BUM 57",
-               Reason.UNKNOWN_LABEL)
+FABRIC = Table(2, "fabric", "where the label leads: to a switch port, around a dead one, or it ends here -> 56, routed "
+               "55, BUM 57", Reason.UNKNOWN_LABEL)
 PORT_SECURITY = Table(4, "port_security", "the source must be the port's: MAC, IPv4, IPv6, ARP sender, ND options -> 8",
                       Reason.ETHERTYPE)
 SERVICES = Table(8, "services", "queries that the switch answers, an echo for a gateway too, pass the port's meter for "
@@ -117,11 +118,13 @@ NEIGHBOUR = Table(30, "neighbour", "target network and IP address -> real MAC, d
                   Reason.UNKNOWN_ADDRESS)
 PIPE = Table(42, "pipe", "the ceiling of a pipe, for frames from its one end to its other: two ports, or a network and "
              "the one that it is routed to (meter)", 44)
-PLACE = Table(44, "place", "destination on this switch -> 72, else 50", 50)
+PLACE = Table(44, "place", "destination on this switch -> 72, if routed as one of the target network, else 50", 50)
 PATH = Table(50, "path", "destination edge -> label, one of its trees by a hash of the connection, 52; before that, "
              "for a network with a path policy: its own label, 52, or one of several, 51", Reason.NO_PATH)
 STEER = Table(51, "steer", "network, destination edge and share of the connections -> label, 52", Reason.NO_PATH)
 LABEL = Table(52, "label", "write class, label and key into eth_dst, back to 2")
+UNLABEL_ROUTED = Table(55, "unlabel_routed", "slice and the source network's gateway MAC -> the gateway MAC here, 56",
+                       Reason.STALE_KEY)
 UNLABEL = Table(56, "unlabel", "key -> the port's network and real MAC, 72", Reason.STALE_KEY)
 UNLABEL_BUM = Table(57, "unlabel_bum", "key -> the network; broadcast or multicast MAC restored from the packet, "
                     "one copy to each local member", Reason.STALE_KEY)
@@ -137,7 +140,8 @@ META = Table(253, "meta", "a canary flow that carries the schema version")
 
 TABLES: tuple[Table, ...] = (
     CLASSIFY, QUEUE, FABRIC, PORT_SECURITY, SERVICES, ANSWERS, TX_PORT, TX_NETWORK, TX_TENANT, FDB, ROUTE, NEIGHBOUR,
-    PIPE, PLACE, PATH, STEER, LABEL, UNLABEL, UNLABEL_BUM, COPY, RX_PORT, RX_NETWORK, RX_TENANT, DELIVER, DROP, META,
+    PIPE, PLACE, PATH, STEER, LABEL, UNLABEL_ROUTED, UNLABEL, UNLABEL_BUM, COPY, RX_PORT, RX_NETWORK, RX_TENANT,
+    DELIVER, DROP, META,
 )
 TABLE_NAMES: dict[int, str] = {table.number: table.name for table in TABLES}
 
@@ -200,6 +204,7 @@ class BitField:
 
 
 FROM_FABRIC = BitField("from_fabric", "reg0", 0, 1, "came in on a fabric port")
+ROUTED = BitField("routed", "reg0", 1, 1, "routed to another network")
 BUM = BitField("bum", "reg0", 2, 1, "broadcast or multicast, being copied")
 TO_GATEWAY = BitField("to_gateway", "reg0", 3, 1, "an echo for a gateway, on its way back to the services")
 REASON = BitField("reason", "reg1", 0, 16, "drop reason")
@@ -213,7 +218,7 @@ NETWORK = BitField("network", "metadata", 0, 24, "network key")
 TENANT = BitField("tenant", "metadata", 24, 24, "tenant id, known on a switch only")
 
 BIT_FIELDS: tuple[BitField, ...] = (
-    FROM_FABRIC, BUM, TO_GATEWAY, REASON, EDGE, LABEL16, TREE, TARGET, SOURCE, DESTINATION, NETWORK, TENANT,
+    FROM_FABRIC, ROUTED, BUM, TO_GATEWAY, REASON, EDGE, LABEL16, TREE, TARGET, SOURCE, DESTINATION, NETWORK, TENANT,
 )
 
 
@@ -238,7 +243,7 @@ def load_owner(tenant_id: int, network_key: int) -> bytes:
 
 # -- the fabric label in eth_dst:  CCC TTT 10 | label 16 (fabric/labels.py) | key 24 (intent/keys.py)
 
-LABEL_UNICAST, LABEL_BUM = 0, 1
+LABEL_UNICAST, LABEL_BUM, LABEL_ROUTED = 0, 1, 2
 _LABEL_MARK = 0b10
 _MARK_BITS, _TYPE_AND_MARK_BITS = 0b11, 0b11111
 LABEL_BIT, KEY_BIT, KEY_BITS = 24, 0, 24
@@ -264,6 +269,12 @@ def label_of_type(label: int, kind: int) -> tuple[int, int]:
 def key_in_label(key24: int) -> tuple[int, int]:
     """Matches eth_dst that ends in this key."""
     return key24, (1 << KEY_BITS) - 1
+
+
+def port_in_label(edge_id: int, key24: int) -> tuple[int, int]:
+    """Matches eth_dst under any tree's label toward the edge that ends in this key, which is unique there alone."""
+    edge_bits = (0xFFFF >> NUMBER_BITS << NUMBER_BITS) << LABEL_BIT
+    return edge_id << NUMBER_BITS + LABEL_BIT | key24, edge_bits | (1 << KEY_BITS) - 1
 
 
 def key_of_slice(slice_: int) -> tuple[int, int]:

@@ -50,7 +50,10 @@ def _forward(draft: Draft, label: int, hop: LabelHop, backup: int) -> None:
         draft.flow(FABRIC, Priority.NORMAL, where(eth_dst=tables.label_any(label)),
                    apply(_send(draft, label, hop, backup)))
         return
-    for kind, table in ((tables.LABEL_UNICAST, tables.UNLABEL), (tables.LABEL_BUM, tables.UNLABEL_BUM)):
+    for kind, table in (
+        (tables.LABEL_UNICAST, tables.UNLABEL), (tables.LABEL_BUM, tables.UNLABEL_BUM),
+        (tables.LABEL_ROUTED, tables.UNLABEL_ROUTED),
+    ):
         draft.flow(FABRIC, Priority.NORMAL, where(eth_dst=tables.label_of_type(label, kind)), goto(table))
 
 

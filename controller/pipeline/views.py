@@ -138,11 +138,18 @@ def subnets_of(world: World, network: str) -> list[Subnet]:
 
 
 def routed_to(world: World, network: str) -> tuple[str, ...]:
-    """The networks whose addresses the network's router has routes to; they have routes to it, too.
+    """The networks whose addresses the network's router has routes to, sorted; they have routes to it, too.
 
-    To its own as soon as it has two subnets: in one, hosts find each other.
+    Its peers; and itself as soon as it has two subnets: in one, hosts find each other.
     """
-    return (network,) if len(world.intent.subnets_by_network.get(network, ())) > 1 else ()
+    routes_inside = len(world.intent.subnets_by_network.get(network, ())) > 1
+    return tuple(sorted((*world.intent.peers_of(network), *((network,) if routes_inside else ()))))
+
+
+def reached_by(world: World, network: str) -> frozenset[int]:
+    """The switches that the network's frames may be for: where it is present, and where its peers are."""
+    presence = world.placement.presence
+    return frozenset(dpid for each in (network, *world.intent.peers_of(network)) for dpid in presence.get(each, ()))
 
 
 def other_edges(world: World, dpid: int, network: str) -> Iterator[int]:

@@ -166,7 +166,7 @@ class Engine:
         starved = self.labelling.starved
         topology, self._retree = self._retree, False
         if topology:
-            promised = self.steering.promised(self.world, _networks_of(names | rebound))
+            promised = self.steering.promised(self.world, self._networks_of(names | rebound))
             self.labelling.retree(self.world.fabric, self.world.intent.keys.edges(), promised)
         labels, choices, joined = self._map_labels(epoch)
         names |= self._between(joined | self.labelling.take_rejoined())
@@ -241,13 +241,15 @@ class Engine:
         self.world = replace(self.world, guaranteed=guaranteed)
 
     def _between(self, pairs: set[Pair]) -> set[str]:
-        """The ports of networks that are on both switches of a pair: they can reach each other now, or no longer."""
-        placement, nothing = self.world.placement, Map[str, None]()
+        """The ports on both switches of a pair whose networks can reach each other: they can now, or no longer."""
+        placement, intent, nothing = self.world.placement, self.world.intent, Map[str, None]()
         names: set[str] = set()
         for one, other in pairs:
+            there = placement.networks_at.get(other, nothing)
             for network in placement.networks_at.get(one, nothing):
-                if other in (presence := placement.presence[network]):
-                    names.update(presence[one], presence[other])
+                for reached in (network, *intent.peers_of(network)):
+                    if reached in there:
+                        names.update(placement.presence[network][one], placement.presence[reached][other])
         return names
 
     def _map_labels(self, epoch: int) -> tuple[frozenset[Pair], frozenset[Pair], set[Pair]]:
@@ -273,9 +275,19 @@ class Engine:
     def _steer(self, epoch: int, names: set[str], choices: frozenset[Pair], *, topology: bool) -> Steered:
         """Bring what networks take instead of all trees up to date."""
         steered = self.steering.update(
-            self.world, epoch, self.labelling, networks=_networks_of(names), choices=choices, topology=topology)
+            self.world, epoch, self.labelling, networks=self._networks_of(names), choices=choices, topology=topology)
         self.world = replace(self.world, explicit=self.steering.explicit, steers=self.steering.steers)
         return steered
+
+    def _networks_of(self, names: Set[str]) -> set[str]:
+        """The networks of which these, or whom these reach, are a part."""
+        networks = {network_of(name) for name in names if "/networks/" in name}
+        for intent in (self._compiled.intent, self.world.intent):
+            peerings = (peering for name in names if (peering := intent.peerings.get(name)) is not None)
+            networks.update(network for peering in peerings for network in (peering.a, peering.b))
+        peers = (intent.peers_of(network) for intent in (self._compiled.intent, self.world.intent)
+                 for network in networks)
+        return networks.union(*peers)
 
     def _of_networks(self, networks: set[str]) -> set[str]:
         """These networks and their bound ports: whose status tells of the networks' paths."""
@@ -331,18 +343,10 @@ def _starved(edge: int, held_by: Set[int]) -> Alarm:
         "only the switches get around failures, until one of those is back or `pliant delete switch` gives it up"))
 
 
-def _networks_of(names: Set[str]) -> set[str]:
-    return {network_of(name) for name in names if _is_of_network(name)}
-
-
 def _touch(step: Step, key: FragmentKey) -> None:
     name = object_of(key)
     if name is not None:
         step.names.add(name)
-
-
-def _is_of_network(name: str) -> bool:
-    return "/networks/" in name
 
 
 def _is_port(name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from itertools import permutations
+from itertools import product
 
 import networkx as nx
 from immutables import Map
@@ -11,6 +11,7 @@ from immutables import Map
 from controller.fabric.graph import Fabric
 from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.policy import PolicyPaths
+from controller.pipeline.views import reached_by
 from controller.pipeline.world import World
 
 
@@ -25,9 +26,7 @@ def cut_off(world: World, later: Fabric) -> list[str]:
         dpid for dpid, settings in later.declared_switches.items()
         if settings.drained and not world.fabric.switch_settings(dpid).drained
     }
-    lost = {
-        network for network, presence in world.placement.presence.items() if _torn(presence, now, then)
-    }
+    lost = {network for network in world.placement.presence if _torn(reached_by(world, network), now, then)}
     lost |= _forbidden(world, later)
     lost.update(*(world.placement.networks_at.get(dpid, Map()) for dpid in newly_drained))
     return sorted(lost)
@@ -43,7 +42,8 @@ def _forbidden(world: World, later: Fabric) -> set[str]:
     return {
         network for network, policy in picky.items()
         if any(then.verdict(*pair, policy).drops and not now.verdict(*pair, policy).drops
-               for pair in permutations(world.placement.presence[network], 2))
+               for pair in product(world.placement.presence[network], reached_by(world, network))
+               if pair[0] != pair[1])
     }
 
 

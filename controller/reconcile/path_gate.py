@@ -1,13 +1,13 @@
 """Says no to a path policy that no path satisfies, before it is committed.  A gate of the service engine.
 
-Looks at the fabric as it is and at where the network's ports are to be; what happens to the fabric later is a condition
-of the network, not a refusal.
+Looks at the fabric as it is and at where the network's ports and those of its peers are to be; what happens to the
+fabric later is a condition of the network, not a refusal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import permutations
+from itertools import product
 
 from controller.fabric.graph import Fabric
 from controller.fabric.paths.arrays import Topology
@@ -33,8 +33,11 @@ class PathGate:
         paths = PolicyPaths(Topology.of(fabric))
         for network in asked:
             _check_zones(network, fabric)
-            edges = sorted(dpid for dpid in _edges(after, network.name) if dpid in fabric.switches)
-            for src, dst in permutations(edges, 2):
+            edges = _edges(after, network.name)
+            reached = edges.union(*(_edges(after, peer) for peer in after.peers_of(network.name)))
+            for src, dst in product(sorted(edges), sorted(reached)):
+                if src == dst or not {src, dst} <= set(fabric.switches):
+                    continue
                 verdict = paths.verdict(src, dst, network.path_policy)
                 if verdict.constraint:
                     raise FailedPrecondition(

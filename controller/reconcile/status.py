@@ -24,7 +24,7 @@ from controller.model.ids import format_dpid, kind_of, network_of, parent_of
 from controller.model.network import Attachment, Network, Pipe, Port
 from controller.model.status import Condition, State, Status, SwitchSync
 from controller.model.tenancy import Tenant
-from controller.pipeline.views import rates_of
+from controller.pipeline.views import rates_of, reached_by
 from controller.pipeline.world import World
 from controller.reconcile import enforcement
 from controller.reconcile.grants import NOT_GRANTED, Degraded, Granted, Grants
@@ -149,11 +149,13 @@ class View:
             places = (self.world.placement.at.get(end) for end in (pipe.a, pipe.b))
             return tuple(sorted({at.dpid for at in places if at is not None}))
         if (joint := pipe or self.world.intent.peerings.get(name)) is not None:
-            present = (self.world.placement.presence.get(side, Map()) for side in (joint.a, joint.b))
-            return tuple(sorted({dpid for edges in present for dpid in edges}))
+            return tuple(sorted({*self._present(joint.a), *self._present(joint.b)}))
         if kind_of(name) == "tenant":
             return tuple(sorted(self.world.placement.tenants.get(name, ())))
-        return tuple(sorted(self.world.placement.presence.get(network_of(name), Map())))
+        return tuple(sorted(reached_by(self.world, network_of(name))))
+
+    def _present(self, network: str) -> tuple[int, ...]:
+        return tuple(sorted(self.world.placement.presence.get(network, Map())))
 
     def lagging(self, name: str) -> tuple[int, ...]:
         """Of the switches the object needs, those that have not confirmed its last change."""
@@ -163,7 +165,7 @@ class View:
     def _cut_off(self, port: Port) -> tuple[int, ...]:
         here = self.world.placement.at[port.name].dpid
         return tuple(sorted(
-            there for there in self.world.placement.presence.get(port.network, Map())
+            there for there in reached_by(self.world, port.network)
             if there != here and not (self._joined(here, there) and self._joined(there, here))
         ))
 
@@ -193,7 +195,10 @@ class View:
         return limits
 
     def _edges_of(self, obj: Tenant | Network | Port | Pipe) -> tuple[int, ...]:
-        return (self.world.placement.at[obj.name].dpid,) if isinstance(obj, Port) else self.needs(obj.name)
+        """Where its ceilings hold."""
+        if isinstance(obj, Port):
+            return (self.world.placement.at[obj.name].dpid,)
+        return self._present(obj.name) if isinstance(obj, Network) else self.needs(obj.name)
 
 
 def _by_switch(reason: str, texts: Mapping[int, str]) -> list[Condition]:

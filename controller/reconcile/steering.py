@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass, field, replace
-from itertools import permutations
 
 from immutables import Map
 
@@ -28,7 +27,8 @@ from controller.fabric.paths.arrays import Topology
 from controller.fabric.paths.plan import Plan
 from controller.fabric.paths.policy import PolicyPaths
 from controller.model.network import ANY_PATH, PathPolicy
-from controller.pipeline.world import Placement, World
+from controller.pipeline.views import reached_by
+from controller.pipeline.world import World
 from controller.reconcile.labelling import Labelling, Pair
 from controller.reconcile.path_pool import PathPool
 
@@ -115,7 +115,7 @@ class Steering:
         """dpid -> {(network, edge, what was in force): the epoch that replaced it}, until that is confirmed"""
         self._meant: dict[str, tuple[PathPolicy, frozenset[int]]] = {}
         """network -> the policy that was last enforced, and the switches that it avoided then"""
-        self._placement: Placement | None = None
+        self._world: World | None = None
         """as of the last update"""
         self._doubtful: set[str] = set()
         """networks judged by trees that some switch may still hold with other hops"""
@@ -184,9 +184,9 @@ class Steering:
     # -- what follows
 
     def promised(self, world: World, changed: Set[str]) -> frozenset[int]:
-        """The edges of networks whose frames must not touch some zones; these networks are other ones than before."""
+        """The edges that frames which must not touch some zones are for; these networks are other ones than before."""
         bound = {name for name in self._bound | changed if policy_of(world, name).avoid_zones}
-        return frozenset(edge for name in bound for edge in world.placement.presence.get(name, ()))
+        return frozenset().union(*(reached_by(world, name) for name in bound))
 
     def update(
         self, world: World, epoch: int, labelling: Labelling, *, networks: Set[str], choices: Set[Pair], topology: bool
@@ -221,7 +221,7 @@ class Steering:
             self._want(world, labelling, network, done)
         for network in sorted(looked_at | waiting):
             self._enforce(world, network, epoch, done)
-        self._placement = world.placement
+        self._world = world
         self._map(epoch, done)
         return done
 
@@ -229,12 +229,11 @@ class Steering:
         """Work out what shall be written on a network's frames, now and with the newest plans."""
         assert self._policies is not None
         policy = policy_of(world, network)
-        edges = sorted(world.placement.presence.get(network, ())) if policy != ANY_PATH else ()
         wanted: Steers = {}
         ahead: Steers = {}
         violations = []
         self._doubtful.discard(network)
-        for src, dst in permutations(edges, 2):
+        for src, dst in sorted(_pairs(world, network)) if policy != ANY_PATH else ():
             written, newest = labelling.in_use(src, dst), labelling.plans.get(dst)
             if written is None:
                 continue
@@ -318,8 +317,7 @@ class Steering:
         if self._meant.get(network) == meaning:
             return set(self.states.get(network, PolicyState()).waiting)
         self._meant[network] = meaning
-        before = self._placement or world.placement  # at the start: it was where it is
-        return set(permutations(before.presence.get(network, ()), 2))
+        return _pairs(self._world or world, network)  # at the start: it was where it is
 
     def _held(self, world: World, network: str, pair: Pair) -> Steer | None:
         """What is in force there, if it was under the same policy and is a way to go on."""
@@ -369,12 +367,18 @@ class Steering:
 
 
 def _between(world: World, networks: Set[str], pairs: Set[Pair]) -> set[str]:
-    """Those of the networks that are on both switches of a pair."""
+    """Those of the networks that have frames for one switch of a pair on the other."""
     others: dict[int, set[int]] = {}
     for dpid, edge in pairs:
         others.setdefault(dpid, set()).add(edge)
-    presence = {name: world.placement.presence.get(name, Map()).keys() for name in networks}
-    return {name for name, here in presence.items() if any(not others[d].isdisjoint(here) for d in here if d in others)}
+    return {name for name in networks if (there := reached_by(world, name))
+            and any(not others[d].isdisjoint(there) for d in world.placement.presence.get(name, ()) if d in others)}
+
+
+def _pairs(world: World, network: str) -> set[Pair]:
+    """From where to where the network has frames: its policy holds for what it sends, to peers, too."""
+    there = reached_by(world, network)
+    return {(src, dst) for src in world.placement.presence.get(network, ()) for dst in there if src != dst}
 
 
 def _goes_on(world: World, pair: Pair, steer: Steer) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
-from itertools import permutations
+from itertools import product
 from typing import Any, TypeVar
 
 from immutables import Map
@@ -42,7 +42,7 @@ from controller.model.network import ANY_PATH, Attachment, Network, Peering, Pip
 from controller.model.tenancy import Tenant
 from controller.pipeline.affected import Changed
 from controller.pipeline.compiler import all_fragments, compile_fragment
-from controller.pipeline.views import policy_of
+from controller.pipeline.views import policy_of, reached_by
 from controller.pipeline.world import Fragment, FragmentKey, Placement, Share, World
 from controller.reconcile.path_pool import PathPool
 from controller.reconcile.placing import displace, place
@@ -229,7 +229,9 @@ class Lab:
         for name, network in sorted(self.intent.networks.items()):
             if network.path_policy == ANY_PATH:
                 continue
-            for src, dst in permutations(sorted(self.placement.presence.get(name, ())), 2):
+            for src, dst in product(sorted(self.placement.presence.get(name, ())), sorted(reached_by(world, name))):
+                if src == dst:
+                    continue
                 verdict = paths.verdict(src, dst, network.path_policy)
                 if (src, dst) in world.choices and not verdict.any_tree:
                     steers.setdefault(src, {})[name, dst] = pool.steer(verdict.ways, self.version)

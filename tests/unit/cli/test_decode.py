@@ -23,8 +23,8 @@ def mac(value: int) -> str:
 
 
 @given(
-    st.sampled_from([tables.LABEL_UNICAST, tables.LABEL_BUM]), st.integers(1, 0x77F), st.integers(0, N_VERSIONS - 1),
-    st.integers(0, MAX_WORKING - 1), st.booleans(),
+    st.sampled_from([tables.LABEL_UNICAST, tables.LABEL_BUM, tables.LABEL_ROUTED]),
+    st.integers(1, 0x77F), st.integers(0, N_VERSIONS - 1), st.integers(0, MAX_WORKING - 1), st.booleans(),
     st.integers(1, 16_383), st.integers(0, 1_023),
 )
 def test_decode_undoes_what_the_pipeline_writes(
@@ -36,7 +36,7 @@ def test_decode_undoes_what_the_pipeline_writes(
     decoded = decode_label(mac(label))
     assert (decoded.edge_id, decoded.version, decoded.tree, decoded.backup) == (edge, version, tree, backup)
     assert (decoded.slice, decoded.index, decoded.traffic_class) == (slice_, index, "best effort")
-    assert decoded.index_of == ("its port" if kind == tables.LABEL_UNICAST else "the network")
+    assert decoded.index_of == ("the network" if kind == tables.LABEL_BUM else "its port")
 
 
 @pytest.mark.parametrize("text", ["06:00:12:00:04:03", "6:0:12:0:4:3", "06-00-12-00-04-03", "0600.1200.0403",

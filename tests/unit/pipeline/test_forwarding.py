@@ -356,15 +356,20 @@ def test_pipe_is_metered_where_its_frames_come_in_by_direction() -> None:
 
 
 def test_frames_of_a_pipe_with_a_guarantee_take_its_queue_on_every_port_where_flows_choose_queues() -> None:
-    """On the fabric's ports rather than its tenant's, and on the port at its end; frames of other pairs do not."""
+    """On the fabric's ports rather than its tenant's, and on the port at its end; frames of other pairs do not.
+
+    Nor do those to a port that has the same key, on another edge.
+    """
     lab = make_lab()
     lab.pipe("red", "p", "a", "c", BandwidthPolicy(guarantee_out_kbps=100))
     for dpid in lab.fabric.switches:
         lab.observe(QueuesFound(dpid=dpid, driver="ovsdb"))
     world = World(lab)
     queue, tenant = (leaf_queue(lab.intent.keys.queue_id(name)) for name in ("tenants/red/pipes/p", "tenants/red"))
-    a, b, c = (world.port("red", name) for name in "abc")
-    for sender, receiver, wanted in ((a, c, {queue}), (c, a, {queue}), (b, c, {tenant})):
+    a, b, c, d = (world.port("red", name) for name in "abcd")
+    keys = [lab.intent.keys.port_key(port.name) for port in (c, d)]
+    assert keys[0] and keys[1] and keys[0].key24 == keys[1].key24
+    for sender, receiver, wanted in ((a, c, {queue}), (c, a, {queue}), (b, c, {tenant}), (a, d, {tenant})):
         for switch in world.net.switches.values():
             switch.queued.clear()
         assert world.send(sender, udp(sender, receiver)) == {world.at(receiver): [udp(sender, receiver)]}

@@ -25,7 +25,7 @@ from controller.fabric.graph import (
 )
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, Rates
 from controller.model.errors import PliantError
-from controller.model.network import ANY_PATH, Attachment, Network, PathPolicy, Pipe, Subnet
+from controller.model.network import ANY_PATH, Attachment, Network, PathPolicy, Peering, Pipe, Subnet
 from controller.model.tenancy import Tenant
 from controller.pipeline.affected import affected
 from controller.pipeline.compiler import compile_fragment
@@ -46,12 +46,13 @@ def create_network(lab: Lab, a: int, _b: int) -> None:
     if tenant not in lab.intent.tenants:
         lab.create(Tenant(name=tenant))
     lab.create(Network(name=name))
-    cidrs = IPv4Network("10.0.0.0/24"), IPv6Network("fd00::/64")
+    cidrs = IPv4Network(f"10.{a % 2}.0.0/24"), IPv6Network(f"fd0{a % 2}::/64")
     lab.create(Subnet(name=f"{name}/subnets/sub", ipv4_cidr=cidrs[0], ipv6_cidr=cidrs[1]))
 
 
 def create_subnet(lab: Lab, a: int, b: int) -> None:
-    lab.create(Subnet(name=f"{NETWORKS[a % 4]}/subnets/s{b % 3}", ipv4_cidr=IPv4Network(f"10.0.{1 + b % 3}.0/24")))
+    cidr = IPv4Network(f"10.{a % 2}.{1 + b % 3}.0/24")
+    lab.create(Subnet(name=f"{NETWORKS[a % 4]}/subnets/s{b % 3}", ipv4_cidr=cidr))
 
 
 def delete_subnet(lab: Lab, a: int, b: int) -> None:
@@ -60,6 +61,22 @@ def delete_subnet(lab: Lab, a: int, b: int) -> None:
 
 def create_port(lab: Lab, a: int, b: int) -> None:
     lab.port(NETWORKS[a % 4], f"p{b % 7}", at=(LEAVES[b % 3], 3 + a % 5), bandwidth=POLICIES[a % 4], bind=a % 6 != 0)
+
+
+def create_port_in_other_subnet(lab: Lab, a: int, b: int) -> None:
+    at = LEAVES[b % 3], 3 + a % 5
+    lab.port(NETWORKS[a % 4], f"p{b % 7}", at=at, subnet=f"s{b // 3 % 3}")
+
+
+def create_peering(lab: Lab, a: int, b: int) -> None:
+    """Of the two networks of a tenant."""
+    tenant = NETWORKS[a % 4].split("/networks/")[0]
+    ends = sorted((name for name in NETWORKS if name.startswith(tenant)), reverse=b % 2 == 0)
+    lab.create(Peering(name=f"{tenant}/peerings/p{b % 3}", a=ends[0], b=ends[1]))
+
+
+def delete_peering(lab: Lab, a: int, _b: int) -> None:
+    lab.delete(sorted(lab.intent.peerings)[a % len(lab.intent.peerings)])
 
 
 def create_unattached_port(lab: Lab, a: int, b: int) -> None:
@@ -205,6 +222,7 @@ def forget_switch(lab: Lab, a: int, _b: int) -> None:
 
 EDITS: tuple[Callable[[Lab, int, int], None], ...] = (
     create_network, create_subnet, delete_subnet, create_port, create_port, create_port, create_unattached_port,
+    create_port_in_other_subnet, create_peering, create_peering, delete_peering,
     move_port, unbind_port, bind_port, change_port, delete_port, delete_network, delete_tenant, change_tenant,
     create_pipe, create_pipe, change_pipe, delete_pipe,
     change_network, change_rates, change_shares, change_driver, change_path_policy, change_path_policy, declare_zone,
@@ -227,6 +245,7 @@ def _start() -> Lab:
         for j in range(3):
             _edit(lab, create_port, 4 * j + i, i + j)
         _edit(lab, create_pipe, i, 1 + i)
+    create_peering(lab, 0, 0)
     return lab
 
 
