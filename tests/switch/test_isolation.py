@@ -202,7 +202,7 @@ def test_hosts_whose_macs_look_like_labels_reach_only_their_own_network(
 ) -> None:
     """Two tenants' hosts have MACs that read as labels of existing edges and ports: each reaches its own peers only."""
     hosts: dict[str, list[Host]] = {}
-    keys = (1 << 10, 2 << 10, 3 << 10)
+    keys = (1 << 10 | 1, 2 << 10 | 1, 3 << 10 | 1)
     labels = [label_mac(kind, edge, 0, key) for kind, edge, key in ((0, 1, keys[0]), (1, 2, keys[1]), (2, 3, keys[2]))]
     for t, tenant in enumerate(("green", "grey")):
         network = shared_fabric.create_network(tenant)
