@@ -11,7 +11,7 @@ from controller.model.network import Attachment, Pipe, Port
 from controller.model.status import Condition, State, Status
 from controller.pipeline.world import Share
 from tests.sequences.simulation import Simulation
-from tests.sequences.states import network_name, port, port_name, tenant
+from tests.sequences.states import far_pipe, far_port, network_name, peered, port, port_name, tenant
 
 CEILING = BandwidthPolicy(ceiling_in_kbps=1_000, ceiling_out_kbps=1_000)
 A, B, C = (port_name("red", name) for name in "abc")
@@ -184,6 +184,35 @@ def test_edge_that_holds_a_whole_ceiling_beside_others_is_named() -> None:
     sim.set_shares({(11, "tenants/red"): Share(in_kbps=500, out_kbps=500)})
     sim.settle()
     assert status(sim, "tenants/red").conditions == () and "tenants/red" in told
+
+
+def test_peering_and_pipe_between_networks_wait_for_the_switches_of_both() -> None:
+    """ACTIVE when all have confirmed; what waits names those that have not."""
+    sim = make({"a": (11, 3)})
+    sim.apply(peered("red", {"b": (12, 3)}).values())
+    sim.settle()
+    sim.apply([far_pipe("red", CEILING)])
+    sim.reconcile()
+    names = "tenants/red/peerings/far", "tenants/red/pipes/far"
+    assert condition(sim, names[1], "SWITCH_NOT_CONFIRMED").switches == (11, 12)
+    sim.settle()
+    for name in names:
+        assert status(sim, name) == Status(state=State.ACTIVE)
+
+
+def test_edge_that_holds_the_whole_ceiling_of_a_pipe_is_named_by_direction() -> None:
+    """Where each network is on one edge there is nothing to share; a second one of either makes it so."""
+    sim = make({"a": (11, 3)})
+    sim.apply([*peered("red", {"b": (12, 3)}).values(), far_pipe("red", CEILING)])
+    sim.settle()
+    pipe = "tenants/red/pipes/far"
+    assert status(sim, pipe).conditions == ()
+    sim.apply([far_port("red", "c", (11, 4))])
+    sim.settle()
+    assert condition(sim, pipe, "PER_EDGE").switches == (12,)
+    sim.set_shares({(12, pipe): Share(in_kbps=500)})
+    sim.settle()
+    assert status(sim, pipe).conditions == ()
 
 
 def test_ceiling_that_is_not_in_force_is_missed_nowhere() -> None:
