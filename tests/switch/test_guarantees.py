@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pliant.v1 import fabric_pb2, network_pb2, pipe_pb2, tenant_pb2
+from pliant.v1 import fabric_pb2, network_pb2, peering_pb2, pipe_pb2, tenant_pb2
 
 from tests.support.eventually import eventually
-from tests.support.fabric import Fabric, Policy, leaf_spine
+from tests.support.fabric import ACTIVE, Fabric, Policy, leaf_spine
 from tests.support.rig import Host, Rig
 
 LINK_KBPS = 30_000
@@ -145,6 +145,41 @@ def test_guarantees_hold_against_ones_own_siblings(fabric: Fabric) -> None:
     print(f"b alone has {borrowed:.0f} kbit/s; beside it a has {kept:.0f} of its {GUARANTEE_KBPS}, b {left:.0f}")
     assert borrowed > 0.7 * LINK_KBPS
     assert kept > 0.8 * GUARANTEE_KBPS * TCP_PAYLOAD
+
+
+def test_pipe_between_networks_keeps_its_guarantee_and_its_ceiling(fabric: Fabric) -> None:
+    """X in one network and rx in its peer, beside a flood inside the peer; then a ceiling out of the first."""
+    client, network = fabric.client, fabric.create_network("x")
+    far = "tenants/x/networks/far"
+    client.apply([
+        network_pb2.Network(name=far), network_pb2.Subnet(name=f"{far}/subnets/s", ipv4_cidr="10.9.0.0/24"),
+        peering_pb2.Peering(name="tenants/x/peerings/p", a=network, b=far)])
+    hosts: dict[str, Host] = {}
+    for number, (name, leaf, parent, prefix) in enumerate((
+        ("x", 1, network, "10.0.0"), ("z", 1, far, "10.9.0"), ("rx", 2, far, "10.9.0"), ("rz", 2, far, "10.9.0"),
+    ), start=11):
+        hosts[name] = fabric.rig.add_host(
+            name, f"s{leaf}", number, mac=f"02:00:00:00:00:{number:02x}", ip=f"{prefix}.{number}/24",
+            gateway=f"{prefix}.1")
+        fabric.create_ports(parent, [hosts[name]])
+    assert hosts["x"].ping(hosts["rx"]).lost == 0
+    pipe = pipe_pb2.Pipe(
+        name="tenants/x/pipes/p", a=network, b=far, bandwidth=Policy(guarantee_out_kbps=GUARANTEE_KBPS))
+    client.pipes.create(pipe, wait=True)
+    for device in (UPLINK, "s11-s2-2"):
+        eventually(lambda device=device: "rate 14Mbit ceil 30Mbit" in classes(fabric, device),  # type: ignore[misc]
+                   what=f"the queue of the pipe on {device}")
+    with ThreadPoolExecutor(2) as pool:
+        flood = pool.submit(hosts["z"].udp_rate_to, hosts["rz"], offered_kbps=2 * LINK_KBPS, duration_s=6)
+        kept = hosts["x"].tcp_rate_to(hosts["rx"], duration_s=5).rate_kbps
+        left = flood.result().rate_kbps
+    print(f"the pipe has {kept:.0f} kbit/s of its {GUARANTEE_KBPS}, the flood {left:.0f}")
+    assert kept > 0.8 * GUARANTEE_KBPS * TCP_PAYLOAD
+    pipe.bandwidth.CopyFrom(Policy(ceiling_out_kbps=GUARANTEE_KBPS // 2))
+    assert client.pipes.update(pipe, ["bandwidth"], wait=True).state == ACTIVE
+    limited = hosts["x"].udp_rate_to(hosts["rx"], offered_kbps=GUARANTEE_KBPS, duration_s=3).rate_kbps
+    print(f"under a ceiling of {GUARANTEE_KBPS // 2} it has {limited:.0f}")
+    assert limited == pytest.approx(GUARANTEE_KBPS // 2, rel=0.12)
 
 
 def test_pipe_has_queues_of_its_own_all_along_its_way(fabric: Fabric) -> None:

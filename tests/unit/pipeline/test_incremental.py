@@ -178,6 +178,12 @@ def create_pipe(lab: Lab, a: int, b: int) -> None:
         name=f"{one.tenant}/pipes/p{b % 3}", a=one.name, b=ends[b % len(ends)], bandwidth=POLICIES[1 + b % 3]))
 
 
+def create_pipe_on_peering(lab: Lab, a: int, b: int) -> None:
+    peering = lab.intent.peerings[sorted(lab.intent.peerings)[a % len(lab.intent.peerings)]]
+    ends = (peering.a, peering.b) if b % 2 else (peering.b, peering.a)
+    lab.create(Pipe(name=f"{peering.tenant}/pipes/p{b % 3}", a=ends[0], b=ends[1], bandwidth=POLICIES[1 + b % 3]))
+
+
 def _any_pipe(lab: Lab, a: int) -> Pipe:
     return lab.intent.pipes[sorted(lab.intent.pipes)[a % len(lab.intent.pipes)]]
 
@@ -224,7 +230,7 @@ EDITS: tuple[Callable[[Lab, int, int], None], ...] = (
     create_network, create_subnet, delete_subnet, create_port, create_port, create_port, create_unattached_port,
     create_port_in_other_subnet, create_peering, create_peering, delete_peering,
     move_port, unbind_port, bind_port, change_port, delete_port, delete_network, delete_tenant, change_tenant,
-    create_pipe, create_pipe, change_pipe, delete_pipe,
+    create_pipe, create_pipe, change_pipe, delete_pipe, create_pipe_on_peering, create_pipe_on_peering,
     change_network, change_rates, change_shares, change_driver, change_path_policy, change_path_policy, declare_zone,
     toggle_reach, renumber_trees, toggle_link, hear_host, change_features, forget_switch,
 )  # fmt: skip
@@ -246,6 +252,7 @@ def _start() -> Lab:
             _edit(lab, create_port, 4 * j + i, i + j)
         _edit(lab, create_pipe, i, 1 + i)
     create_peering(lab, 0, 0)
+    _edit(lab, create_pipe_on_peering, 0, 2)
     return lab
 
 
