@@ -34,7 +34,7 @@ from controller.model.queues import (
     leaf_queue,
 )
 from controller.reconcile.queue_driver import Brought
-from controller.southbound.queues import messages
+from controller.southbound.queues import answers, messages
 from controller.southbound.queues.messages import HANDLE, Class
 from controller.southbound.queues.netlink import KernelRefused, Netlink
 from controller.southbound.queues.tc import Tc
@@ -282,7 +282,7 @@ def test_device_that_vanishes_or_is_another_is_no_error(ovs: Rig, device: str) -
 def test_each_order_that_is_refused_is_told_and_the_others_are_followed(ovs: Rig, device: str) -> None:
     """By its place, in the kernel's words, also among more orders than go into one batch."""
     netlink = inside(ovs.sandbox, Netlink)
-    (found,) = netlink.ask(messages.get_device(device), messages.read_device)
+    (found,) = netlink.ask(messages.get_device(device), answers.read_device)
     refused = netlink.order([messages.delete_root(found.number)])
     assert [(each.position, each.error.number) for each in refused] in ([(0, errno.EINVAL)], [(0, errno.ENOENT)])
     assert str(refused[0].error)
@@ -291,10 +291,10 @@ def test_each_order_that_is_refused_is_told_and_the_others_are_followed(ovs: Rig
     orders[3] = orders[300] = messages.delete_class(found.number, 0x4000)
     refused = netlink.order([messages.add_root(found.number, 1), *orders])
     assert [each.position for each in refused] == [4, 301]
-    classes = netlink.ask(messages.get_classes(found.number), messages.read_class)
+    classes = netlink.ask(messages.get_classes(found.number), answers.read_class)
     assert {handle & 0xFFFF for handle, _, _ in classes} == set(range(1, 451)) - {4, 301}
     with pytest.raises(KernelRefused, match="no such device"):
-        netlink.ask(messages.get_device("p3"), messages.read_device)
+        netlink.ask(messages.get_device("p3"), answers.read_device)
     netlink.close()
 
 

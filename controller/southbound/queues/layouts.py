@@ -1,12 +1,13 @@
 """How netlink messages are laid out of which pyroute2 has none, or none that serves: in classes of its kind.
 
     TcMessage                                   qdiscs, classes, filters; options of HTB, pfifo_head_drop and u32
+    TcAnswer                                    the same as the kernel says it
     PacketSocketRequest, PacketSocketMessage    what a packet socket holds
 
-Pyroute2's own u32 keys cannot be before the network header, are read from the wrong place, and no hash table can be
-made; each of its HTB classes brings two tables of 256 numbers that no kernel needs any more.  Names and fields are
-pyroute2's, but all here derive from `nla` and `nlmsg` themselves: a class that was used before leaves its attributes
-to those derived from it, whatever these say.
+Pyroute2's own u32 keys cannot be before the network header, and no hash table can be made; each of its HTB classes
+brings two tables of 256 numbers that no kernel needs any more.  Names and fields are pyroute2's, but all here derive
+from `nla` and `nlmsg` themselves: a class that was used before leaves its attributes to those derived from it, whatever
+these say.
 """
 
 # mypy: disallow-subclassing-any=False
@@ -15,11 +16,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from struct import Struct
 from typing import Any
 
 from pyroute2.netlink import nla, nla_struct, nlmsg
-from pyroute2.netlink.rtnl.tcmsg import cls_u32, common, sched_htb, tcmsg
+from pyroute2.netlink.rtnl.tcmsg import cls_u32, sched_htb, tcmsg
 
+_HEADER = Struct("=IHHII")
 _SELECTOR_BYTES, _KEY_BYTES = 20, 16
 """of the attribute without its keys, and of each of these"""
 
@@ -63,26 +66,10 @@ class _U32(nla):
             self.length = len(self.data) - self.offset
             self.data[self.offset:self.offset + 2] = self.length.to_bytes(2, sys.byteorder)
 
-        def decode(self) -> None:
-            nla.decode(self)
-            self["keys"] = list(self._keys())
-            for key in self["keys"]:
-                key.decode()
-
         def _keys(self) -> Iterator[Any]:
             begin = self.offset + _SELECTOR_BYTES
             for n in range(self["nkeys"]):
                 yield cls_u32.options.u32_sel.u32_key(data=self.data, offset=begin + n * _KEY_BYTES)
-
-
-class _Counters(nla):
-    nla_map = (
-        (1, "TCA_STATS_BASIC", "basic"),
-        (3, "TCA_STATS_QUEUE", "queue"),
-        (8, "TCA_STATS_PKT64", "uint64"),
-    )
-    basic = common.stats2.basic
-    queue = common.stats2.queue
 
 
 _OPTIONS = {"htb": _Htb, "pfifo_head_drop": _Fifo, "u32": _U32}
@@ -92,15 +79,23 @@ _OPTIONS = {"htb": _Htb, "pfifo_head_drop": _Fifo, "u32": _U32}
 class TcMessage(nlmsg):
     prefix = tcmsg.prefix
     fields = tcmsg.fields
-    nla_map = tcmsg.nla_map
-    stats = get_xstats = nla.hex
-    get_stats2 = _Counters
+    nla_map = (("TCA_UNSPEC", "none"), ("TCA_KIND", "asciiz"), ("TCA_OPTIONS", "get_options"))
 
     @staticmethod
     def get_options(message: nlmsg, *_: object, **__: object) -> Any:
         """How the options of this message are read and written; its kind is there before."""
         kind = next((slot[1] for slot in message["attrs"] if slot[0] == "TCA_KIND"), "")
         return _OPTIONS.get(kind, nla.hex)
+
+
+class TcAnswer(nlmsg):
+    """What the kernel says of these, with nothing but its header read: whoever wants more takes it out of `body`."""
+
+    def decode(self) -> None:
+        length, kind, flags, sequence_number, process = _HEADER.unpack_from(self.data, self.offset)
+        self["header"] = {
+            "length": length, "type": kind, "flags": flags, "sequence_number": sequence_number, "pid": process}
+        self.body = memoryview(self.data)[self.offset + _HEADER.size:self.offset + length]
 
 
 class PacketSocketRequest(nlmsg):

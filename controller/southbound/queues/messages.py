@@ -1,4 +1,4 @@
-"""What the kernel's traffic control is told and says: pyroute2's messages <-> values.  Pure.
+"""What the kernel's traffic control is asked and told: values -> pyroute2's messages.  Pure; answers.py goes back.
 
 Only what Pliant uses: devices; qdiscs HTB and pfifo_head_drop; HTB classes with counters; u32 filters with hash tables;
 packet sockets.  Orders carry their type and flags; whoever sends them numbers them.
@@ -7,14 +7,10 @@ packet sockets.  Orders carry their type and flags; whoever sends them numbers t
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from struct import error
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from pyroute2.netlink import (
-    NETLINK_ROUTE,
-    NETLINK_SOCK_DIAG,
     NLM_F_CREATE,
     NLM_F_DUMP,
     NLM_F_EXCL,
@@ -24,11 +20,9 @@ from pyroute2.netlink import (
     rtnl,
 )
 from pyroute2.netlink.diag import SOCK_DIAG_BY_FAMILY
-from pyroute2.netlink.exceptions import NetlinkDecodeError
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-from controller.model.queues import QueueCount
-from controller.southbound.queues.layouts import PacketSocketMessage, PacketSocketRequest, TcMessage
+from controller.southbound.queues.layouts import PacketSocketRequest, TcMessage
 
 LEAF = "pfifo_head_drop"
 """The queue of a class.  One that is full lets go of its oldest frame and takes the new one, and so never refuses any:
@@ -42,21 +36,11 @@ ROOT_PARENT: int = rtnl.TC_H_ROOT
 BUCKETS = 256
 EVERY_PROTOCOL = socket.htons(3)
 """ETH_P_ALL, as it stands in a frame"""
-ANSWERS = {
-    NETLINK_ROUTE: {
-        rtnl.RTM_NEWQDISC: TcMessage, rtnl.RTM_NEWTCLASS: TcMessage, rtnl.RTM_NEWTFILTER: TcMessage},
-    NETLINK_SOCK_DIAG: {SOCK_DIAG_BY_FAMILY: PacketSocketMessage},
-}
-"""By netlink family and type, what pyroute2 is to make of what comes."""
 _SKIP_STATS = 8
 _ETHERNET = 1
 _TERMINAL = 1
 _MAX_U32 = 0xFFFFFFFF
 _SHOW_INFO, _SHOW_MEMORY = 0x01, 0x10
-
-
-class MalformedError(Exception):
-    """What came is no message of the kernel's."""
 
 
 class Device(NamedTuple):
@@ -226,68 +210,6 @@ def delete_filter(device: int, there: Filter) -> nlmsg:
                kind=there.kind)
 
 
-# -- answers
-
-
-def read_device(message: nlmsg) -> Device:
-    with _bounds():
-        found = _attributes(message)
-        return Device(message["index"], found["IFLA_IFNAME"].value, _value(found, "IFLA_ADDRESS", ""),
-                      _value(found, "IFLA_MASTER", 0))
-
-
-def read_qdisc(message: nlmsg) -> Qdisc:
-    with _bounds():
-        found = _attributes(message)
-        kind, number = found["TCA_KIND"].value, 0
-        if kind == "htb":
-            number = _attributes(found["TCA_OPTIONS"].value)["TCA_HTB_INIT"].value["defcls"]
-        elif kind == LEAF:
-            number = found["TCA_OPTIONS"].value["limit"]
-        return Qdisc(message["index"], message["handle"], message["parent"], kind, number)
-
-
-def read_class(message: nlmsg) -> tuple[int, Class, QueueCount]:
-    """Handle, what it is, and what it counted.  Of a class that is not HTB's nothing but zeros."""
-    with _bounds():
-        handle, parent, found = message["handle"], message["parent"], _attributes(message)
-        if found["TCA_KIND"].value != "htb":
-            return handle, Class(parent, 0, 0, 0, 0, 0, 0), QueueCount(0, 0, 0)
-        options = _attributes(found["TCA_OPTIONS"].value)
-        given = options["TCA_HTB_PARMS"].value
-        rate = _value(options, "TCA_HTB_RATE64", given["rate"])
-        ceiling = _value(options, "TCA_HTB_CEIL64", given["ceil"])
-        kept = Class(parent, rate, ceiling, given["buffer"], given["cbuffer"], given["quantum"], given["prio"])
-        return handle, kept, _read_count(_value(found, "TCA_STATS2", None))
-
-
-def read_filter(message: nlmsg) -> Filter | None:
-    """None: it only says that there are filters of some priority.  Of another kind than u32 no more than that."""
-    with _bounds():
-        handle, found = message["handle"], _attributes(message)
-        if "TCA_OPTIONS" not in found or not handle:
-            return None
-        kind, priority, protocol = found["TCA_KIND"].value, message["info"] >> 16, message["info"] & 0xFFFF
-        if kind != "u32":
-            return Filter(priority, handle, protocol=protocol, kind=kind)
-        options = _attributes(found["TCA_OPTIONS"].value)
-        table, bucket = handle >> 20, handle >> 12 & 0xFF
-        if "TCA_U32_DIVISOR" in options:
-            return Filter(priority, handle, table, divisor=options["TCA_U32_DIVISOR"].value, protocol=protocol)
-        selector = options["TCA_U32_SEL"].value
-        link, minor = _value(options, "TCA_U32_LINK", 0) >> 20, _value(options, "TCA_U32_CLASSID", 0) & 0xFFFF
-        keys = tuple(Key(key["key_off"], key["key_mask"], key["key_val"]) for key in selector["keys"])
-        return Filter(priority, handle, table, bucket, link=link, hash_at=selector["hoff"],
-                      hash_mask=selector["hmask"], keys=keys, minor=minor, protocol=protocol)
-
-
-def read_packet_socket(message: nlmsg) -> PacketSocket:
-    with _bounds():
-        found = _attributes(message)
-        return PacketSocket(message["pdiag_num"], found["PACKET_DIAG_INFO"].value["pdi_index"],
-                            found["PACKET_DIAG_MEMINFO"].value["sndbuf"])
-
-
 # -- parts
 
 
@@ -306,30 +228,3 @@ def _tc(
 def _typed(message: nlmsg, type_: int, flags: int) -> nlmsg:
     message["header"].update(type=type_, flags=NLM_F_REQUEST | flags)
     return message
-
-
-def _attributes(message: Any) -> dict[str, Any]:
-    """By name; each is decoded when its value is looked at."""
-    return {slot.name: slot for slot in message["attrs"]}
-
-
-def _value(attributes: Mapping[str, Any], name: str, nothing: Any) -> Any:
-    return attributes[name].value if name in attributes else nothing
-
-
-def _read_count(stats: nlmsg | None) -> QueueCount:
-    if stats is None:
-        return QueueCount(0, 0, 0)
-    found = _attributes(stats)
-    basic = found["TCA_STATS_BASIC"].value
-    packets = _value(found, "TCA_STATS_PKT64", basic["packets"])
-    return QueueCount(basic["bytes"], packets, found["TCA_STATS_QUEUE"].value["drops"])
-
-
-@contextmanager
-def _bounds() -> Iterator[None]:
-    """Whatever is missing, or too short: then pyroute2 gives None, or bytes, or fails."""
-    try:
-        yield
-    except (error, NetlinkDecodeError, KeyError, IndexError, TypeError, ValueError, AttributeError) as what:
-        raise MalformedError(str(what)) from what

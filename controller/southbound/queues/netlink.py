@@ -18,7 +18,7 @@ from pyroute2 import IPRSocket
 from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, nlmsg
 from pyroute2.netlink.exceptions import NetlinkError
 
-from controller.southbound.queues.messages import ANSWERS
+from controller.southbound.queues.answers import ANSWERS
 
 BATCH_ORDERS = 200
 """Were each of them refused, the socket would still hold all answers."""

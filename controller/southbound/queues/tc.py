@@ -17,9 +17,10 @@ from pyroute2.netlink import NETLINK_ROUTE, NETLINK_SOCK_DIAG, nlmsg
 from controller.fabric.ports import Switch, SwitchPort
 from controller.model.queues import BEST_EFFORT, PortQueues, QueueCount
 from controller.reconcile.queue_driver import Brought
-from controller.southbound.queues import changes, messages, tree
+from controller.southbound.queues import answers, changes, messages, tree
+from controller.southbound.queues.answers import MalformedError
 from controller.southbound.queues.changes import Found
-from controller.southbound.queues.messages import HANDLE, MAJOR, ROOT_PARENT, Device, MalformedError, Qdisc
+from controller.southbound.queues.messages import HANDLE, MAJOR, ROOT_PARENT, Device, Qdisc
 from controller.southbound.queues.netlink import KernelRefused, Netlink
 from controller.southbound.queues.sockets import frames_at_once
 from controller.southbound.queues.tree import CONTROL, MIN_LEAF_FRAMES, REST, Tree
@@ -171,7 +172,7 @@ class Tc:
         if not self._netlink().has_device(port.name):
             return None
         try:
-            (device,) = self._netlink().ask(messages.get_device(port.name), messages.read_device)
+            (device,) = self._netlink().ask(messages.get_device(port.name), answers.read_device)
         except KernelRefused as error:
             if error.number in _GONE:
                 return None
@@ -182,20 +183,20 @@ class Tc:
         """What is below our qdisc, if that is there."""
         found = self._read_classes(device)
         found.limits = qdiscs.limits.get(device.number, {})
-        filters = self._netlink().ask(messages.get_filters(device.number), messages.read_filter)
+        filters = self._netlink().ask(messages.get_filters(device.number), answers.read_filter)
         found.filters = [each for each in filters if each is not None]
         return found
 
     def _read_classes(self, device: Device) -> Found:
         found = Found()
-        for handle, each, count in self._netlink().ask(messages.get_classes(device.number), messages.read_class):
+        for handle, each, count in self._netlink().ask(messages.get_classes(device.number), answers.read_class):
             if handle >> 16 == MAJOR:
                 found.classes[handle & 0xFFFF], found.counts[handle & 0xFFFF] = each, count
         return found
 
     def _read_qdiscs(self) -> _Qdiscs:
         qdiscs = _Qdiscs()
-        for each in self._netlink().ask(messages.get_qdiscs(), messages.read_qdisc):
+        for each in self._netlink().ask(messages.get_qdiscs(), answers.read_qdisc):
             if each.parent == ROOT_PARENT:
                 qdiscs.roots[each.device] = each
             elif each.parent >> 16 == MAJOR:
@@ -212,7 +213,7 @@ class Tc:
         try:
             netlink = self._connect(NETLINK_SOCK_DIAG)
             try:
-                return frames_at_once(netlink.ask(messages.get_packet_sockets(), messages.read_packet_socket))
+                return frames_at_once(netlink.ask(messages.get_packet_sockets(), answers.read_packet_socket))
             finally:
                 netlink.close()
         except _FAILURES:  # a kernel that does not say, or forbids to ask

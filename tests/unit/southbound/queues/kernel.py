@@ -13,19 +13,20 @@ from pyroute2.netlink.rtnl import (
     RTM_NEWTFILTER,
 )
 
-from controller.southbound.queues import messages
+from controller.southbound.queues import answers
 from controller.southbound.queues.changes import Found
+from controller.southbound.queues.layouts import TcAnswer
 from controller.southbound.queues.messages import HANDLE, ROOT_PARENT, Class, Filter
 
 OTHER_LEAF = -1
 """In place of a limit: a leaf that the kernel gave a class by itself."""
 
 
-def received(message: nlmsg) -> nlmsg:
+def received(message: nlmsg, layout: type[nlmsg] = TcAnswer) -> nlmsg:
     """What comes out there."""
     message.reset()
     message.encode()
-    read = type(message)(message.data)
+    read = layout(bytes(message.data))
     read.decode()
     return read
 
@@ -44,22 +45,21 @@ class TrafficControl:
                        filters=list(self.filters.values()))
 
     def follow(self, order: nlmsg) -> None:
-        message = received(order)
-        match message["header"]["type"]:
+        match order["header"]["type"]:
             case int(kind) if kind == RTM_NEWTCLASS:
-                handle, each, _ = messages.read_class(message)
+                handle, each, _ = answers.read_class(received(order))
                 self._put_class(handle & 0xFFFF, each)
             case int(kind) if kind == RTM_DELTCLASS:
-                self._delete_class(message["handle"] & 0xFFFF)
+                self._delete_class(order["handle"] & 0xFFFF)
             case int(kind) if kind == RTM_NEWQDISC:
-                leaf = messages.read_qdisc(message)
+                leaf = answers.read_qdisc(received(order))
                 minor = leaf.parent & 0xFFFF
                 assert minor in self.found.classes and not self._below(minor), "a leaf where none can be"
                 self.found.limits[minor] = leaf.number
             case int(kind) if kind == RTM_NEWTFILTER:
-                self._put_filter(message)
+                self._put_filter(order)
             case int(kind) if kind == RTM_DELTFILTER:
-                self._delete_filter(message["handle"])
+                self._delete_filter(order["handle"])
             case kind:
                 raise AssertionError(kind)
 
@@ -87,18 +87,17 @@ class TrafficControl:
         if parent in self.found.classes and not self._below(parent):
             self.found.limits[parent] = OTHER_LEAF
 
-    def _put_filter(self, message: nlmsg) -> None:
-        if message["header"]["flags"] & NLM_F_CREATE:
+    def _put_filter(self, order: nlmsg) -> None:
+        options = dict(dict(order["attrs"])["TCA_OPTIONS"]["attrs"])
+        if order["header"]["flags"] & NLM_F_CREATE:
             self._last += 1
-            table = message.get_nested("TCA_OPTIONS", "TCA_U32_HASH") or 0
-            message["handle"] = message["handle"] or table | 0x800 + self._last
-            new = messages.read_filter(message)
+            order["handle"] = order["handle"] or options.get("TCA_U32_HASH", 0) | 0x800 + self._last
+            new = answers.read_filter(received(order))
             assert new is not None and new.handle not in self.filters, "it is there"
             if not new.divisor:
                 assert any(each.divisor and each.table == (new.link or new.table) for each in self.filters.values())
         else:
-            minor = message.get_nested("TCA_OPTIONS", "TCA_U32_CLASSID") & 0xFFFF
-            new = self.filters[message["handle"]]._replace(minor=minor)
+            new = self.filters[order["handle"]]._replace(minor=options["TCA_U32_CLASSID"] & 0xFFFF)
         assert not new.minor or new.minor in self.found.classes, "it leads to no class"
         self.filters[new.handle] = new
 

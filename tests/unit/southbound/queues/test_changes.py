@@ -10,7 +10,7 @@ from pyroute2.netlink import nlmsg
 from pyroute2.netlink.rtnl import RTM_DELTCLASS, RTM_DELTFILTER, RTM_NEWTCLASS
 
 from controller.model.queues import OfSlice, PortQueues, inner_queue, leaf_queue
-from controller.southbound.queues import changes, messages, tree
+from controller.southbound.queues import answers, changes, tree
 from controller.southbound.queues.messages import Class
 from controller.southbound.queues.tree import STAND_IN, Tree
 from tests.support.queue_trees import port, ports, queue
@@ -114,5 +114,5 @@ def test_filters_go_before_the_classes_they_lead_to_and_rates_fall_before_they_r
 
 
 def read(order: nlmsg) -> tuple[int, Class]:
-    handle, each, _ = messages.read_class(received(order))
+    handle, each, _ = answers.read_class(received(order))
     return handle & 0xFFFF, each
