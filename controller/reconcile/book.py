@@ -117,6 +117,9 @@ class Book:
 
     asked: Asked = NOTHING_ASKED
     footprints: Map[str, Footprint] = Map()
+    """of networks"""
+    between: Map[tuple[str, str], Footprint] = Map()
+    """(network, its peer) -> of what the one sends to the other; of tenants whose pool is for that, too"""
     exposed: Map[str, tuple[EndPoint, ...]] = Map()
     """network or pipe of a protected owner -> links whose failure cuts it off, for there is no other way"""
     apart: Map[str, tuple[tuple[int, int], ...]] = Map()

@@ -38,7 +38,8 @@ class BookEdit:
         self._loads = loads
         self._fabric = fabric
         self._before = self._asked = book.asked
-        self._footprints, self._exposed, self._apart = book.footprints, book.exposed, book.apart
+        self._footprints, self._between = book.footprints, book.between
+        self._exposed, self._apart = book.exposed, book.apart
         self._terms, self._ledger = book.terms, book.ledger
         self.resources: set[Resource] = set()
         """on which claims, or the terms of who has them, are other ones"""
@@ -59,6 +60,7 @@ class BookEdit:
         tallying = Tallying(self._asked, intent, rates, names)
         self._before, self._asked = self._asked, tallying.asked
         moved = tallying.moved | self._rerouted(routes) | {name for name in names if self._is_resteered(name)}
+        moved.update(side for name in names if "/peerings/" in name for side in self._sides(name))
         for network in moved:
             self._forget_footprint(network)
         self.tenants = tallying.tenants | {tenant_of(network) for network in moved}
@@ -72,8 +74,8 @@ class BookEdit:
         return self
 
     def result(self) -> Book:
-        return Book(asked=self._asked, footprints=self._footprints, exposed=self._exposed, apart=self._apart,
-                    terms=self._terms, ledger=self._ledger)
+        return Book(asked=self._asked, footprints=self._footprints, between=self._between, exposed=self._exposed,
+                    apart=self._apart, terms=self._terms, ledger=self._ledger)
 
     # -- where the traffic of a network goes
 
@@ -81,8 +83,14 @@ class BookEdit:
         """The networks some of whose traffic takes these routes."""
         if not routes:
             return set()
-        return {network for network, footprint in self._footprints.items()
+        sent = [*self._footprints.items(), *((src, footprint) for (src, _), footprint in self._between.items())]
+        return {network for network, footprint in sent
                 if any(self._route(network, *pair) in routes for pair in footprint.crossings)}
+
+    def _sides(self, peering: str) -> tuple[str, ...]:
+        """The networks that it joins, or did."""
+        found = self._asked.intent.peerings.get(peering) or self._before.intent.peerings.get(peering)
+        return () if found is None else (found.a, found.b)
 
     def _is_resteered(self, name: str) -> bool:
         """Whether it is a network with another path policy than before."""
@@ -123,8 +131,19 @@ class BookEdit:
         footprint = Footprint({pair: each.crossing for pair, each in carried.items()}, tuple(failures.values()))
         return footprint, exposed, [pair for pair, each in carried.items() if not each.arrives]
 
+    def _footprint_between(self, src: str, dst: str, terms: Terms) -> Footprint:
+        found = self._between.get((src, dst))
+        if found is None:
+            found, _, _ = self._trace(src, dst, terms)
+            self._between = self._between.set((src, dst), found)
+        return found
+
     def _forget_footprint(self, network: str) -> None:
         self._footprints = _without(self._footprints, network)
+        for intent in (self._before.intent, self._asked.intent):
+            for peer in intent.peers_of(network):
+                for pair in ((network, peer), (peer, network)):
+                    self._between = _without(self._between, pair)
         self._expose(network, ())
         self._part(network, ())
 
@@ -169,10 +188,12 @@ class BookEdit:
                 footprint = self._footprint(network, terms)
                 for link, need in footprint.need(hose).items():
                     total[link] = _plus(total.get(link, _NOTHING), need, 1.0)
-                for link, share in footprint.largest.items() if own.has_guarantee else ():
-                    most = largest.get(link, share)
-                    largest[link] = Need(max(most.working, share.working), max(most.reserved, share.reserved))
+                if own.has_guarantee:
+                    _widen(largest, footprint)
         if pool := pool_of(own, sent, received):
+            for src in networks:
+                for dst in self._asked.intent.peers_of(src):
+                    _widen(largest, self._footprint_between(src, dst, terms))
             for link, share in largest.items():
                 total[link] = _plus(total.get(link, _NOTHING), share, pool)
         limit = limit_of(own, piped)
@@ -328,9 +349,16 @@ def _plus(need: Need, more: Need, times: float) -> Need:
     return Need(need.working + times * more.working, need.reserved + times * more.reserved)
 
 
+def _widen(largest: dict[EndPoint, Need], footprint: Footprint) -> None:
+    """By link the largest fractions, with those of this footprint."""
+    for link, share in footprint.largest.items():
+        most = largest.get(link, share)
+        largest[link] = Need(max(most.working, share.working), max(most.reserved, share.reserved))
+
+
 def _sum(one: Claim, other: Claim) -> Claim:
     return Claim(one.working_kbps + other.working_kbps, one.reserved_kbps + other.reserved_kbps)
 
 
-def _without(names: Map, name: str) -> Map:  # type: ignore[type-arg]
+def _without(names: Map, name: object) -> Map:  # type: ignore[type-arg]
     return names.delete(name) if name in names else names

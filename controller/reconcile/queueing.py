@@ -166,7 +166,10 @@ def _causes(world: World, at: EndPoint, granted: Map[str, Grant]) -> tuple[objec
     if any(owner in intent.pipes for owner in granted):
         pipes = intent.pipes, intent.ports, keys.port_keys, keys.edge_ids, world.placement.at
     networks = [intent.networks_by_tenant.get(owner) for owner in granted]
-    return granted, world.fabric.links.get(at), rate_kbps(world.fabric, at), *pipes, *networks
+    peerings: list[object] = [owner in intent.peerings_by_tenant and intent.peers for owner in granted]
+    if any(peerings):
+        peerings.append(intent.pipes)
+    return granted, world.fabric.links.get(at), rate_kbps(world.fabric, at), *pipes, *networks, *peerings
 
 
 def _is_same(one: object, other: object) -> bool:

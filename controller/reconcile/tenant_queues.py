@@ -4,16 +4,17 @@
      ├ network        the same for each with a part of its own (a tenant's only network is the tenant itself)
      │   ├ port       by the MAC of the sender, or by the receiver's key
      │   └ rest       by the network's slice
-     └ rest           by the slices of the other networks
+     └ rest           by the slices of the other networks; and what networks with parts are sent by their peers
 
 Knows names and numbers; how much anybody gets was decided before (members.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from controller.intent.addresses import gateway_mac
 from controller.intent.snapshot import NO_NAMES
 from controller.model.bandwidth import TrafficClass
 from controller.model.ids import network_of
@@ -29,6 +30,7 @@ from controller.model.queues import (
     inner_queue,
     leaf_queue,
 )
+from controller.pipeline.views import mac_int
 from controller.pipeline.world import World
 
 WEIGHT = 1_000
@@ -52,12 +54,24 @@ def tenant_node(world: World, tenant: str, grant: Grant) -> Node:
     """The tenant with all its parts."""
     names = world.intent.networks_by_tenant.get(tenant, NO_NAMES)
     networks = [_network_node(world, name, each) for name, each in grant.networks.items() if name in names]
-    rest = tuple(dict.fromkeys(OfSlice(_slice(world, name)) for name in sorted(names) if name not in grant.networks))
+    rest: tuple[Whose, ...] = tuple(
+        dict.fromkeys(OfSlice(_slice(world, name)) for name in sorted(names) if name not in grant.networks))
+    rest += tuple(_from_peers(world, (node.name for node in networks)))
     node = Node(name=tenant, kbps=grant.guarantee_kbps, weight=max(1, grant.weight),
                 traffic_class=grant.traffic_class, whose=rest, parts=networks)
     if len(networks) == 1 and not rest:
         return replace(node, whose=networks[0].whose, parts=networks[0].parts)
     return node
+
+
+def _from_peers(world: World, networks: Iterable[str]) -> Iterator[OfSource]:
+    """What comes to these networks from their peers, but for what has a pipe: it is no part of what they have."""
+    intent = world.intent
+    for network in networks:
+        for peer in sorted(intent.peers_of(network)):
+            pipe = intent.pipes.get(intent.pipe_between.get((min(network, peer), max(network, peer)), ""))
+            if pipe is None or not pipe.bandwidth.may_guarantee:
+                yield OfSource(_slice(world, network), mac_int(gateway_mac(intent.keys.network_key(peer))))
 
 
 def queues_of(world: World, node: Node, *, kbps: int, ceiling_kbps: int, weight: int, parent: int = 0) -> list[Queue]:

@@ -101,6 +101,15 @@ def put_far_pipe(course: Course, a: int, b: int) -> None:
     course.sim.apply([far_pipe(TENANTS[a % 3], POLICIES[b % len(POLICIES)])])
 
 
+def turn_peering(course: Course, a: int, _b: int) -> None:
+    """Away, with the pipe that it carries, or there again."""
+    name = f"tenants/{TENANTS[a % 3]}/peerings/far"
+    if name in course.sim.intent.peerings:
+        course.sim.apply((), [name])
+    else:
+        course.sim.apply([peered(TENANTS[a % 3], {})[name]])
+
+
 def reconcile(course: Course, _a: int, _b: int) -> None:
     course.sim.reconcile()
 
@@ -123,7 +132,8 @@ def restart(course: Course, _a: int, _b: int) -> None:
 Act = Callable[[Course, int, int], None]
 ACTS: tuple[Act, ...] = (
     put_port, put_port, put_port, put_port, delete_port, change_tenant, change_tenant, put_pipe, put_pipe,
-    put_far_port, put_far_port, change_mac, put_far_pipe, reconcile, turn, settle, restart,
+    put_far_port, put_far_port, change_mac, put_far_pipe, put_far_pipe, turn_peering, reconcile, turn, settle,
+    restart,
 )
 
 

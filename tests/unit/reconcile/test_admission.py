@@ -135,6 +135,25 @@ def test_pipe_between_networks_counts_on_every_way_from_one_to_the_other(fabric:
     assert not fabric.promised()
 
 
+def test_pool_of_a_tenant_is_for_what_its_networks_send_to_each_other_too(fabric: Fabric) -> None:
+    """With the peering, and no longer without; as one pool, not as two."""
+    fabric.apply([*tenant("red", {"a": (11, 3)}, both(40_000)).values(), *peered("red", {"b": (12, 3)}).values()])
+    fabric.settle()
+    between = {EndPoint(11, 1), EndPoint(11, 2), EndPoint(12, 1), EndPoint(12, 2), EndPoint(1, 1), EndPoint(1, 2),
+               EndPoint(2, 1), EndPoint(2, 2)}
+    assert fabric.promised() == dict.fromkeys(between, 20_000)
+    fabric.apply([port("red", "c", (12, 4))])
+    fabric.settle()
+    assert fabric.promised() == dict.fromkeys(between, 20_000)
+    fabric.apply([], [port_name("red", "c"), "tenants/red/peerings/far"])
+    fabric.settle()
+    assert not fabric.promised()
+    fabric.apply([obj for obj in peered("red", {}).values() if "/peerings/" in obj.name])
+    fabric.link_lost(fabric.wires[0])
+    fabric.settle()
+    assert fabric.promised()[EndPoint(11, 2)] == 40_000
+
+
 def test_pipe_between_networks_that_does_not_fit_says_what_would(fabric: Fabric) -> None:
     """Also when a port takes one of them to a switch that is full."""
     fabric.apply([*tenant("red", {"a": (11, 3)}).values(), *peered("red", {"b": (12, 3)}).values()])

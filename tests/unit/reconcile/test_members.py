@@ -25,7 +25,7 @@ from controller.model.queues import (
 )
 from controller.reconcile.members import MAX_PORTS
 from controller.reconcile.queueing import Plans, port_queues
-from tests.sequences.states import port, tenant
+from tests.sequences.states import far_name, far_pipe, peered, port, tenant
 from tests.support.admitted import Fabric, alone, both
 
 RED, NET, SECOND = "tenants/red", "tenants/red/networks/net", "tenants/red/networks/second"
@@ -178,6 +178,35 @@ def test_networks_are_inner_queues_of_their_tenants_with_ports_below() -> None:
     assert made[leaf_queue(keys.queue_id(NET))].parent == network
     rest = made[leaf_queue(keys.queue_id(RED))]
     assert (rest.whose, rest.parent) == ((OfSlice(keys.network_key(SECOND) >> 10),), top)
+
+
+def test_what_peers_send_is_no_part_of_what_a_network_has() -> None:
+    """It is the tenant's; or the pipe's, as soon as there is one with a guarantee."""
+    found = fabric(port("red", "a", (11, 3), sends(40_000)), port("red", "c", (12, 3)), port("red", "d", (11, 4)))
+    found.apply([*peered("red", {"b": (12, 4)}).values()])
+    found.settle()
+    keys, plans = found.intent.keys, Plans()
+    view = found.reconciler.view
+    made = plans.update(view.world, view.grants)[UP]
+    assert made is not None
+    near, far = keys.slice_of(NET), keys.slice_of(far_name("red"))
+    rest = next(queue for queue in made.queues if queue.number == leaf_queue(keys.queue_id(RED)))
+    assert rest.whose == (OfSlice(far), OfSource(near, 0x02005E000000 | far << 10))
+    found.apply([far_pipe("red", sends(5_000))])
+    found.settle()
+    view = found.reconciler.view
+    made = plans.update(view.world, view.grants)[UP]
+    assert made is not None
+    whose = {queue.number: queue.whose for queue in made.queues}
+    assert whose[leaf_queue(keys.queue_id(RED))] == (OfSlice(far),)
+    pipe = leaf_queue(found.intent.keys.queue_id(f"{RED}/pipes/far"))
+    assert OfSource(near, 0x02005E000000 | far << 10) in whose[pipe]
+    found.apply((), [f"{RED}/peerings/far"])
+    found.settle()
+    view = found.reconciler.view
+    made = plans.update(view.world, view.grants)[UP]
+    assert made is not None
+    assert (OfSlice(far),) in {queue.whose for queue in made.queues}
 
 
 def test_parts_of_a_tenant_weigh_together_what_it_weighs() -> None:
