@@ -17,7 +17,7 @@ from immutables import Map
 
 from controller.fabric.ports import EndPoint
 from controller.intent.snapshot import NO_NAMES
-from controller.model.queues import BEST_EFFORT, Grant, QueueCount, leaf_queue
+from controller.model.queues import Grant, QueueCount, leaf_queue
 from controller.pipeline.world import World
 from controller.qos.accounts import Accounts, Entry, SourceKey, Way
 from controller.qos.counters import Reading
@@ -65,13 +65,14 @@ class QueueCounts:
         if answer.cancelled() or answer.exception() is not None:
             return  # its switch, or database, is away
         kind, seen = f"queue {at.port_no}", set()
-        owners, at_s = dict(self._owners(at)), self._wall_clock()
+        here = self._here(at)
+        owners, at_s = dict(self._owners(at, here)), self._wall_clock()
         last, self._last[at] = self._last.get(at, {}), answer.result()
         for number, count in self._last[at].items():
             key = SourceKey(at.dpid, kind, number)
             seen.add(key)
             reading = self._reading(key, count, _frame_bytes(count, last.get(number, NOT_LOOKED)))
-            self._accounts.look(key, reading, owners.get(number, owners[BEST_EFFORT]), at_s)
+            self._accounts.look(key, reading, owners.get(number, here), at_s)
         self._accounts.looked(at.dpid, {kind}, seen)
 
     def _reading(self, key: SourceKey, count: QueueCount, frame_bytes: int) -> Reading:
@@ -81,29 +82,36 @@ class QueueCounts:
             return Reading(dropped * frame_bytes, dropped, 0)
         return Reading(before.bytes + (dropped - before.packets) * frame_bytes, dropped, 0)
 
-    def _owners(self, at: EndPoint) -> Iterator[tuple[int, tuple[Entry, ...]]]:
-        """number of the queue -> whose drops it counts; BEST_EFFORT: what those of all queues there count for."""
+    def _here(self, at: EndPoint) -> tuple[Entry, ...]:
+        """Whose drops all queues of a port count."""
+        world = self._view().world
+        if at in world.fabric.links:
+            return (Entry(link_name(at), "", "out", "link"),)
+        receivers = (owner for owner in self._view().grants.get(at, ()) if world.placement.at.get(owner) == at)
+        return tuple(Entry(name, uid, "in", "port") for port in receivers for name, uid in lineage(world, port))
+
+    def _owners(self, at: EndPoint, here: tuple[Entry, ...]) -> Iterator[tuple[int, tuple[Entry, ...]]]:
+        """number of the queue -> whose drops it counts, beside those of all."""
         world, granted = self._view().world, self._view().grants.get(at, NOTHING)
-        here: tuple[Entry, ...] = (Entry(link_name(at), "", "out", "link"),) if at in world.fabric.links else ()
-        for receiver in (owner for owner in granted if world.placement.at.get(owner) == at):
-            here = tuple(Entry(name, uid, "in", "port") for name, uid in lineage(world, receiver))
-        yield BEST_EFFORT, here
         for owner, grant in granted.items():
+            if owner not in world.intent.keys.queue_ids:
+                continue
             networks = world.intent.networks_by_tenant.get(owner, NO_NAMES)
             # A tenant's only network has no queue of its own, for it is all of the tenant's.
             yield self._queue(world, next(iter(networks)) if len(networks) == 1 else owner, here, owner=owner)
             for network, part in grant.networks.items():
-                if len(networks) > 1:
+                if len(networks) > 1 and network in networks:
                     yield self._queue(world, network, here)
                 for port, own in part.ports.items():
-                    yield self._queue(world, port, here, way="out" if own.sends else "in")
+                    if port in world.intent.keys.queue_ids:
+                        yield self._queue(world, port, here, way="out" if own.sends else "in")
 
     @staticmethod
     def _queue(
         world: World, name: str, here: tuple[Entry, ...], *, owner: str = "", way: Way = "out",
     ) -> tuple[int, tuple[Entry, ...]]:
         """The leaf of this owner, by default the named one's own; what of a port it does not send it does not get."""
-        number = leaf_queue(world.intent.keys.queue_ids.get(owner or name, 0))
+        number = leaf_queue(world.intent.keys.queue_id(owner or name))
         lost = (Entry(each, uid, way if each == name else "out", "link", was_counted=way == "out" or each != name)
                 for each, uid in lineage(world, name))
         return number, (*lost, *here)

@@ -28,8 +28,9 @@ class Port:
     def __init__(self) -> None:
         self.lab = lab = Lab.leaf_spine()
         lab.network("red")
-        for name, dpid in (("a", 11), ("b", 12)):
-            lab.port("red", name, at=(dpid, 3), bandwidth=BandwidthPolicy(guarantee_out_kbps=1_000))
+        lab.port("red", "a", at=(11, 3), bandwidth=BandwidthPolicy(guarantee_out_kbps=1_000))
+        lab.port("red", "b", at=(12, 3), bandwidth=BandwidthPolicy(guarantee_in_kbps=1_000))
+        lab.port("red", "limited", at=(13, 3), bandwidth=BandwidthPolicy(ceiling_in_kbps=1_000))
         self.queue = leaf_queue(lab.intent.keys.queue_id(RED))
         granted = Granted(grants=Map({AT: Map({RED: Grant(guarantee_kbps=1_000)})}))
         self.view = View(world=lab.world, granted=granted)
@@ -127,12 +128,12 @@ def test_part_of_an_owner_loses_for_all_above_it() -> None:
 def test_queues_that_are_a_ceiling_lose_for_whom_it_limits() -> None:
     """On an access port, in place of a meter: whoever's queue it is, the port that is there does not receive it."""
     port = Port()
-    world, at = port.lab.world, EndPoint(12, 3)
-    grants = Map({A: Grant(guarantee_kbps=1_000), B: Grant(guarantee_kbps=0, ceiling_kbps=5_000)})
+    world, at, limited = port.lab.world, EndPoint(13, 3), f"{NET}/ports/limited"
+    grants = Map({A: Grant(guarantee_kbps=1_000), limited: Grant(guarantee_kbps=0, ceiling_kbps=1_000)})
     port.view = View(world=world, granted=Granted(grants=Map({at: grants})))
     a = leaf_queue(world.intent.keys.queue_id(A))
     for packets, drops in ((0, (0, 0)), (100, (1, 20))):
         port.look_at({number: QueueCount(packets * BIG, packets, dropped)
                       for number, dropped in zip((a, BEST_EFFORT), drops, strict=True)})
-    assert lost(port.accounts, A, B, NET) == [(1, 0), (0, 21), (1, 21)]
-    assert port.accounts.drops(B, "in").by_port == 21 * BIG
+    assert lost(port.accounts, A, limited, NET) == [(1, 0), (0, 21), (1, 21)]
+    assert port.accounts.drops(limited, "in").by_port == 21 * BIG
