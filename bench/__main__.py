@@ -28,6 +28,7 @@ from bench import (
     provision,
     queues,
     reconnect,
+    smallest,
     tail,
     utilisation,
 )
@@ -49,6 +50,7 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
     "queues": queues.run,
     "contention": contention.run,
     "hops": hops.run,
+    "smallest": smallest.run,
     "elastic": elastic.run,
     "tail": tail.run,
 }
