@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import IPv6Address
 
 from controller.fabric.graph import PortRole, QueuesFound
 from controller.model.bandwidth import BandwidthPolicy
-from controller.model.network import Port
+from controller.model.network import Peering, Port
 from controller.openflow import actions, messages, text
 from controller.openflow.entries import Flow
+from controller.pipeline.views import link_local
 from tests.fakes import packets
 from tests.fakes.data_plane import FakeSwitch
 from tests.support.of_client import OpenFlowClient
@@ -34,6 +36,11 @@ def _lab() -> Lab:
     for i, (a, b) in enumerate((("r0", "r1"), ("r3", "r0"))):
         lab.pipe("red", f"p{i}", a, b, replace(CEILING, guarantee_out_kbps=1_000))
     lab.observe(QueuesFound(dpid=LEAF, driver="ovsdb"))
+    lab.subnet("tenants/red/networks/net", "two", "10.2.0.0/24", "fd02::/64")
+    peer = lab.network("red", "peer", ipv4="10.3.0.0/24", ipv6="fd03::/64")
+    lab.port(peer, "near", at=(LEAF, 7), mac="02:00:00:00:03:01")
+    lab.port(peer, "far", at=(12, 7), mac="02:00:00:00:03:02")
+    lab.create(Peering(name="tenants/red/peerings/p", a="tenants/red/networks/net", b=peer))
     return lab
 
 
@@ -76,6 +83,22 @@ def _echoes(a: Port, gateway_mac: str) -> Iterator[bytes]:
     yield packets.icmp_echo(a.mac, gateway_mac, a4, "10.0.0.1")
     yield packets.icmp_echo(a.mac, gateway_mac, a6, "fd00::1")
     yield packets.icmp_echo(a.mac, gateway_mac, a4, "10.9.9.9")
+    yield packets.icmp_echo(a.mac, gateway_mac, a4, "10.3.0.1")
+
+
+def _routed(a: Port, gateway_mac: str, peers: list[Port], neighbour: Port) -> Iterator[bytes]:
+    """By way of the gateway: to peers near and far, within the network, and what no router passes on."""
+    a4, a6 = map(str, a.addresses)
+    for receiver in (*peers, neighbour):
+        yield packets.udp(a.mac, gateway_mac, a4, str(receiver.addresses[0]))
+        yield packets.icmp_echo(a.mac, gateway_mac, a6, str(receiver.addresses[1]))
+    late = packets.udp(a.mac, gateway_mac, a4, str(peers[1].addresses[0]))
+    yield packets.rewrite(late, "ip_ttl", 1)
+    yield packets.rewrite(late, "ip_ttl", 0)
+    yield packets.rewrite(packets.udp(a.mac, gateway_mac, a6, str(peers[1].addresses[1])), "ip_ttl", 1)
+    yield packets.udp(a.mac, gateway_mac, a4, "10.2.0.77")
+    yield packets.udp(a.mac, gateway_mac, a4, "10.4.0.77")
+    yield packets.udp(a.mac, gateway_mac, str(IPv6Address(link_local(int(a.mac.replace(":", ""), 16)))), "fd03::2")
 
 
 def _provision(client: OpenFlowClient, programs: Programs, dpid: int) -> list[Flow]:
@@ -123,14 +146,15 @@ def test_switch_takes_every_flow_and_forwards_as_the_fake_does(ovs: Rig) -> None
     lab = _lab()
     programs = compile_all(lab.world)
     ports = {name.rsplit("/", 1)[1]: port for name, port in lab.intent.ports.items()}
-    gateway_mac = f"02:00:5e:{lab.intent.keys.network_key(ports['r0'].network).to_bytes(3, 'big').hex(':')}"
+    gateway_mac = _gateway_mac(lab, ports["r0"])
     with _bridge(ovs) as client:
         by_cookie = {flow.cookie: flow for flow in _provision(client, programs, LEAF)}
         fake = program_switch(FakeSwitch(LEAF, LEAF_PORTS), programs)
         sent = [(3, f) for f in _frames(ports["r0"], ports["r1"], ports["r2"])]
         sent += [(3, f) for f in _echoes(ports["r0"], gateway_mac)]
-        sent += [(port_no, f) for port_no in (7, 8, actions.LOCAL) for f in (sent[0][1], sent[5][1])]
-        sent += [(1, frame) for frame in _from_the_fabric(lab, ports["r2"], ports["r0"])]
+        sent += [(3, f) for f in _routed(ports["r0"], gateway_mac, [ports["near"], ports["far"]], ports["r2"])]
+        sent += [(port_no, f) for port_no in (8, actions.LOCAL) for f in (sent[0][1], sent[5][1])]
+        sent += [(1, frame) for frame in _from_the_fabric(lab, ports["r2"], ports["far"], ports["r0"])]
         for in_port, frame in sent:
             delivered = fake.forward(frame, in_port)
             cookies, done = _traced(ovs, frame, in_port)
@@ -140,8 +164,12 @@ def test_switch_takes_every_flow_and_forwards_as_the_fake_does(ovs: Rig) -> None
             assert (re.sub(r"meter\(\d+\),?|drop", "", done) == "") == dropped, (done, packets.read(frame))
 
 
-def _from_the_fabric(lab: Lab, sender: Port, receiver: Port) -> list[bytes]:
-    """Labelled frames as they reach the leaf from another edge: unicast, broadcast, and both kinds of multicast."""
+def _gateway_mac(lab: Lab, port: Port) -> str:
+    return f"02:00:5e:{lab.intent.keys.network_key(port.network).to_bytes(3, 'big').hex(':')}"
+
+
+def _from_the_fabric(lab: Lab, sender: Port, peer: Port, receiver: Port) -> list[bytes]:
+    """Labelled frames as they reach the leaf from another edge: unicast, broadcast, both kinds of multicast, routed."""
     network = lab.fake_network()
     (s4, s6), (r4, _) = (tuple(map(str, port.addresses)) for port in (sender, receiver))
     frames = []
@@ -153,10 +181,14 @@ def _from_the_fabric(lab: Lab, sender: Port, receiver: Port) -> list[bytes]:
     ):
         network.inject(lab.placement.at[sender.name], frame)
         frames += [crossed for out, crossed in network.on_the_wire if network.wires[out].dpid == LEAF]
-    assert len(frames) == 4
+    routed = packets.udp(peer.mac, _gateway_mac(lab, peer), str(peer.addresses[0]), r4)
+    network.inject(lab.placement.at[peer.name], routed)
+    frames += [crossed for out, crossed in network.on_the_wire if network.wires[out].dpid == LEAF]
+    assert len(frames) == 5
+    forged = packets.rewrite(frames[-1], "eth_src", packets.read(frames[-1])["eth_src"] ^ 0xFF)
     stale = packets.rewrite(frames[0], "eth_dst", packets.read(frames[0])["eth_dst"] ^ 0xFF)
     unknown = packets.rewrite(frames[0], "eth_dst", 0x020FF0000000)
-    return [*frames, stale, unknown]
+    return [*frames, stale, unknown, forged]
 
 
 def test_copies_of_a_broadcast_are_metered_each_by_itself(ovs: Rig) -> None:
