@@ -80,12 +80,11 @@ def _limit_together(
     """One meter in each direction for all ports of the owner here.
 
     A share's bucket holds as long a burst as a whole ceiling's, up to 250 ms.  OVS fills the bucket whenever a meter is
-    modified, so each move of a share may let that much pass once; but with a shorter one TCP never gets its rate at
-    all.  One cubic flow through a meter of 3 (10, 30) Mbit/s, per cent of the meter, by the burst:
+    modified, so each move of a share may let that much pass once, which those who move them count (qos/fills.py); but
+    with a shorter one TCP never gets its rate at all.  One cubic flow through a meter of 10 (28) Mbit/s, per cent of
+    the meter, by the burst:
 
-        50 ms   38 (37, 44)      100 ms   53 (54, 60)      150 ms   72 (75, 73)      250 ms   101 (99, 101)
-
-    So shares are to be moved seldom, which is up to whoever moves them.
+        50 ms   37 (44)      100 ms   54 (60)      150 ms   74 (74)      200 ms   97 (95)      250 ms   101 (99)
     """
     out_kbps, in_kbps, burst_ms = _held(world, dpid, owner)
     out_id, in_id = _meter_ids(slot)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import NamedTuple, TypeVar
 
+from controller.model.bandwidth import DEFAULT_BURST_MS
 from controller.qos.demand import HEADROOM
 from controller.qos.sharing import floor_kbps, idle_kbps, shared_kbps
 
@@ -31,15 +32,17 @@ class Want(NamedTuple):
     """ports there"""
 
 
-def first_parts(ceiling_kbps: int, guarantee_kbps: float, wants: Mapping[K, Want]) -> dict[K, int]:
+def first_parts(
+    ceiling_kbps: int, guarantee_kbps: float, wants: Mapping[K, Want], *, burst_ms: int = DEFAULT_BURST_MS,
+) -> dict[K, int]:
     """At least 1 kbit/s each; together at most the ceiling, if that has so many kbit/s.
 
-    `guarantee_kbps`: of all together.
+    `guarantee_kbps`: of all together.  `burst_ms`: of each share.
     """
     promised = {edge: float(want.guarantee_kbps) for edge, want in wants.items()}
     guarantee = min(float(ceiling_kbps), max(guarantee_kbps, sum(promised.values())))
     floor, idle = (least(ceiling_kbps, len(wants), guarantee) for least in (floor_kbps, idle_kbps))
-    total = shared_kbps(ceiling_kbps, len(wants))
+    total = shared_kbps(ceiling_kbps, len(wants), guarantee, burst_ms)
     weights = {edge: want.weight for edge, want in wants.items()}
     by_guarantee = promised if any(promised.values()) else weights
     share = total / (sum(by_guarantee.values()) or 1.0)

@@ -23,8 +23,9 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from controller.model.bandwidth import entry_kbps
+from controller.model.bandwidth import DEFAULT_BURST_MS, entry_kbps
 from controller.qos import demand
+from controller.qos.fills import WINDOW_S, Fills, most_kbps
 from controller.qos.steps import next_step
 
 PERIOD_S = 0.5
@@ -34,6 +35,9 @@ MODIFY_S = 2 * PERIOD_S
 AWAY_S = 10 * PERIOD_S
 """How long a switch is waited for that is out of reach and cut off."""
 HYSTERESIS = 0.05
+"""Less than that is not worth a move; nor, until nobody moved for a while, what gains less than the filled bucket."""
+GUARANTEE_SLACK = 0.01
+"""Nobody misses more of what is guaranteed to it for that."""
 FLOOR_KBPS, FLOOR_SHARE = 64, 0.01
 """What every edge holds at least, so that whoever begins to send is noticed: the higher, where there is room."""
 
@@ -55,9 +59,11 @@ def _aside_kbps(ceiling_kbps: int, n_edges: int, guarantee_kbps: float) -> int:
     return max(entry_kbps(ceiling_kbps), int((ceiling_kbps - guarantee_kbps) / (2 * max(1, n_edges))))
 
 
-def shared_kbps(ceiling_kbps: int, n_edges: int) -> int:
-    """What is shared out among so many: all but what one edge more would hold."""
-    return ceiling_kbps - (0 if n_edges == 1 else entry_kbps(ceiling_kbps))
+def shared_kbps(ceiling_kbps: int, n_edges: int, guarantee_kbps: float, burst_ms: int = DEFAULT_BURST_MS) -> int:
+    """What is shared out among so many: all but what one edge more would hold, and what buckets let pass (fills.py)."""
+    if n_edges == 1:
+        return ceiling_kbps
+    return min(ceiling_kbps - entry_kbps(ceiling_kbps), most_kbps(ceiling_kbps, burst_ms, guarantee_kbps))
 
 
 class Request(NamedTuple):
@@ -105,11 +111,15 @@ class _Edge:
 class Sharing:
     """One direction of one ceiling.  Belongs to one thread."""
 
-    def __init__(self, ceiling_kbps: int, held: Mapping[int, int] | None = None) -> None:
+    def __init__(
+        self, ceiling_kbps: int, held: Mapping[int, int] | None = None, *, burst_ms: int = DEFAULT_BURST_MS,
+    ) -> None:
         """`held`: what was told before a restart.  Nobody knows what of it was confirmed, only that at every moment the
         ceiling was kept: so each may still hold all that it leaves to one edge, if the others hold what they were told.
         """
         self.ceiling_kbps = ceiling_kbps
+        self.burst_ms = burst_ms
+        """how long a share's bucket lasts"""
         self._guarantee_kbps = 0.0
         held = held or {}
         total = sum(held.values())
@@ -118,6 +128,7 @@ class Sharing:
         self._leaving: dict[int, _Edge] = {}
         """where its share may still be in force, though nothing of it is there any more"""
         self._wanted: dict[int, int] = {}
+        self._fills = Fills()
 
     # -- answers
 
@@ -132,6 +143,11 @@ class Sharing:
     @property
     def is_alone(self) -> bool:
         return len(self._edges) == 1
+
+    @property
+    def total_kbps(self) -> int:
+        """What is shared out."""
+        return shared_kbps(self.ceiling_kbps, len(self._edges), self._guarantee_kbps, self.burst_ms)
 
     @property
     def floor_kbps(self) -> int:
@@ -163,8 +179,9 @@ class Sharing:
 
     # -- what happened
 
-    def set_ceiling(self, kbps: int) -> None:
+    def set_ceiling(self, kbps: int, burst_ms: int = DEFAULT_BURST_MS) -> None:
         """Whoever is alone has the new one at once: it is told no share."""
+        self.burst_ms = burst_ms
         for edge in self._edges.values() if self.is_alone else ():
             if edge.told_kbps == self.ceiling_kbps:
                 edge.told_kbps = edge.held_kbps = kbps
@@ -215,12 +232,12 @@ class Sharing:
         As long as everybody has what it was allotted, nobody is told anything.
         """
         told = {dpid: edge.told_kbps for dpid, edge in self._edges.items()}
-        if sum(told.values()) <= self._total_kbps and all(
-            allotted.get(dpid, 0.0) <= (1 + HYSTERESIS) * kbps for dpid, kbps in told.items()
+        if sum(told.values()) <= self.total_kbps and all(
+            allotted.get(dpid, 0.0) <= kbps or self._is_near(now_s, dpid, allotted[dpid]) for dpid, kbps in told.items()
         ):
             self._wanted = told
             return
-        over = max(0.0, self._total_kbps - sum(allotted.values()))
+        over = max(0.0, self.total_kbps - sum(allotted.values()))
         weights = sum(edge.weight for edge in self._edges.values() if not edge.is_away) or 1.0
         target = {}
         for dpid, edge in self._edges.items():
@@ -233,22 +250,41 @@ class Sharing:
         may_hold = self._may_hold()
         wanted = {dpid: edge.told_kbps if edge.is_away else self._wanted.get(dpid, edge.told_kbps)
                   for dpid, edge in self._edges.items()}
-        step = next_step(may_hold, wanted, self._total_kbps - self._leaving_kbps)
+        step = next_step(may_hold, wanted, self.total_kbps - self._leaving_kbps)
         falls = {dpid: kbps for dpid, kbps in step.items() if kbps < may_hold[dpid]}
         if any(edge.is_pending or (dpid in falls and not edge.is_away) for dpid, edge in self._edges.items()):
             step = falls  # what is about to be freed is given out in one part, for each part fills a bucket
+        step = self._affordable(now_s, step, may_hold)
         step |= {dpid: self.floor_kbps for dpid, edge in self._edges.items() if edge.is_gone}
         step = {dpid: kbps for dpid, kbps in step.items() if kbps != self._edges[dpid].told_kbps}
         for dpid, kbps in step.items():
             edge = self._edges[dpid]
             edge.held_kbps, edge.told_kbps, edge.told_s = max(edge.held_kbps, edge.told_kbps), kbps, now_s
+            self._fills.note(now_s, kbps, self.burst_ms)
         return step
 
     # -- inside
 
-    @property
-    def _total_kbps(self) -> int:
-        return shared_kbps(self.ceiling_kbps, len(self._edges))
+    def _affordable(self, now_s: float, step: dict[int, int], may_hold: Mapping[int, int]) -> dict[int, int]:
+        """The same, with no more growth than the buckets leave room for that it fills, and that were filled lately.
+
+        Below what is guaranteed everybody grows at once.
+        """
+        grows = {dpid: kbps - may_hold[dpid] for dpid, kbps in step.items() if kbps > may_hold[dpid]}
+        if not grows or self.is_alone:
+            return step
+        part = self._fills.affordable(
+            now_s, self.ceiling_kbps, self._guarantee_kbps, self.burst_ms,
+            held_kbps=sum(may_hold.values()) + self._leaving_kbps, grow_kbps=sum(may_hold[dpid] for dpid in grows),
+            more_kbps=sum(grows.values()))
+        if part == 1:
+            return step
+        afforded = {dpid: kbps for dpid, kbps in step.items() if dpid not in grows}
+        for dpid, grown in grows.items():
+            kbps = max(may_hold[dpid] + int(part * grown), min(step[dpid], int(self._edges[dpid].promised_kbps)))
+            if not self._is_near(now_s, dpid, kbps):
+                afforded[dpid] = kbps
+        return afforded
 
     def _may_hold(self) -> dict[int, int]:
         return {dpid: self.floor_kbps if edge.is_gone else edge.most_kbps for dpid, edge in self._edges.items()}
@@ -260,7 +296,7 @@ class Sharing:
     def _within(self, target: dict[int, int]) -> dict[int, int]:
         """Floors may have lifted the sum above the total: whoever has more than the floor gives in proportion."""
         floor = self.floor_kbps
-        excess, spare = sum(target.values()) - self._total_kbps, sum(kbps - floor for kbps in target.values())
+        excess, spare = sum(target.values()) - self.total_kbps, sum(kbps - floor for kbps in target.values())
         if excess <= 0 or spare <= 0:
             return target
         return {dpid: kbps - -(-excess * (kbps - floor) // spare) for dpid, kbps in target.items()}
@@ -268,18 +304,21 @@ class Sharing:
     def _calm(self, now_s: float, target: dict[int, int]) -> dict[int, int]:
         """Keep what is nearly right, or was changed a moment ago, as far as the sum allows."""
         told = {dpid: self._edges[dpid].told_kbps for dpid in target}
-        calm = {dpid: told[dpid] if now_s < self._edges[dpid].told_s + MODIFY_S or _is_near(kbps, told[dpid]) else kbps
-                for dpid, kbps in target.items()}
+        calm = {dpid: told[dpid] if now_s < self._edges[dpid].told_s + MODIFY_S or self._is_near(now_s, dpid, kbps)
+                else kbps for dpid, kbps in target.items()}
         growth = {dpid: kbps - told[dpid] for dpid, kbps in calm.items() if kbps > told[dpid]}
-        excess, more = sum(calm.values()) - self._total_kbps, sum(growth.values())
+        excess, more = sum(calm.values()) - self.total_kbps, sum(growth.values())
         if excess > more:
             return target  # the ceiling was lowered
         for dpid, grows in growth.items() if excess > 0 else ():
             kbps = calm[dpid] - -(-excess * grows // more)
-            calm[dpid] = told[dpid] if _is_near(kbps, told[dpid]) else kbps
+            calm[dpid] = told[dpid] if self._is_near(now_s, dpid, kbps) else kbps
         return calm
 
-
-def _is_near(kbps: int, told_kbps: int) -> bool:
-    return abs(kbps - told_kbps) <= HYSTERESIS * told_kbps
-
+    def _is_near(self, now_s: float, dpid: int, kbps: float) -> bool:
+        """What the edge was told is as good as this, or not worth a move now."""
+        edge = self._edges[dpid]
+        if edge.told_kbps < (1 - GUARANTEE_SLACK) * min(kbps, edge.promised_kbps):
+            return False
+        small = HYSTERESIS if self._fills.is_calm(now_s) else max(HYSTERESIS, self.burst_ms / 1_000 / WINDOW_S)
+        return abs(kbps - edge.told_kbps) <= small * edge.told_kbps

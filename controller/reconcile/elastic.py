@@ -34,7 +34,7 @@ from controller.reconcile.answers import Answer, gather, read
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.keeper import Cache
 from controller.reconcile.metrics import SHARES_TOLD
-from controller.reconcile.opening import ceiling_of, limited_at, promised_at
+from controller.reconcile.opening import burst_of, ceiling_of, limited_at, promised_at
 from controller.reconcile.status import Waiter
 from controller.service.interfaces import StoreFailed
 
@@ -200,7 +200,7 @@ class Elastic:
                     self._allocator.put((name, way, dpid), None)
                 sharing.place(now_s, weights, reachable, linked)
                 sharing.promise(owner.guarantee[way], owner.promised[way])
-                self._allocator.set_capacity((name, way), sharing.ceiling_kbps)
+                self._allocator.set_capacity((name, way), sharing.total_kbps)
                 for dpid in sharing.edges:
                     self._allocator.put((name, way, dpid), _aggregate(name, way, sharing, dpid))
         self._allocator.solve()
@@ -228,7 +228,7 @@ class Elastic:
                 owner.guarantee = {"in": rates.guarantee_in_kbps, "out": rates.guarantee_out_kbps}
                 owner.promised = {way: {dpid: both[nth] for dpid, both in promised.items()}
                                   for nth, way in enumerate(WAYS)}
-                self._set_ceilings(name, owner, rates, held)
+                self._set_ceilings(name, owner, rates, held, burst_of(world, name))
         stray = dict.fromkeys(key for key in (*world.shares, *self._kept) if key[1] not in self._owners)
         if stray and self._keep(stray):
             self._set_shares(stray, CONFIRM_S)
@@ -238,7 +238,9 @@ class Elastic:
         told, opened = self._kept.get(key, Share()), world.shares.get(key, Share())
         return Share(told.in_kbps or opened.in_kbps, told.out_kbps or opened.out_kbps)
 
-    def _set_ceilings(self, name: str, owner: _Owner, rates: Rates, held: Mapping[Way, Mapping[int, int]]) -> None:
+    def _set_ceilings(
+        self, name: str, owner: _Owner, rates: Rates, held: Mapping[Way, Mapping[int, int]], burst_ms: int,
+    ) -> None:
         """`held`: what each edge was told; 0: the whole."""
         for way in WAYS:
             kbps = _of(way, Share(rates.ceiling_in_kbps, rates.ceiling_out_kbps))
@@ -246,9 +248,10 @@ class Elastic:
                 if (gone := owner.ways.pop(way, None)) is not None:
                     self._withdraw(name, way, gone)
             elif way in owner.ways:
-                owner.ways[way].set_ceiling(kbps)
+                owner.ways[way].set_ceiling(kbps, burst_ms)
             else:
-                owner.ways[way] = Sharing(kbps, {dpid: told or kbps for dpid, told in held[way].items()})
+                told = {dpid: kept or kbps for dpid, kept in held[way].items()}
+                owner.ways[way] = Sharing(kbps, told, burst_ms=burst_ms)
 
     def _drop(self, name: str) -> None:
         for way, sharing in self._owners.pop(name).ways.items():

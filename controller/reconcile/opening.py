@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from immutables import Map
 
-from controller.model.bandwidth import Rates, entry_kbps
+from controller.model.bandwidth import DEFAULT_BURST_MS, Rates, entry_kbps
 from controller.model.ids import network_of, tenant_of
 from controller.model.network import Network, Pipe
 from controller.model.tenancy import Tenant
-from controller.pipeline.views import rates_of
+from controller.pipeline.views import policy_of, rates_of
 from controller.pipeline.world import Share, World
 from controller.qos.parts import Want, first_parts
 
@@ -80,7 +80,8 @@ def _open(
     if not ceiling_kbps:
         return held
     if limited.isdisjoint(held) and not any(held.values()):
-        return first_parts(ceiling_kbps, guarantee_kbps, _wants(world, owner, way, here, offers))
+        return first_parts(ceiling_kbps, guarantee_kbps, _wants(world, owner, way, here, offers),
+                           burst_ms=burst_of(world, owner))
     entry = entry_kbps(ceiling_kbps)
     return {dpid: kbps or (0 if dpid in limited else entry) for dpid, kbps in held.items()}
 
@@ -119,6 +120,11 @@ def ceiling_of(world: World, owner: str) -> Rates | None:
         return None
     rates = rates_of(world, obj)
     return rates if rates.has_ceiling else None
+
+
+def burst_of(world: World, owner: str) -> int:
+    """How long the bucket of a share lasts, ms."""
+    return min(policy_of(world.intent, owner).burst_ms, DEFAULT_BURST_MS)
 
 
 def edges_of(world: World, owner: str) -> frozenset[int]:

@@ -19,8 +19,7 @@ TURNS = {"a": (0.0, 10.0), "c": (5.0, 15.0), "d": (10.0, 20.0), "b": (15.0, 20.0
 
 @pytest.fixture(scope="module")
 def red(shared_fabric: Fabric) -> dict[str, Host]:
-    """With a short burst, which counts in a window of three seconds."""
-    return make_tenant(shared_fabric, Policy(ceiling_out_kbps=CEILING_KBPS, burst_ms=100))
+    return make_tenant(shared_fabric, Policy(ceiling_out_kbps=CEILING_KBPS))
 
 
 def test_ceiling_over_three_switches_with_moving_demand(red: dict[str, Host]) -> None:
