@@ -81,7 +81,7 @@ def test_ceiling_of_a_pipe_between_networks_is_shared_where_each_sends() -> None
     made.port(far, "q13", at=(13, 3))
     before = made.world
     pipe = made.join("red", "x", BandwidthPolicy(ceiling_out_kbps=9_000, ceiling_in_kbps=4_000)).name
-    part = Share(0, (9_000 - entry_kbps(9_000)) // 2)
+    part = Share(0, shared_kbps(9_000, 2, 0) // 2)
     named = [*made.intent.ports, pipe]
     shares = opening_shares(before, made.world, named, NOT_KNOWN)
     assert shares == {(11, pipe): part, (12, pipe): part}
