@@ -27,6 +27,8 @@ Cause = Literal["port", "network", "tenant", "pipe", "link"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 PORT_KINDS = frozenset({"rx", "tx"})
 """of the counters of a switch's ports"""
+QUEUE_KIND = "queue"
+"""before a port's number: of the counters of its queues, which are looked at by a clock of ours"""
 Records = dict[str, bytes | None]
 """None: to be deleted"""
 
@@ -141,7 +143,7 @@ class Accounts:
             self._begin(key, source, reading, entries, at_s)
             return NO_GROWTH
         source.entries = entries
-        grown = growth(source.last, reading, outlives_its_clock=key.kind in PORT_KINDS)
+        grown = growth(source.last, reading, outlives_its_clock=_outlives_its_clock(key.kind))
         went_back = any(now < before for now, before in zip(reading, source.last, strict=True))
         if went_back or reading[:2] != source.last[:2]:
             self._touched_switches.add(key.dpid)
@@ -333,6 +335,10 @@ class Accounts:
     def _switch_record(self, dpid: int) -> Any:
         return [[key.kind, key.number, *self._sources[key].last, self._sources[key].tag]
                 for key in sorted(self._by_switch.get(dpid, ()))] or None
+
+
+def _outlives_its_clock(kind: str) -> bool:
+    return kind in PORT_KINDS or kind.startswith(QUEUE_KIND)
 
 
 def _is_same(source: _Source, entries: tuple[Entry, ...]) -> bool:

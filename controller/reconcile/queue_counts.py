@@ -19,8 +19,8 @@ from controller.fabric.ports import EndPoint
 from controller.intent.snapshot import NO_NAMES
 from controller.model.queues import Grant, QueueCount, leaf_queue
 from controller.pipeline.world import World
-from controller.qos.accounts import Accounts, Entry, SourceKey, Way
-from controller.qos.counters import Reading
+from controller.qos.accounts import QUEUE_KIND, Accounts, Entry, SourceKey, Way
+from controller.qos.counters import NS_PER_S, Reading
 from controller.reconcile.owners import lineage, link_name
 from controller.reconcile.status import View
 
@@ -58,29 +58,29 @@ class QueueCounts:
         for at in set(grants) - self._asked:
             self._asked.add(at)
             self._ask(at).add_done_callback(
-                lambda answer, at=at: self._post(partial(self._answered, at, answer)))  # type: ignore[misc]
+                lambda answer, at=at: self._post(partial(self._answered, at, answer, now_s)))  # type: ignore[misc]
 
-    def _answered(self, at: EndPoint, answer: Future[Counts]) -> None:
+    def _answered(self, at: EndPoint, answer: Future[Counts], asked_s: float) -> None:
         self._asked.discard(at)
         if answer.cancelled() or answer.exception() is not None:
             return  # its switch, or database, is away
-        kind, seen = f"queue {at.port_no}", set()
+        kind, seen = f"{QUEUE_KIND} {at.port_no}", set()
         here = self._here(at)
         owners, at_s = dict(self._owners(at, here)), self._wall_clock()
         last, self._last[at] = self._last.get(at, {}), answer.result()
         for number, count in self._last[at].items():
             key = SourceKey(at.dpid, kind, number)
             seen.add(key)
-            reading = self._reading(key, count, _frame_bytes(count, last.get(number, NOT_LOOKED)))
+            reading = self._reading(key, count, _frame_bytes(count, last.get(number, NOT_LOOKED)), asked_s)
             self._accounts.look(key, reading, owners.get(number, here), at_s)
         self._accounts.looked(at.dpid, {kind}, seen)
 
-    def _reading(self, key: SourceKey, count: QueueCount, frame_bytes: int) -> Reading:
-        """What was dropped; no time, for how long the queue is there, nobody says."""
-        dropped, before = count.dropped_packets, self._accounts.last(key)
+    def _reading(self, key: SourceKey, count: QueueCount, frame_bytes: int, asked_s: float) -> Reading:
+        """What was dropped; by our own clock, for how long the queue is there, nobody says."""
+        dropped, before, clock_ns = count.dropped_packets, self._accounts.last(key), int(asked_s * NS_PER_S)
         if before is None or dropped < before.packets:
-            return Reading(dropped * frame_bytes, dropped, 0)
-        return Reading(before.bytes + (dropped - before.packets) * frame_bytes, dropped, 0)
+            return Reading(dropped * frame_bytes, dropped, clock_ns)
+        return Reading(before.bytes + (dropped - before.packets) * frame_bytes, dropped, clock_ns)
 
     def _here(self, at: EndPoint) -> tuple[Entry, ...]:
         """Whose drops all queues of a port count."""

@@ -90,8 +90,8 @@ def test_counting_continues_through_restarts_and_queues_that_are_made_anew() -> 
         accounts.restore(key, record)
     port.restart(accounts)
     assert port.look(QueueCount(200 * BIG, 200, 30)) == 30 * BIG
-    assert port.look(QueueCount(5 * BIG, 5, 1)) == 30 * BIG
-    assert port.look(QueueCount(6 * BIG, 6, 3)) == 32 * BIG
+    assert port.look(QueueCount(5 * BIG, 5, 1)) == 31 * BIG
+    assert port.look(QueueCount(6 * BIG, 6, 3)) == 33 * BIG
 
 
 TERMS = {"guarantee_kbps": 1_000, "weight": 1, "traffic_class": TrafficClass.STANDARD}
@@ -137,3 +137,19 @@ def test_queues_that_are_a_ceiling_lose_for_whom_it_limits() -> None:
                       for number, dropped in zip((a, BEST_EFFORT), drops, strict=True)})
     assert lost(port.accounts, A, limited, NET) == [(1, 0), (0, 21), (1, 21)]
     assert port.accounts.drops(limited, "in").by_port == 21 * BIG
+
+
+def test_what_is_dropped_now_is_known_as_a_rate_also_by_a_clock_that_begins_anew() -> None:
+    """It is no longer counted as carried, and where it is a ceiling's, it is the port's own."""
+    port = Port()
+    for n in range(3):
+        port.look(QueueCount(100 * n * BIG, 100 * n, 100 * n))
+    kbps = 100 * BIG // 125 // int(PERIOD_S)
+    assert port.accounts.offered_kbps(RED, "out") == (kbps, kbps)
+    accounts = Accounts()
+    for key, record in port.accounts.changes().items():
+        assert record is not None
+        accounts.restore(key, record)
+    port.now_s = 0.0
+    port.restart(accounts)
+    assert port.look(QueueCount(300 * BIG, 300, 300)) == 300 * BIG
