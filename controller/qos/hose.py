@@ -111,17 +111,20 @@ class Footprint:
 
     def need(self, hose: Hose) -> dict[Link, Need]:
         """What the hose needs of each link where it needs something."""
-        entries = self._entries
-        if not len(entries.row) or hose.limit <= 0:
-            return {}
-        by_source, by_destination = self._charges(hose)
-        needed = np.minimum(np.minimum(by_source, by_destination) + hose.pool * self._largest, hose.limit)
-        reserved = self._worst_by_link(needed)
-        working = np.zeros(len(self._links))
-        working[self._link_of_row[:self._n_working]] = needed[:self._n_working]
+        working, reserved = self.loads(hose)
         used = np.flatnonzero(reserved)
         both = zip(used.tolist(), working[used].tolist(), reserved[used].tolist(), strict=True)
-        return {self._links[i]: Need(*need) for i, *need in both}
+        return {self.links[i]: Need(*need) for i, *need in both}
+
+    def loads(self, hose: Hose) -> tuple[Floats, Floats]:
+        """The same of each of `links`, as arrays: as things are, and reserved."""
+        working = np.zeros(len(self.links))
+        if not len(self._entries.row) or hose.limit <= 0:
+            return working, working
+        by_source, by_destination = self._charges(hose)
+        needed = np.minimum(np.minimum(by_source, by_destination) + hose.pool * self._largest, hose.limit)
+        working[self._link_of_row[:self._n_working]] = needed[:self._n_working]
+        return working, self._worst_by_link(needed)
 
     @cached_property
     def largest(self) -> dict[Link, Need]:
@@ -137,7 +140,7 @@ class Footprint:
         """
         if not len(self._entries.row) or not (senders or receivers):
             return {}
-        by_source, n_links = self._is_by_source(hose), len(self._links)
+        by_source, n_links = self._is_by_source(hose), len(self.links)
         sent = self._ends(senders, by_source, senders=True, others=hose.open_receivers)
         received = self._ends(receivers, by_source, senders=False, others=hose.open_senders)
         n_own = np.bincount(sent.link, sent.n_ports, n_links) + np.bincount(received.link, received.n_ports, n_links)
@@ -145,11 +148,11 @@ class Footprint:
         is_told_apart = n_own + (self._worst_by_link(unguaranteed) > 0) > 1
         found: dict[Link, Parts | None] = {}
         for i in np.flatnonzero((n_own > 0) & is_told_apart).tolist():
-            found[self._links[i]] = Parts(bool(by_source[i]), {}, {}) if n_own[i] <= at_most else None
+            found[self.links[i]] = Parts(bool(by_source[i]), {}, {}) if n_own[i] <= at_most else None
         edges = tuple(self._number)
         for ends, is_sent in ((sent, True), (received, False)):
             for link, edge, *fraction in zip(*(column.tolist() for column in ends[:4]), strict=True):
-                if (parts := found.get(self._links[link])) is not None:
+                if (parts := found.get(self.links[link])) is not None:
                     (parts.sent if is_sent else parts.received)[edges[edge]] = Need(*fraction)
         return found
 
@@ -161,7 +164,7 @@ class Footprint:
         return found
 
     def _worst_by_link(self, by_row: Floats) -> Floats:
-        worst = np.zeros(len(self._links))
+        worst = np.zeros(len(self.links))
         np.maximum.at(worst, self._link_of_row, by_row)
         return worst
 
@@ -225,13 +228,13 @@ class Footprint:
         return rows
 
     @cached_property
-    def _links(self) -> tuple[Link, ...]:
+    def links(self) -> tuple[Link, ...]:
         """All links that it may load, failures included."""
         return tuple(dict.fromkeys(self._rows[0]))
 
     @cached_property
     def _link_of_row(self) -> Ints:
-        place = {link: i for i, link in enumerate(self._links)}
+        place = {link: i for i, link in enumerate(self.links)}
         return np.array([place[link] for link in self._rows[0]], dtype=np.int64)
 
     @property

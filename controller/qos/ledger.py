@@ -21,7 +21,7 @@ from immutables import Map
 
 HEADROOM = 0.05
 """of every resource, never guaranteed to anybody: so that what has no guarantee does not starve"""
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 
 
 class Claim(NamedTuple):
@@ -50,12 +50,12 @@ class Excess(NamedTuple):
 
 def claim(working: float, reserved: float) -> Claim:
     """Rounded so that it is enough."""
-    return Claim(math.ceil(working - _ROUNDING), math.ceil(reserved - _ROUNDING))
+    return Claim(math.ceil(working - ROUNDING), math.ceil(reserved - ROUNDING))
 
 
 def budget(capacity_kbps: int) -> int:
     """How much of a resource can be claimed."""
-    return math.floor(capacity_kbps * (1 - HEADROOM) + _ROUNDING)
+    return math.floor(capacity_kbps * (1 - HEADROOM) + ROUNDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,8 @@ class Ledger:
     def put(self, owner: str, claims: Claims) -> tuple[Ledger, set[Any]]:
         """The ledger with these as the owner's only claims, and the resources on which anything changed."""
         before = self.by_owner.get(owner, NO_CLAIMS)
-        changed = {r for r in before.keys() | claims.keys() if before.get(r) != claims.get(r)}
+        changed = {r for r, now in claims.items() if (was := before.get(r)) is not now and was != now}
+        changed |= before.keys() - claims.keys()
         if not changed:
             return self, changed
         totals = self.totals.mutate()
@@ -97,8 +98,11 @@ def shortfalls(
     """
     found = []
     for resource in changed:
-        total, capacity = after.totals.get(resource, 0), capacity_kbps(resource)
-        if capacity is None or total <= budget(capacity) or total <= before.totals.get(resource, 0):
+        total = after.totals.get(resource, 0)
+        if total <= before.totals.get(resource, 0):
+            continue
+        capacity = capacity_kbps(resource)
+        if capacity is None or total <= budget(capacity):
             continue
         needed = after.claimed_by(owners, resource)
         found.append(Excess(resource, needed, max(0, budget(capacity) - (total - needed))))

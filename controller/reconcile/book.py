@@ -20,6 +20,7 @@ from controller.model.network import Network, Pipe, Port
 from controller.model.tenancy import Tenant
 from controller.qos.hose import Footprint
 from controller.qos.ledger import Ledger
+from controller.qos.pooled import Pooled
 
 Promise = tuple[TrafficClass, OnFailure]
 
@@ -117,6 +118,8 @@ class Book:
 
     asked: Asked = NOTHING_ASKED
     footprints: Map[str, Footprint] = Map()
+    pooled: Map[str, Pooled] = Map()
+    """tenant -> where all of its traffic goes: of its networks, and between them"""
     """of networks"""
     between: Map[tuple[str, str], Footprint] = Map()
     """(network, its peer) -> of what the one sends to the other; of tenants whose pool is for that, too"""

@@ -8,8 +8,9 @@ The cost follows the change: only tenants, pipes and ports that changed, or whos
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import is_
 
 from immutables import Map
 
@@ -20,8 +21,9 @@ from controller.intent.snapshot import NO_NAMES, Snapshot
 from controller.model.bandwidth import BandwidthPolicy, OnFailure, Rates, TrafficClass
 from controller.model.ids import network_of, tenant_of
 from controller.model.network import ANY_PATH, Pipe
-from controller.qos.hose import Footprint, Need
-from controller.qos.ledger import NO_CLAIMS, Claim, claim
+from controller.qos.hose import Footprint, Hose, Need
+from controller.qos.ledger import NO_CLAIMS, Claim, Claims, claim
+from controller.qos.pooled import Pooled
 from controller.reconcile.book import Book, Ingress, Piped, Resource, Terms
 from controller.reconcile.hoses import hose_of, limit_of, piped_of, pool_of
 from controller.reconcile.loads import Loads, Route
@@ -40,9 +42,11 @@ class BookEdit:
         self._before = self._asked = book.asked
         self._footprints, self._between = book.footprints, book.between
         self._exposed, self._apart = book.exposed, book.apart
-        self._terms, self._ledger = book.terms, book.ledger
+        self._pooled, self._terms, self._ledger = book.pooled, book.terms, book.ledger
         self.resources: set[Resource] = set()
         """on which claims, or the terms of who has them, are other ones"""
+        self.claimed: set[Resource] = set()
+        """on which claims are"""
         self.owners: set[str] = set()
         """whose claims are other ones"""
         self.tenants: set[str] = set()
@@ -74,8 +78,9 @@ class BookEdit:
         return self
 
     def result(self) -> Book:
-        return Book(asked=self._asked, footprints=self._footprints, between=self._between, exposed=self._exposed,
-                    apart=self._apart, terms=self._terms, ledger=self._ledger)
+        return Book(
+            asked=self._asked, footprints=self._footprints, pooled=self._pooled, between=self._between,
+            exposed=self._exposed, apart=self._apart, terms=self._terms, ledger=self._ledger)
 
     # -- where the traffic of a network goes
 
@@ -168,16 +173,16 @@ class BookEdit:
             for network in networks:
                 self._forget_footprint(network)
         self._set_terms(tenant, terms)
-        self._put(tenant, {} if terms is None else self._needs(tenant, sorted(networks), terms))
+        if terms is None:
+            self._pooled = _without(self._pooled, tenant)
+        self._enter(tenant, NO_CLAIMS if terms is None else self._needs(tenant, sorted(networks), terms))
 
-    def _needs(self, tenant: str, networks: Iterable[str], terms: Terms) -> dict[Resource, Claim]:
+    def _needs(self, tenant: str, networks: Sequence[str], terms: Terms) -> Claims:
         """By link: its networks' needs and its pool, and never more than the tenant as a whole."""
         own, sent, received, piped = self._asked.rates_of(tenant), 0.0, 0.0, Piped()
-        networks = list(networks)
         if len(networks) == 1 and self._asked.rates_of(networks[0]) == Rates():
-            return self._needs_of_one(own, networks[0], terms)
-        total: dict[EndPoint, Need] = {}
-        largest: dict[EndPoint, Need] = {}
+            return self._needs_of_one(tenant, own, networks[0], terms)
+        hoses: dict[str, Hose] = {}
         for network in networks:
             hose, rates = hose_of(self._asked, network), self._asked.rates_of(network)
             pipes = piped_of(self._asked, network)
@@ -185,28 +190,29 @@ class BookEdit:
             received += float(rates.guarantee_in_kbps) or sum(hose.received.values()) + pipes.received
             piped = Piped(piped.sent + pipes.sent, piped.received + pipes.received)
             if hose.sent or hose.received or hose.pool or own.has_guarantee:
-                footprint = self._footprint(network, terms)
-                for link, need in footprint.need(hose).items():
-                    total[link] = _plus(total.get(link, _NOTHING), need, 1.0)
-                if own.has_guarantee:
-                    _widen(largest, footprint)
+                hoses[network] = hose
+        footprints = [self._footprint(network, terms) for network in hoses]
         if pool := pool_of(own, sent, received):
-            for src in networks:
-                for dst in self._asked.intent.peers_of(src):
-                    _widen(largest, self._footprint_between(src, dst, terms))
-            for link, share in largest.items():
-                total[link] = _plus(total.get(link, _NOTHING), share, pool)
-        limit = limit_of(own, piped)
-        return {link: claim(min(need.working, limit), min(need.reserved, limit)) for link, need in total.items()}
+            footprints += [self._footprint_between(src, dst, terms)
+                           for src in networks for dst in self._asked.intent.peers_of(src)]
+        return self._pooled_of(tenant, footprints).claims(
+            list(hoses.values()), pool=pool, limit=limit_of(own, piped))
 
-    def _needs_of_one(self, own: Rates, network: str, terms: Terms) -> dict[Resource, Claim]:
+    def _needs_of_one(self, tenant: str, own: Rates, network: str, terms: Terms) -> Claims:
         """The same for a tenant with one network that has no guarantee or ceiling of its own, as most are."""
         hose, pipes = hose_of(self._asked, network), piped_of(self._asked, network)
         pool = pool_of(own, sum(hose.sent.values()) + pipes.sent, sum(hose.received.values()) + pipes.received)
         if not (hose.sent or hose.received or pool):
-            return {}
+            return NO_CLAIMS
         hose = replace(hose, pool=pool, limit=limit_of(own, pipes))
-        return {link: claim(*need) for link, need in self._footprint(network, terms).need(hose).items()}
+        return self._pooled_of(tenant, [self._footprint(network, terms)]).claims([hose])
+
+    def _pooled_of(self, tenant: str, footprints: Sequence[Footprint]) -> Pooled:
+        found = self._pooled.get(tenant)
+        if found is None or not _are_same(found.footprints, footprints):
+            found = Pooled(footprints)
+            self._pooled = self._pooled.set(tenant, found)
+        return found
 
     def _terms_of(self, tenant: str) -> Terms | None:
         """The tenant's own policy decides if it guarantees something, else the best of those below it."""
@@ -327,9 +333,13 @@ class BookEdit:
             self._terms = _without(self._terms, owner) if terms is None else self._terms.set(owner, terms)
 
     def _put(self, owner: str, claims: Mapping[Resource, Claim]) -> None:
-        wanted = {resource: each for resource, each in claims.items() if each.reserved_kbps}
-        self._ledger, changed = self._ledger.put(owner, wanted)
+        self._enter(owner, {resource: each for resource, each in claims.items() if each.reserved_kbps})
+
+    def _enter(self, owner: str, claims: Claims) -> None:
+        """All of them of something."""
+        self._ledger, changed = self._ledger.put(owner, claims)
         if changed:
+            self.claimed |= changed
             self.resources |= changed
             self.owners.add(owner)
 
@@ -341,19 +351,12 @@ def _terms(policy: BandwidthPolicy, rates: Rates) -> Terms:
         weight=policy.weight or max(rates.guarantee_in_kbps, rates.guarantee_out_kbps) or 1)
 
 
+def _are_same(some: Sequence[Footprint], others: Sequence[Footprint]) -> bool:
+    return len(some) == len(others) and all(map(is_, some, others))
+
+
 def _flat(kbps: int) -> Claim:
     return Claim(kbps, kbps)
-
-
-def _plus(need: Need, more: Need, times: float) -> Need:
-    return Need(need.working + times * more.working, need.reserved + times * more.reserved)
-
-
-def _widen(largest: dict[EndPoint, Need], footprint: Footprint) -> None:
-    """By link the largest fractions, with those of this footprint."""
-    for link, share in footprint.largest.items():
-        most = largest.get(link, share)
-        largest[link] = Need(max(most.working, share.working), max(most.reserved, share.reserved))
 
 
 def _sum(one: Claim, other: Claim) -> Claim:

@@ -48,7 +48,8 @@ class Trial:
         risen = {owner for name in names for owner in (name, tenant_of(name))
                  if _is_protected(book, owner) and not _is_protected(self.book, owner)}
         before, owners = _without(self.book, risen), edit.owners | risen
-        found = self._shortfalls(before, book, edit.resources, owners)
+        again = (book.ledger.by_owner.get(owner, NO_CLAIMS) for owner in risen)
+        found = self._shortfalls(before, book, edit.claimed.union(*again), owners)
         if found and book.asked.rates:
             found = self._at_some_time(before, book, owners, found)
         return Tried(found, replace(self, book=book))
