@@ -44,9 +44,11 @@ class Fabric:
 
     # -- what is asked
 
-    def create_network(self, tenant: str, *, ipv6: bool = False, policy: Policy | None = None) -> str:
+    def create_network(
+        self, tenant: str, *, network: str = "n", ipv6: bool = False, policy: Policy | None = None,
+    ) -> str:
         """A tenant (if it is new) with a network of 10.0.0.0/24, and fd00::/64 if asked for; the network's name."""
-        name = f"tenants/{tenant}/networks/n"
+        name = f"tenants/{tenant}/networks/{network}"
         ipv6_cidr = "fd00::/64" if ipv6 else ""
         self.client.apply([
             tenant_pb2.Tenant(name=f"tenants/{tenant}", bandwidth=policy),

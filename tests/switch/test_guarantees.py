@@ -128,21 +128,27 @@ def test_guarantee_that_no_queue_enforces_says_so(fabric: Fabric) -> None:
 
 
 def test_guarantees_hold_against_ones_own_siblings(fabric: Fabric) -> None:
-    """A port keeps its guarantee beside a flood of another port of its network, which has all while it is silent."""
-    network = fabric.create_network("x")
-    names = ("a", "b", "ra", "rb")
+    """A port keeps its guarantee beside floods of another port of its network, and of another network of its tenant;
+    while it is silent they have all of the link.
+    """
+    networks = {name: fabric.create_network("x", network=name) for name in ("n", "other")}
+    names = ("a", "b", "ra", "rb", "c", "rc")
     hosts = {name: fabric.add_host(name, 1 + name.startswith("r"), 1 + i, 11 + i) for i, name in enumerate(names)}
-    fabric.create_ports(network, hosts.values())
+    network = networks["n"]
+    fabric.create_ports(network, [hosts[name] for name in names if "c" not in name])
+    fabric.create_ports(networks["other"], [hosts["c"], hosts["rc"]])
     policy = Policy(guarantee_out_kbps=GUARANTEE_KBPS)
     fabric.client.ports.update(network_pb2.Port(name=f"{network}/ports/a", bandwidth=policy), ["bandwidth"], wait=True)
-    eventually(lambda: classes(fabric).count("rate 14Mbit ceil 30Mbit") == 2, what="the queues of X and of a in it")
+    eventually(lambda: classes(fabric).count("rate 14Mbit ceil 30Mbit") == 3,
+               what="the queues of X, its network, and a in that")
     assert "GUARANTEE_NOT_ENFORCED" not in conditions(fabric, "x")
     borrowed = hosts["b"].udp_rate_to(hosts["rb"], offered_kbps=2 * LINK_KBPS, duration_s=3).rate_kbps
-    with ThreadPoolExecutor(2) as pool:
-        flood = pool.submit(hosts["b"].udp_rate_to, hosts["rb"], offered_kbps=2 * LINK_KBPS, duration_s=6)
+    with (hosts["b"].probe(hosts["rb"], packets_per_s=FLOOD_PPS, size_bytes=1400) as one,
+          hosts["c"].probe(hosts["rc"], packets_per_s=FLOOD_PPS, size_bytes=1400) as other):
         kept = hosts["a"].tcp_rate_to(hosts["ra"], duration_s=5).rate_kbps
-        left = flood.result().rate_kbps
-    print(f"b alone has {borrowed:.0f} kbit/s; beside it a has {kept:.0f} of its {GUARANTEE_KBPS}, b {left:.0f}")
+        floods = one.finish(), other.finish()
+    print(f"b alone has {borrowed:.0f} kbit/s; a has {kept:.0f} of its {GUARANTEE_KBPS}, of the floods {floods}")
+    assert all(flood.lost > 0.1 * flood.sent for flood in floods), "they were too much"
     assert borrowed > 0.7 * LINK_KBPS
     assert kept > 0.8 * GUARANTEE_KBPS * TCP_PAYLOAD
 
@@ -180,6 +186,46 @@ def test_pipe_between_networks_keeps_its_guarantee_and_its_ceiling(fabric: Fabri
     limited = hosts["x"].udp_rate_to(hosts["rx"], offered_kbps=GUARANTEE_KBPS, duration_s=3).rate_kbps
     print(f"under a ceiling of {GUARANTEE_KBPS // 2} it has {limited:.0f}")
     assert limited == pytest.approx(GUARANTEE_KBPS // 2, rel=0.12)
+
+
+def test_guarantee_holds_at_a_full_receiver_whose_ceiling_its_queues_hold(fabric: Fabric) -> None:
+    """Two send to a third on the same switch: whoever is guaranteed keeps it beside the flood, and there is no meter to
+    drop before the queue; a new pliantd finds it so, and without the guarantee the meter is back.
+    """
+    network = fabric.create_network("x")
+    hosts = {name: fabric.add_host(name, 1, 1 + i, 11 + i) for i, name in enumerate("abd")}
+    fabric.create_ports(network, hosts.values())
+
+    def set_policy(name: str, policy: Policy) -> None:
+        port = network_pb2.Port(name=f"{network}/ports/{name}", bandwidth=policy)
+        fabric.client.ports.update(port, ["bandwidth"], wait=True)
+
+    def meters() -> list[str]:
+        found: list[str] = re.findall(r"rate=(\d+)", fabric.rig.ofctl("dump-meters", "s1"))
+        return found
+
+    ceiling_kbps, guarantee_kbps = 20_000, 12_000
+    set_policy("d", Policy(ceiling_in_kbps=ceiling_kbps))
+    assert str(ceiling_kbps) in meters()
+    set_policy("a", Policy(guarantee_out_kbps=guarantee_kbps))
+    eventually(lambda: "rate 12Mbit ceil 20Mbit" in classes(fabric, "s1-d"), what="the queue of a at d's port")
+    eventually(lambda: str(ceiling_kbps) not in meters(), what="the queues hold the ceiling, and no meter does")
+    with hosts["b"].probe(hosts["d"], packets_per_s=FLOOD_PPS, size_bytes=1400) as flooding:
+        kept = hosts["a"].tcp_rate_to(hosts["d"], duration_s=5).rate_kbps
+        flood = flooding.finish()
+    print(f"a has {kept:.0f} kbit/s of its {guarantee_kbps} at a port of {ceiling_kbps}, of b's flood {flood}")
+    assert flood.lost > 0.1 * flood.sent, "it was too much"
+    assert 0.8 * guarantee_kbps * TCP_PAYLOAD < kept < 1.05 * ceiling_kbps
+    before, flows, written = all_queues(fabric), fabric.flows(), meters()
+    fabric.pliantd.kill()
+    fabric.pliantd.start()
+    fabric.wait_in_sync()
+    eventually(lambda: fabric.pliantd.log().count("queue_driver") >= 6, what="it knows who makes its queues")
+    hosts["a"].ping(hosts["d"], count=40, interval_s=0.1)  # longer than what is of no use is kept
+    assert (all_queues(fabric), fabric.flows(), meters()) == (before, flows, written)
+    set_policy("a", Policy())
+    eventually(lambda: str(ceiling_kbps) in meters(), what="the meter is back")
+    eventually(lambda: "5011" not in all_queues(fabric), 60, "the queues are gone")
 
 
 def test_pipe_has_queues_of_its_own_all_along_its_way(fabric: Fabric) -> None:
