@@ -86,7 +86,8 @@ def queues_of(world: World, node: Node, *, kbps: int, ceiling_kbps: int, weight:
     share = min(1.0, kbps / max(1, sum(part.kbps for part in node.parts), node.kbps))
     has = [int(share * part.kbps) for part in node.parts]
     left = max(0, kbps - sum(has))
-    weights = [part.weight for part in node.parts] + [max(1, left)] * bool(node.whose)
+    weights = [part.weight for part in node.parts]
+    weights += [max(left, min(weights))] * bool(node.whose)  # whoever has no guarantee is not to starve beside siblings
     turns = [weight * each // sum(weights) for each in weights]
     found = [inner]
     for part, part_kbps, turn in zip(node.parts, has, turns, strict=False):

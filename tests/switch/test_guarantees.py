@@ -147,7 +147,8 @@ def test_guarantees_hold_against_ones_own_siblings(fabric: Fabric) -> None:
           hosts["c"].probe(hosts["rc"], packets_per_s=FLOOD_PPS, size_bytes=1400) as other):
         kept = hosts["a"].tcp_rate_to(hosts["ra"], duration_s=5).rate_kbps
         floods = one.finish(), other.finish()
-    print(f"b alone has {borrowed:.0f} kbit/s; a has {kept:.0f} of its {GUARANTEE_KBPS}, of the floods {floods}")
+    print(f"b alone has {borrowed:.0f} kbit/s; a has {kept:.0f} of its {GUARANTEE_KBPS}, of the floods "
+          f"{floods[0]}; {floods[1]}")
     assert all(flood.lost > 0.1 * flood.sent for flood in floods), "they were too much"
     assert borrowed > 0.7 * LINK_KBPS
     assert kept > 0.8 * GUARANTEE_KBPS * TCP_PAYLOAD
