@@ -49,7 +49,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Lab and help": {
         "lab": Entry("lab", "Work with a Mininet that runs on this machine."),
-        "decode": Entry("decode", "Explain fabric labels, as tcpdump shows them between switches."),
+        "decode": Entry("decode", "Explain fabric labels, as tcpdump shows them, and queues, as tc does."),
         "api-resources": Entry("about", "List the kinds of resources."),
         "completion": Entry("about", "Print the completion script of a shell."),
         "version": Entry("about", "Print the versions of this command and of the controller."),

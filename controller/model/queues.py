@@ -36,6 +36,11 @@ def inner_queue(queue_id: int) -> int:
     return 2 * queue_id + 1
 
 
+def queue_id_of(number: int) -> tuple[int, bool]:
+    """Whose queue has this number, and whether it is the inner one."""
+    return number >> 1, bool(number & 1)
+
+
 EXPLICIT = 0x780
 """In place of an edge's id: frames under the label of any explicit path, which does not say where it leads."""
 

@@ -13,7 +13,7 @@ from pliant.v1.fabric_pb2_grpc import FabricServiceServicer
 from controller.fabric.export import Format, export
 from controller.model.errors import InvalidArgument, NotFound
 from controller.model.ids import check_name
-from controller.northbound import paths
+from controller.northbound import identify, paths
 from controller.northbound.calls import Calls, first
 from controller.northbound.declare import about_link, about_switch, parse_link, parse_switch
 from controller.northbound.filters import parse_filter
@@ -114,6 +114,9 @@ class FabricServicer(FabricServiceServicer):
                 if dpid in (None, count.dpid) and tenant in (None, count.tenant)
             ]
         )
+
+    async def Identify(self, request: pb.IdentifyRequest, context: ServicerContext) -> pb.IdentifyResponse:
+        return identify.answer(self._calls.engine.snapshot(), request)
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: ServicerContext) -> pb.ServerInfo:
         switches = self._operator.fabric().switches

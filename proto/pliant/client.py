@@ -40,7 +40,7 @@ from pliant.v1 import (
 from pliant.v1.apply_pb2 import ApplyResponse, Resource
 from pliant.v1.bandwidth_pb2 import QuoteBandwidthResponse, Usage, WatchUsageResponse
 from pliant.v1.common_pb2 import DeleteResponse
-from pliant.v1.fabric_pb2 import DropCount, Link, ListPathsResponse, ServerInfo, Switch
+from pliant.v1.fabric_pb2 import DropCount, IdentifyResponse, Link, ListPathsResponse, ServerInfo, Switch
 from pliant.v1.network_pb2 import Network, Port, Subnet
 from pliant.v1.peering_pb2 import Peering
 from pliant.v1.pipe_pb2 import Pipe
@@ -304,6 +304,11 @@ class Client:
         request = fabric_pb2.ListDropsRequest(switch=switch, tenant=tenant)
         answer = self._connection.call(self._fabric.ListDrops, request)
         return cast(Sequence[DropCount], answer.drops)
+
+    def identify(self, *, label: str = "", queue: int = 0) -> IdentifyResponse:
+        """Whose a label is (a MAC address), and whose a queue: the names behind their numbers."""
+        request = fabric_pb2.IdentifyRequest(label=label, queue=queue)
+        return cast(IdentifyResponse, self._connection.call(self._fabric.Identify, request))
 
     def paths(
         self, source: str, destination: str, *, network: str = "", alternatives: int = 0

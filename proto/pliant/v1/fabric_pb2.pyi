@@ -849,6 +849,68 @@ class DropCount(_message.Message):
 Global___DropCount: _TypeAlias = DropCount  # noqa: Y015
 
 @_typing.final
+class IdentifyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """The destination MAC of a frame between switches."""
+    queue: _builtins.int
+    """The number of a queue, as OpenFlow and OVSDB have it.  tc has it as the class's minor, in hex: 5011:a is queue 10."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        queue: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "queue", b"queue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyRequest: _TypeAlias = IdentifyRequest  # noqa: Y015
+
+@_typing.final
+class IdentifyResponse(_message.Message):
+    """What nobody has, or has no longer, is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NETWORK_FIELD_NUMBER: _builtins.int
+    PORT_FIELD_NUMBER: _builtins.int
+    SWITCH_FIELD_NUMBER: _builtins.int
+    QUEUE_OWNER_FIELD_NUMBER: _builtins.int
+    QUEUE_HAS_PARTS_FIELD_NUMBER: _builtins.int
+    network: _builtins.str
+    """The network whose frame it is."""
+    port: _builtins.str
+    """The port that the frame is for, if it is for one and the label says on which switch."""
+    switch: _builtins.str
+    """Where the label leads to.  Empty if it is an explicit path's."""
+    queue_owner: _builtins.str
+    """The tenant, network, port or pipe whose queue it is."""
+    queue_has_parts: _builtins.bool
+    """The queue is the sum of others: it holds no frames, but what is lent between its parts."""
+    def __init__(
+        self,
+        *,
+        network: _builtins.str = ...,
+        port: _builtins.str = ...,
+        switch: _builtins.str = ...,
+        queue_owner: _builtins.str = ...,
+        queue_has_parts: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["network", b"network", "port", b"port", "queue_has_parts", b"queue_has_parts", "queue_owner", b"queue_owner", "switch", b"switch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyResponse: _TypeAlias = IdentifyResponse  # noqa: Y015
+
+@_typing.final
 class GetServerInfoRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

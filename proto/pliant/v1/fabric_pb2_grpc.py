@@ -84,6 +84,11 @@ class FabricServiceStub(object):
                 request_serializer=pliant_dot_v1_dot_fabric__pb2.ListDropsRequest.SerializeToString,
                 response_deserializer=pliant_dot_v1_dot_fabric__pb2.ListDropsResponse.FromString,
                 _registered_method=True)
+        self.Identify = channel.unary_unary(
+                '/pliant.v1.FabricService/Identify',
+                request_serializer=pliant_dot_v1_dot_fabric__pb2.IdentifyRequest.SerializeToString,
+                response_deserializer=pliant_dot_v1_dot_fabric__pb2.IdentifyResponse.FromString,
+                _registered_method=True)
         self.GetServerInfo = channel.unary_unary(
                 '/pliant.v1.FabricService/GetServerInfo',
                 request_serializer=pliant_dot_v1_dot_fabric__pb2.GetServerInfoRequest.SerializeToString,
@@ -161,6 +166,13 @@ class FabricServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Identify(self, request, context):
+        """Names for the numbers that frames and queues carry: whose a label is, and whose a queue.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetServerInfo(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -219,6 +231,11 @@ def add_FabricServiceServicer_to_server(servicer, server):
                     servicer.ListDrops,
                     request_deserializer=pliant_dot_v1_dot_fabric__pb2.ListDropsRequest.FromString,
                     response_serializer=pliant_dot_v1_dot_fabric__pb2.ListDropsResponse.SerializeToString,
+            ),
+            'Identify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Identify,
+                    request_deserializer=pliant_dot_v1_dot_fabric__pb2.IdentifyRequest.FromString,
+                    response_serializer=pliant_dot_v1_dot_fabric__pb2.IdentifyResponse.SerializeToString,
             ),
             'GetServerInfo': grpc.unary_unary_rpc_method_handler(
                     servicer.GetServerInfo,
@@ -496,6 +513,33 @@ class FabricService(object):
             '/pliant.v1.FabricService/ListDrops',
             pliant_dot_v1_dot_fabric__pb2.ListDropsRequest.SerializeToString,
             pliant_dot_v1_dot_fabric__pb2.ListDropsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Identify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pliant.v1.FabricService/Identify',
+            pliant_dot_v1_dot_fabric__pb2.IdentifyRequest.SerializeToString,
+            pliant_dot_v1_dot_fabric__pb2.IdentifyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,8 @@ class FabricServiceStub:
     """All switches and links as one document."""
     ListDrops: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.ListDropsRequest, _fabric_pb2.ListDropsResponse]
     """Packets that the switches dropped, by tenant and reason."""
+    Identify: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.IdentifyRequest, _fabric_pb2.IdentifyResponse]
+    """Names for the numbers that frames and queues carry: whose a label is, and whose a queue."""
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_fabric_pb2.GetServerInfoRequest, _fabric_pb2.ServerInfo]
 
 @_typing.type_check_only
@@ -72,6 +74,8 @@ class FabricServiceAsyncStub(FabricServiceStub):
     """All switches and links as one document."""
     ListDrops: _aio.UnaryUnaryMultiCallable[_fabric_pb2.ListDropsRequest, _fabric_pb2.ListDropsResponse]  # type: ignore[assignment]
     """Packets that the switches dropped, by tenant and reason."""
+    Identify: _aio.UnaryUnaryMultiCallable[_fabric_pb2.IdentifyRequest, _fabric_pb2.IdentifyResponse]  # type: ignore[assignment]
+    """Names for the numbers that frames and queues carry: whose a label is, and whose a queue."""
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_fabric_pb2.GetServerInfoRequest, _fabric_pb2.ServerInfo]  # type: ignore[assignment]
 
 class FabricServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -152,6 +156,14 @@ class FabricServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fabric_pb2.ListDropsResponse, _abc.Awaitable[_fabric_pb2.ListDropsResponse]]:
         """Packets that the switches dropped, by tenant and reason."""
+
+    @_abc_1.abstractmethod
+    def Identify(
+        self,
+        request: _fabric_pb2.IdentifyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fabric_pb2.IdentifyResponse, _abc.Awaitable[_fabric_pb2.IdentifyResponse]]:
+        """Names for the numbers that frames and queues carry: whose a label is, and whose a queue."""
 
     @_abc_1.abstractmethod
     def GetServerInfo(

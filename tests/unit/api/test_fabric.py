@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import networkx as nx
 import pytest
-from pliant import Client
+from pliant import ApiError, Client
 from pliant.v1 import fabric_pb2 as pb
 from pliant.v1 import watch_pb2
 from pliant.v1.network_pb2 import Network, Port, Subnet
@@ -51,6 +51,13 @@ def test_link_is_drained_both_ways_and_says_how_far_it_is(api: Api, client: Clie
     assert not client.links.get(ONE).drained, "of itself it is not"
     switch = client.switches.get(SECOND)
     assert (switch.drained, switch.zone) == (True, "east")
+
+
+def test_identify_refuses_what_is_no_label_and_knows_nothing_of_what_nobody_has(client: Client) -> None:
+    """No MAC is an error; a label and a queue of nobody's are not."""
+    with pytest.raises(ApiError, match="not a MAC address"):
+        client.identify(label="nonsense")
+    assert client.identify(label="02:f0:00:00:04:01", queue=7) == pb.IdentifyResponse(queue_has_parts=True)
 
 
 def test_states_of_links_that_paths_cannot_use(api: Api, client: Client) -> None:

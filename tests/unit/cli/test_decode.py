@@ -15,7 +15,9 @@ from controller.fabric.explicit import N_NUMBERS, explicit_label
 from controller.fabric.labels import N_VERSIONS, label16, label_number
 from controller.fabric.paths.plan import MAX_WORKING
 from controller.intent.addresses import gateway_mac
+from controller.model.queues import inner_queue
 from controller.pipeline import tables
+from tests.unit.cli.conftest import Pliant
 
 
 def mac(value: int) -> str:
@@ -89,3 +91,34 @@ def test_decode_prints_for_people_and_programs() -> None:
     assert "gateway of the network of slice 3" in run(cli, ["decode", gateway_mac(3 << 10)]).stdout
     refused = run(cli, ["decode", "nonsense"])
     assert (refused.exit_code, refused.stdout) == (6, "")
+
+
+def test_decode_tells_classes_of_queues() -> None:
+    """An owner's own, or the sum of its parts; and those that are nobody's."""
+    run = CliRunner().invoke
+    text = run(cli, ["decode", "5011:A", "5011:b", "5011:fffe"]).stdout
+    assert [line.split(maxsplit=1)[1] for line in text.splitlines() if line] == [
+        "5011:a", "10", "its frames", "5011:b", "11", "the sum of its parts", "5011:fffe", "best effort"]
+    assert run(cli, ["decode", "5012:a"]).exit_code == 6
+
+
+def test_decode_asks_the_controller_whose_they_are(red: Pliant) -> None:
+    """Network, port and switch of a label, owner of a queue; what nobody has is a dash, and no controller an error."""
+    keys = red.api.service.engine.snapshot().keys
+    port, network = "tenants/red/networks/net1/ports/web-1", "tenants/red/networks/net1"
+    key = keys.port_key(port)
+    assert key is not None
+    label = label16(keys.edge_ids[1], 0) << tables.LABEL_BIT
+    to_port, to_all, stale = (mac(tables.label_head(kind) | label | key24) for kind, key24 in (
+        (0, key.key24), (tables.LABEL_BUM, keys.network_key(network)), (0, 9 << 10)))
+    queue = f"5011:{inner_queue(keys.queue_id(network)):x}"
+    told = json.loads(red.ok(f"decode --who -o json {to_port} {to_all} {stale} {queue} 5011:ffff"))
+    switch = "switches/0000000000000001"
+    assert [(each["network"], each["port"], each["switch"]) for each in told[:3]] == [
+        (network, port, switch), (network, "", switch), ("", "", switch)]
+    assert told[3]["owner"] == network and "owner" not in told[4]
+    text = red.ok(f"decode --who {stale} 5011:fff0")
+    assert f"network   -\nport      -\nswitch    {switch}\n" in text and "owner     -\n" in text
+    explicit = mac(tables.label_head(0) | explicit_label(3) << tables.LABEL_BIT | key.key24)
+    assert "port      -\nswitch    -\n" in red.ok(f"decode --who {explicit}")
+    assert CliRunner().invoke(cli, ["--server", "127.0.0.1:1", "decode", "--who", to_port]).exit_code == 7
