@@ -26,6 +26,8 @@ def conditions(fabric: Observed, intent: Snapshot, grants: Grants, obj: object) 
     if not isinstance(obj, Tenant | Network | Port | Pipe) or not obj.bandwidth.may_guarantee:
         return []
     texts = unenforced(fabric, grants, obj.name if isinstance(obj, Pipe) else tenant_of(obj.name))
+    if isinstance(obj, Port):
+        texts = unenforced(fabric, grants, obj.name) | texts
     if isinstance(obj, Network | Port):
         texts = undivided(fabric, intent, grants, obj) | texts
     if not texts:
@@ -37,7 +39,8 @@ def conditions(fabric: Observed, intent: Snapshot, grants: Grants, obj: object) 
 
 
 def unenforced(fabric: Observed, grants: Grants, owner: str) -> dict[int, str]:
-    """Switch (dpid) -> why it does not enforce the guarantee of this tenant or pipe."""
+    """Switch (dpid) -> why it does not enforce the guarantee of this tenant or pipe, or of a port where others receive.
+    """
     texts: dict[int, str] = {}
     for at, why in _faults(fabric, grants):
         granted = grants[at]
@@ -53,8 +56,9 @@ def undivided(fabric: Observed, intent: Snapshot, grants: Grants, obj: Network |
     is_only = isinstance(obj, Network) and len(intent.networks_by_tenant[tenant]) == 1
     flat = [switch for switch in fabric.switches.values() if switch.queue_driver == _FLAT and not is_only]
     return {switch.dpid: _UNDIVIDED for switch in flat for port_no in switch.ports
-            if (granted := grants.get(EndPoint(switch.dpid, port_no))) is not None and tenant in granted
-            and _has_part(granted[tenant], obj)}
+            if (granted := grants.get(EndPoint(switch.dpid, port_no))) is not None
+            and ((obj.name in granted and granted[obj.name].guarantee_kbps)
+                 or (tenant in granted and _has_part(granted[tenant], obj)))}
 
 
 def _has_part(grant: Grant, obj: Network | Port) -> bool:

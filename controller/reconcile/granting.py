@@ -244,10 +244,22 @@ class Granting:
                 message = f"{owner} keeps {degraded.share:.0%} of its guarantee: {degraded.why}"
                 at = degraded.links[0] if degraded.links else EndPoint(degraded.apart[0].src, 0)
                 regrant.alarms.append(Alarm(reason="GUARANTEE_DEGRADED", at=at, message=message))
+        regrant.names |= self._crowded_otherwise(before.crowded)
         exposed, were = now.book.exposed, before.book.exposed
         if exposed is not were:
             regrant.names |= {name for name in (*exposed, *were) if exposed.get(name) != were.get(name)}
         return regrant
+
+    def _crowded_otherwise(self, before: Map[str, tuple[EndPoint, ...]]) -> set[str]:
+        """Networks, and their ports with a guarantee, that have parts of their own on other links than before."""
+        now, names = self.granted.crowded, set[str]()
+        if now is before:
+            return names
+        for network in {*now, *before}:
+            if now.get(network) != before.get(network):
+                edges = self._now.asked.guaranteed.get(network, Map())
+                names.update((network,), *edges.values())
+        return names
 
     def _concerned(self, owner: str) -> set[str]:
         """The owner and all that is below it."""

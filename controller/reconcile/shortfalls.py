@@ -1,4 +1,6 @@
-"""Whose guarantee does not hold, or would not through the next failure, said as conditions of the objects concerned."""
+"""Whose guarantee does not hold, or would not through the next failure, or not against others of its own network, said
+as conditions of the objects concerned.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,11 @@ from controller.model.network import Network, Pipe, Port
 from controller.model.status import Condition
 from controller.model.tenancy import Tenant
 from controller.reconcile.grants import Apart, Degraded, Granted, list_apart, list_named
+from controller.reconcile.members import MAX_PORTS
 
 
 def conditions(granted: Granted, fabric: Fabric, obj: object) -> Iterator[Condition]:
-    """GUARANTEE_DEGRADED and GUARANTEE_UNPROTECTED of a tenant, network, port or pipe."""
+    """GUARANTEE_DEGRADED, GUARANTEE_UNPROTECTED and GUARANTEE_CROWDED of a tenant, network, port or pipe."""
     if not isinstance(obj, Tenant | Network | Port | Pipe):
         return
     owners = {obj.name, tenant_of(obj.name)} if not isinstance(obj, Pipe) else {obj.name}
@@ -31,6 +34,20 @@ def conditions(granted: Granted, fabric: Fabric, obj: object) -> Iterator[Condit
     if exposed := tuple(sorted(_exposed(granted, obj))):
         text = f"there is no other way if {list_named(fabric, exposed)} fails"
         yield Condition(reason="GUARANTEE_UNPROTECTED", message=text, switches=_switches(exposed))
+    if crowded := _crowded(granted, obj):
+        text = (f"more than {MAX_PORTS} ports of {network_of(obj.name)} with a guarantee cross "
+                f"{list_named(fabric, crowded)}: there they share what the network has")
+        yield Condition(reason="GUARANTEE_CROWDED", message=text, switches=_switches(crowded))
+
+
+def _crowded(granted: Granted, obj: object) -> tuple[EndPoint, ...]:
+    """Links where the ports of the network, or of the port's network, are too many for each to have a queue."""
+    if not isinstance(obj, Network | Port):
+        return ()
+    links = granted.crowded.get(network_of(obj.name), ())
+    if isinstance(obj, Port) and not (links and obj.bandwidth.may_guarantee):
+        return ()
+    return _touched(granted, obj, obj.tenant if isinstance(obj, Port) else obj.name, links)
 
 
 def _degraded(fabric: Fabric, owner: str, found: Degraded) -> Condition:

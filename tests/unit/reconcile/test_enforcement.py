@@ -87,6 +87,18 @@ def test_parts_of_a_tenant_are_not_enforced_where_queues_have_none() -> None:
     assert conditions(found(QueuesFound(dpid=11, driver="tc")), several, grants, LAB.intent.ports[port]) == []
 
 
+def test_sender_says_where_a_receivers_port_does_not_hold_its_guarantee() -> None:
+    """No driver there, or one whose flows do not tell ports apart; of the receiver's own ceiling nothing is said."""
+    port = f"{NET}/ports/a"
+    grants = Map({EndPoint(12, 3): Map({port: GRANT, f"{NET}/ports/b": Grant(guarantee_kbps=0, ceiling_kbps=99)})})
+    for event in (QueuesFound(dpid=12, driver="", why_not="far away"), QueuesFound(dpid=12, driver="ovsdb"),
+                  QueuesFound(dpid=12, driver="tc", faults=Map({3: "foreign"}))):
+        (condition,) = conditions(found(event), LAB.intent, grants, LAB.intent.ports[port])
+        assert condition.switches == (12,)
+        assert conditions(found(event), LAB.intent, grants, LAB.intent.ports[f"{NET}/ports/b"]) == []
+    assert conditions(found(QueuesFound(dpid=12, driver="tc")), LAB.intent, grants, LAB.intent.ports[port]) == []
+
+
 def test_all_are_told_whose_condition_depends_on_the_switch() -> None:
     """Owners with grants there, and what of theirs has a guarantee."""
     assert concerned(LAB.intent, GRANTS, 1) == {RED, BLUE, NET, "tenants/blue/networks/net", f"{NET}/ports/a"}

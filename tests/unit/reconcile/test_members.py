@@ -114,6 +114,8 @@ def test_crowded_link_keeps_one_queue_for_all_and_says_so() -> None:
     assert not granted(found, UP).networks
     assert parts(granted(found, EndPoint(12, 1)).networks[NET]).keys() == {"x", "y"}
     assert UP in found.reconciler.view.granted.crowded[NET]
+    assert "GUARANTEE_CROWDED" in found.reasons(NET) and "GUARANTEE_CROWDED" in found.reasons(f"{NET}/ports/p1")
+    assert "GUARANTEE_CROWDED" not in found.reasons(f"{NET}/ports/z")
     found.apply((), [f"{NET}/ports/p0"])
     found.settle()
     assert len(granted(found, UP).networks[NET].ports) == MAX_PORTS
