@@ -61,14 +61,16 @@ that has no groups sends by the hop alone.
 |---|---|---|
 | port_no, at most 4095 | LLDP to the controller | {lldp} packets/s |
 | slot x 4 + 0, + 1 | ceiling out, in: of a port; of a network or a tenant on this edge | as asked, or its share |
-| (50,001 + pipe) x 4 + 0, + 1 | ceiling of a pipe, from its end a to b, from b to a | as asked |
+| (50,001 + pipe) x 4 + 0, + 1 | ceiling of a pipe, from its end a to b, from b to a | as asked, or its share |
+| the same, of a pipe with a guarantee alone | nothing: it counts what the pipe carries | {counting:g} Gbit/s |
 | slot x 4 + 2 of a port | queries the switch answers for it | {service} packets/s |
 | slot x 4 + 2 of a network | broadcast and multicast of the network from this edge | {bum} packets/s |
 | (1024 + port_no) x 4 + 3 | the frame that shows a port to be a host's | {hearing} packet/s |
 
 A frame passes the meters of its port, its network and its tenant in this order, out where it enters and in where it
 leaves; what one drops, the next never sees.  Of a ceiling that ports on several edges have together, each edge holds a
-share.  Without a ceiling there is no meter.
+share.  Without a ceiling there is no meter, but for the
+pipes that are counted by one.
 
 A switch that has no meters enforces no ceiling and answers unmetered; it is good for the core.
 
@@ -95,6 +97,7 @@ def render_markdown() -> str:
         "The other 48 bits are a fingerprint of the flow.\n",
         _NUMBERS.format(
             lldp=tables.LLDP_PPS, service=tables.SERVICE_PPS, bum=tables.BUM_PPS, hearing=tables.HEARING_PPS,
+            counting=tables.COUNTING_KBPS / 1e6,
         ),
     ]
     return "\n".join(parts)

@@ -24,8 +24,8 @@ from controller.model.queues import leaf_queue
 from controller.openflow import actions
 from controller.pipeline import tables
 from controller.pipeline.draft import Draft, apply, goto
-from controller.pipeline.rates import limit
-from controller.pipeline.tables import DELIVER, FABRIC, PLACE, QUEUE, Kind, MeterKind, Priority, where
+from controller.pipeline.rates import limit_pipe
+from controller.pipeline.tables import DELIVER, FABRIC, QUEUE, Kind, MeterKind, Priority, where
 from controller.pipeline.views import BoundPort, chooses_queues, find_bound_port, find_features, mac_int, rates_of
 from controller.pipeline.world import Fragment, World
 
@@ -51,7 +51,7 @@ def compile_pipe(world: World, dpid: int, name: str) -> Fragment | None:
         _queue_between(draft, world, pipe)
     for way in _ways(world, name):
         if way.source.at.dpid == dpid:
-            _limit(draft, world, way, pipe.bandwidth.burst_ms)
+            _limit(draft, world, pipe, way)
         if queues:
             _queue(draft, world, dpid, way, leaf_queue(world.intent.keys.queue_id(name)))
     fragment = draft.fragment()
@@ -67,14 +67,14 @@ def _ways(world: World, name: str) -> Iterator[_Way]:
         yield _Way(b, a, tables.pipe_meter_id(pipe_id, MeterKind.IN), rates.ceiling_in_kbps)
 
 
-def _limit(draft: Draft, world: World, way: _Way, burst_ms: int) -> None:
+def _limit(draft: Draft, world: World, pipe: Pipe, way: _Way) -> None:
     source, destination = way.source, way.destination
     # Keys of ports are unique on their edge alone.
     edge_id = 0 if destination.at.dpid == source.at.dpid else world.intent.keys.edge_id(destination.at.dpid)
     if edge_id is not None:
         passes = where(
             (tables.SOURCE, source.key24), (tables.DESTINATION, destination.key24), (tables.EDGE, edge_id))
-        limit(draft, tables.PIPE, passes, way.meter_id, way.ceiling_kbps, burst_ms, then=PLACE)
+        limit_pipe(draft, pipe, passes, way.meter_id, way.ceiling_kbps, pipe.bandwidth.burst_ms)
 
 
 def _queue(draft: Draft, world: World, dpid: int, way: _Way, queue: int) -> None:

@@ -102,8 +102,16 @@ def _limit_between(draft: Draft, world: World, dpid: int, pipe: Pipe) -> None:
     ):
         if present(world, dpid, source):
             passes = where((tables.NETWORK, keys.network_key(source)), (tables.TARGET, keys.network_key(target)))
-            meter_id = tables.pipe_meter_id(keys.pipe_id(pipe.name), kind)
-            limit(draft, tables.PIPE, passes, meter_id, kbps, burst_ms, then=tables.after(tables.PIPE))
+            limit_pipe(draft, pipe, passes, tables.pipe_meter_id(keys.pipe_id(pipe.name), kind), kbps, burst_ms)
+
+
+def limit_pipe(draft: Draft, pipe: Pipe, passes: bytes, meter_id: int, rate_kbps: int, burst_ms: int) -> None:
+    """One direction of a pipe.  With a guarantee alone the meter only counts: no switch port knows what it carries."""
+    then = tables.after(tables.PIPE)
+    if rate_kbps or not pipe.bandwidth.may_guarantee:
+        limit(draft, tables.PIPE, passes, meter_id, rate_kbps, burst_ms, then=then)
+    elif (meter := draft.meter(meter_id, tables.COUNTING_KBPS, tables.COUNTING_KBIT, "kbps")) is not None:
+        draft.flow(tables.PIPE, Priority.NORMAL, passes, through(meter), goto(then))
 
 
 def _held(world: World, dpid: int, owner: Tenant | Network | Pipe) -> tuple[int, int, int]:

@@ -360,6 +360,8 @@ BUM_PPS, BUM_BURST = 2_000, 2_000
 """Per network and edge: the port's own meter counted the frame once, replication multiplies it."""
 LLDP_PPS, LLDP_BURST = 20, 20
 HEARING_PPS, HEARING_BURST = 1, 1
+COUNTING_KBPS, COUNTING_KBIT = 400_000_000, 1_000_000
+"""Of a meter that only counts: as much as a rate can be, and a burst that in bits is less than 32 of them."""
 
 
 # -- cookies

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pliant.v1 import fabric_pb2, network_pb2, peering_pb2, pipe_pb2, tenant_pb2
+from pliant.v1 import fabric_pb2, network_pb2, peering_pb2, pipe_pb2, tenant_pb2, watch_pb2
 
 from tests.support.eventually import eventually
 from tests.support.fabric import ACTIVE, Fabric, Policy, leaf_spine
@@ -182,6 +182,9 @@ def test_pipe_between_networks_keeps_its_guarantee_and_its_ceiling(fabric: Fabri
         left = flood.result().rate_kbps
     print(f"the pipe has {kept:.0f} kbit/s of its {GUARANTEE_KBPS}, the flood {left:.0f}")
     assert kept > 0.8 * GUARANTEE_KBPS * TCP_PAYLOAD
+    # Nothing but its meter counts what a pipe carries.
+    eventually(lambda: next(client.usage(watch_pb2.KIND_PIPE, "tenants/x")).outward.bytes > 5_000_000,
+               what="what the pipe carried is told")
     pipe.bandwidth.CopyFrom(Policy(ceiling_out_kbps=GUARANTEE_KBPS // 2))
     assert client.pipes.update(pipe, ["bandwidth"], wait=True).state == ACTIVE
     limited = hosts["x"].udp_rate_to(hosts["rx"], offered_kbps=GUARANTEE_KBPS, duration_s=3).rate_kbps

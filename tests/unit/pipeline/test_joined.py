@@ -86,6 +86,18 @@ def test_each_edge_holds_its_share_where_its_network_is(lab: Lab) -> None:
         (12, out): Meter(out, 4_000, 1_000, "kbps")}
 
 
+def test_pipe_with_a_guarantee_alone_is_counted_by_a_meter_that_drops_nothing(lab: Lab) -> None:
+    """In both directions, for what comes back is seen as well; without a guarantee there is no meter."""
+    lab.update(replace(lab.intent.pipes[PIPE], bandwidth=BandwidthPolicy(guarantee_out_kbps=1_000)))
+    lab.port("tenants/red/networks/net", "f", at=(11, 6))
+    lab.pipe("red", "ports", "a", "f", BandwidthPolicy(guarantee_in_kbps=1_000))
+    lab.pipe("red", "none", "a", "b", BandwidthPolicy())
+    pipe_ids = {lab.intent.keys.pipe_id(f"{RED}/pipes/{name}") for name in ("x", "ports")}
+    rates = {meter.id: meter.rate for fragment in lab.programs().values() for meter in fragment.meters
+             if meter.unit == "kbps"}
+    assert rates == {tables.pipe_meter_id(each, kind): tables.COUNTING_KBPS for each in pipe_ids for kind in (OUT, IN)}
+
+
 def test_flows_choose_the_pipes_queue_by_whose_gateway_sent_into_which_slice(lab: Lab) -> None:
     """On links, both ways, where the switch cannot tell by itself; gone with the guarantee."""
     lab.observe(QueuesFound(dpid=1, driver="ovsdb"))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from controller.fabric.labels import version_of
-from controller.model.bandwidth import BandwidthPolicy, Rates
+from controller.model.bandwidth import BandwidthPolicy
 from controller.model.status import State, Status
 from controller.pipeline import compiler, switching
 from controller.pipeline.compiler import fragment_key
@@ -44,10 +44,10 @@ def test_object_that_cannot_be_compiled_is_degraded_and_holds_up_nobody(
     key = fragment_key(Kind.PORT, 11, A)
     before = sim.reconciler.program(11)[key]
 
-    def limit_port(draft: Draft, bound: BoundPort, rates: Rates) -> None:
+    def limit_port(draft: Draft, world: World, bound: BoundPort) -> None:
         if bound.port.bandwidth == CEILING:
             raise ValueError("not this one")
-        sound(draft, bound, rates)
+        sound(draft, world, bound)
 
     sound = switching.limit_port
     monkeypatch.setattr(switching, "limit_port", limit_port)
