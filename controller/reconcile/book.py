@@ -71,7 +71,8 @@ class Terms:
 
     on_failure: OnFailure = OnFailure.DEGRADE_FAIR
     traffic_class: TrafficClass = TrafficClass.STANDARD
-    weight: int = 1
+    weight: int = 0
+    """0: as much as it is granted in each place"""
     ceiling_kbps: int = 0
 
     @property

@@ -223,13 +223,10 @@ class BookEdit:
         terms = _terms(policy, asked.rates_of(tenant))
         if policy.may_guarantee:
             return terms
-        networks = asked.intent.networks_by_tenant.get(tenant, NO_NAMES)
-        weight = sum(max(tally.sent, tally.received) for network in networks
-                     for tally in asked.tallies.get(network, Map()).values())
         return Terms(
             traffic_class=min((each for each, _ in how), key=_CLASSES.index),
             on_failure=min((each for _, each in how), key=_FIRMNESS.index),
-            weight=policy.weight or weight or 1, ceiling_kbps=terms.ceiling_kbps)
+            weight=policy.weight, ceiling_kbps=terms.ceiling_kbps)
 
     # -- what ports and pipes claim
 

@@ -166,8 +166,8 @@ class Granting:
     def _grant_of(self, resource: Resource, owner: str, kept: Claim) -> Grant:
         terms = self._now.terms[owner]
         networks = NO_PARTS if isinstance(resource, Ingress) else self._members.divide(resource, owner, kept)
-        return Grant(guarantee_kbps=kept.reserved_kbps, ceiling_kbps=terms.ceiling_kbps, weight=terms.weight,
-                     traffic_class=terms.traffic_class, networks=networks)
+        return Grant(guarantee_kbps=kept.reserved_kbps, ceiling_kbps=terms.ceiling_kbps,
+                     weight=terms.weight or kept.reserved_kbps, traffic_class=terms.traffic_class, networks=networks)
 
     def _degraded(
         self, before: Map[str, Degraded], world: World, owners: Iterable[str],

@@ -23,10 +23,10 @@ from controller.intent.snapshot import NO_NAMES
 from controller.model.bandwidth import BandwidthPolicy, TrafficClass
 from controller.model.ids import network_of, tenant_of
 from controller.model.queues import NetworkGrant, PortGrant
-from controller.qos.hose import Parts
+from controller.qos.hose import Footprint, Parts
 from controller.qos.ledger import Claim, claim
 from controller.reconcile.book import NO_BOOK, Asked, Book
-from controller.reconcile.hoses import hose_of
+from controller.reconcile.hoses import hose_of, piped_of
 
 MAX_PORTS = 32
 """of one network with a queue of their own on one link"""
@@ -38,9 +38,14 @@ _ROUNDING = 1e-6
 class _Shape:
     """Of one network."""
 
+    basis: tuple[object, ...] = ()
+    """all that it follows from: as long as these are the same, it is"""
     needs: Mapping[EndPoint, Claim] = field(default_factory=dict)
     """what it needs of each link; nothing is told of a tenant's only network, which has all"""
     parts: Mapping[EndPoint, Parts | None] = field(default_factory=dict)
+
+
+_NO_SHAPE = _Shape()
 
 
 @dataclass(slots=True)
@@ -73,16 +78,20 @@ class Members:
         for name in names:
             changed[tenant_of(name)].append(name)
         for tenant in tenants:
-            old, new = self._shapes.pop(tenant, {}), self._shapes_of(tenant)
+            old = self._shapes.pop(tenant, {})
+            new = self._shapes_of(tenant, old)
             if new:
                 self._shapes[tenant] = new
             whole = old.keys() != new.keys() or any(map(_is_whole, changed[tenant]))
             for network in old.keys() | new.keys():
-                shapes = old.get(network, _Shape()), new.get(network, _Shape())
+                shapes = old.get(network, _NO_SHAPE), new.get(network, _NO_SHAPE)
                 ports = [name for name in changed[tenant] if name.startswith(f"{network}/ports/")]
                 edges = {dpid for name in ports for asked in (before.asked, book.asked) for dpid in _at(asked, name)}
-                found.update(_all_links(*shapes) if whole else _differing(*shapes, edges))
-                self._crowd(network, shapes[1])
+                if whole:
+                    found.update(_all_links(*shapes))
+                elif edges or shapes[0] is not shapes[1]:
+                    found.update(_differing(*shapes, edges))
+                self._crowd(network, *shapes)
             if whole:
                 found.update(book.ledger.by_owner.get(tenant, ()))
         return found
@@ -104,31 +113,37 @@ class Members:
 
     # -- what is known of each network
 
-    def _shapes_of(self, tenant: str) -> dict[str, _Shape]:
+    def _shapes_of(self, tenant: str, old: Mapping[str, _Shape]) -> dict[str, _Shape]:
         asked = self._book.asked
         if tenant not in asked.promises:
             return {}
         networks = sorted(asked.intent.networks_by_tenant.get(tenant, NO_NAMES))
-        return {network: self._shape(network, is_only=self._is_one(tenant))
+        return {network: self._shape(network, old.get(network, _NO_SHAPE), is_only=self._is_one(tenant))
                 for network in networks if network in asked.tallies}
 
     def _is_one(self, tenant: str) -> bool:
         """Whether it has a single network."""
         return len(self._book.asked.intent.networks_by_tenant.get(tenant, NO_NAMES)) == 1
 
-    def _shape(self, network: str, *, is_only: bool) -> _Shape:
+    def _shape(self, network: str, old: _Shape, *, is_only: bool) -> _Shape:
         asked, footprint = self._book.asked, self._book.footprints.get(network)
+        tallies = asked.tallies[network]
+        basis = footprint, tallies, asked.rates_of(network), piped_of(asked, network), is_only
+        if len(old.basis) == len(basis) and all(map(_is_same, old.basis, basis)):
+            return old
         if footprint is None:
-            return _Shape()
-        hose, tallies = hose_of(asked, network), asked.tallies[network]
+            return _Shape(basis)
+        hose = hose_of(asked, network)
         senders = {dpid: tally.n_sending for dpid, tally in tallies.items() if tally.n_sending}
         receivers = {dpid: tally.n_receiving for dpid, tally in tallies.items() if tally.n_receiving}
         return _Shape(
-            needs={} if is_only else {link: claim(*need) for link, need in footprint.need(hose).items()},
+            basis=basis, needs={} if is_only else {link: claim(*need) for link, need in footprint.need(hose).items()},
             parts=footprint.parts(hose, senders, receivers, at_most=MAX_PORTS))
 
-    def _crowd(self, network: str, shape: _Shape) -> None:
-        links = tuple(sorted(link for link, parts in shape.parts.items() if parts is None))
+    def _crowd(self, network: str, old: _Shape, new: _Shape) -> None:
+        if old is new:
+            return
+        links = tuple(sorted(link for link, parts in new.parts.items() if parts is None))
         if links != self.crowded.get(network, ()):
             self.crowded = self.crowded.set(network, links) if links else self.crowded.delete(network)
 
@@ -187,6 +202,11 @@ def _fit(wanted: Mapping[str, _Want], has: Claim) -> dict[str, int]:
     extra = min(1.0, left / more) if more else 0.0
     return {name: math.floor(share * want.working + extra * (want.reserved - want.working) + _ROUNDING)
             for name, want in wanted.items()}
+
+
+def _is_same(one: object, other: object) -> bool:
+    """Large values by identity: they share what did not change, and to compare them costs their size."""
+    return one is other or (not isinstance(one, Map | Footprint) and one == other)
 
 
 def _is_whole(name: str) -> bool:

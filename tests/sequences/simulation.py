@@ -377,7 +377,8 @@ class Simulation:
         granting.note((obj.name for obj in engine.world.intent.objects()), NO_CHANGE)
         granting.work(engine.world)
         held, fresh = self.reconciler.view.granted, granting.granted
-        assert (held.grants, held.degraded, held.bare) == (fresh.grants, fresh.degraded, fresh.bare)
+        assert (held.grants, held.degraded, held.bare, held.crowded) == (
+            fresh.grants, fresh.degraded, fresh.bare, fresh.crowded)
         assert (held.book.ledger, held.book.exposed) == (fresh.book.ledger, fresh.book.exposed)
         for at, here in held.grants.items():
             capacity = capacity_kbps(engine.world.fabric, at)

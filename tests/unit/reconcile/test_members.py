@@ -87,7 +87,7 @@ def test_receivers_are_told_apart_where_that_is_what_is_guaranteed() -> None:
 def test_port_alone_on_a_link_has_its_tenants_queue() -> None:
     """Nobody is to be told from it."""
     found = fabric(port("red", "a", (11, 3), sends(40_000)), port("red", "b", (12, 3)))
-    assert granted(found, UP) == Grant(guarantee_kbps=20_000, weight=40_000)
+    assert granted(found, UP) == Grant(guarantee_kbps=20_000, weight=20_000)
 
 
 def test_networks_have_what_each_needs_and_the_others_what_the_tenant_has_beyond() -> None:
