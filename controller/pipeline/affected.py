@@ -16,7 +16,7 @@ What each kind reads, beside the features and the queue driver of its switch:
     route        the subnets and keys of its network and of those that this has routes to, presence of the network here
     neighbour    as peer, but presence of any network that has a route to the port's: those are told by its
                  subnets and peerings
-    queue        the tenant's queue id, the slices of its networks, whether it has a guarantee
+    queue        the network's slice, its tenant's queue id, whether that has a guarantee
     pipe         the pipe, its rates, its id, its ports, their keys and places, the edge ids of these; or its networks
                  and their keys
 
@@ -145,9 +145,7 @@ class _Search:
                         self._routes(peering.a)
             case [_, _, "networks", _]:
                 self._network(name)
-                before, after = (world.intent.keys.slices.get(name) for world in self.worlds)
-                if before != after:
-                    self._queue(tenant_of(name))
+                self._queues((name,))
             case [_, _, _, _, "subnets", _]:
                 self._network(network_of(name))
                 self._routes(network_of(name))
@@ -178,12 +176,17 @@ class _Search:
         """If the tenant came to have a guarantee, or to have none."""
         before, after = (tenant in world.guaranteed for world in self.worlds)
         if before != after:
-            self._queue(tenant)
+            for world in self.worlds:
+                self._queues(world.intent.networks_by_tenant.get(tenant, ()))
 
-    def _queue(self, tenant: str) -> None:
-        if any(tenant in world.guaranteed for world in self.worlds):
-            for dpid in self._switches():
-                self.add(Kind.QUEUE, dpid, tenant)
+    def _queues(self, networks: Iterable[str]) -> None:
+        """Of networks of one tenant, where flows choose queues."""
+        for world in self.worlds:
+            guaranteed = [network for network in networks if tenant_of(network) in world.guaranteed]
+            for dpid in world.fabric.switches if guaranteed else ():
+                if chooses_queues(world, dpid):
+                    for network in guaranteed:
+                        self.add(Kind.QUEUE, dpid, network)
 
     def places(self, port: str) -> Iterator[int]:
         """Switches where the port is, or is asked to be: those whose edge id may depend on it."""

@@ -71,7 +71,8 @@ def fragments_on(world: World, dpid: int) -> Iterator[FragmentKey]:
     for network, edge in world.steers.get(dpid, ()):
         yield fragment_key(Kind.STEER, dpid, network, edge)
     for tenant in world.guaranteed:
-        yield fragment_key(Kind.QUEUE, dpid, tenant)
+        for network in world.intent.networks_by_tenant.get(tenant, ()):
+            yield fragment_key(Kind.QUEUE, dpid, network)
     yield from _of_tenants(world, dpid)
     for pipe in _pipes(world, dpid):
         yield fragment_key(Kind.PIPE, dpid, pipe)

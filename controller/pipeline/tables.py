@@ -400,7 +400,7 @@ HOLDS: dict[Kind, str] = {
     Kind.FLOOD: "one leaf of a network's local replication tree",
     Kind.PORT: "a port bound here: classify, port security, meters, unlabel, deliver",
     Kind.PEER: "what this edge knows of any port of a network present on it: fdb, ARP and ND answers",
-    Kind.QUEUE: "which queue the labelled frames of a tenant with a guarantee take",
+    Kind.QUEUE: "which queue the labelled frames of a network take, if its tenant has a guarantee",
     Kind.PIPE: "meters of a pipe between ports where they are, and the queue of a pipe's frames if it has a guarantee",
     Kind.CEILING: "the meters of the ceilings of a tenant, network, or pipe between networks here",
     Kind.ROUTE: "the router of a network: where its frames may be routed, and the echoes that its gateways answer",

@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from controller.intent.pools import Exhausted
 from controller.intent.records import diff, load_keys
 from controller.intent.renumber import renumbered
 from controller.intent.snapshot import Snapshot
-from controller.model.errors import OutOfRange
+from controller.model.errors import OutOfRange, ResourceExhausted
 from controller.service.codec import decode_resource, encode
 from controller.service.interfaces import Answer, Compacted, Compare, Record, Store, StoreFailed, Write
 
@@ -33,10 +34,11 @@ class Archive:
         self._store = store
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, Snapshot] = OrderedDict()
-        _renumber(store)
-        self.newest = _decode(store.list(""), store.revision())
-        """The newest committed snapshot.  Replaced as a whole, so reading it needs no lock."""
-        self._complete_keys()
+        with _enough_numbers():
+            _renumber(store)
+            self.newest = _decode(store.list(""), store.revision())
+            """The newest committed snapshot.  Replaced as a whole, so reading it needs no lock."""
+            self._complete_keys()
 
     def commit(self, after: Snapshot, changed: Collection[str], answer: Answer | None) -> None:
         """Make `after` the newest snapshot, durably, or raise and leave everything as it is.
@@ -93,16 +95,22 @@ class Archive:
                 self._kept.popitem(last=False)
 
 
+@contextmanager
+def _enough_numbers() -> Iterator[None]:
+    """StoreFailed if an older Pliant had numbers for more than this one has."""
+    try:
+        yield
+    except (Exhausted, ResourceExhausted) as error:
+        raise StoreFailed(
+            "the store is an older Pliant's and holds more tenants and networks (or ports of one network on one "
+            f"switch) than this one has numbers for: open a backup of it with the older one, and delete some ({error})"
+        ) from error
+
+
 def _renumber(store: Store) -> None:
     """Write keys that an older version wrote as they are written today, in a revision that changes no object."""
     found = _keys_in(store.list(KEYS))
-    try:
-        wanted = renumbered(found, store.revision() + 1)
-    except Exhausted as error:
-        raise StoreFailed(
-            "the store is an older Pliant's and holds more tenants and networks (or ports of one network on one "
-            "switch) than this one has numbers for: open a backup of it with the older one, and delete some"
-        ) from error
+    wanted = renumbered(found, store.revision() + 1)
     writes = [
         Write(key=KEYS + record_id, value=encode(wanted[record_id]) if record_id in wanted else None)
         for record_id in sorted({**found, **wanted}) if found.get(record_id) != wanted.get(record_id)]

@@ -22,6 +22,7 @@ from controller.fabric.ports import EndPoint, PortRole, SwitchFeatures
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, OnFailure, Rates, TrafficClass
 from controller.model.errors import PliantError
 from controller.model.network import ANY_PATH, Network, PathPolicy, Pipe, Port, Spread
+from controller.pipeline.tables import QUEUE
 from controller.pipeline.world import Share, World
 from controller.reconcile.owners import OwnersBook, owners_on
 from controller.reconcile.reconciler import Outcome
@@ -370,3 +371,21 @@ def test_port_that_went_and_came_back_between_two_steps_has_its_new_key_everywhe
     sim.settle()
     sim.check_installed()
     assert reach(sim) <= expected_reach(sim.placed)
+
+
+def test_queues_follow_networks_and_guarantees_where_flows_choose_them() -> None:
+    """A network comes, goes and comes back; the tenant's guarantee goes and returns: a flow for each while it is there.
+    """
+    course = Course()
+    sim, plain = course.sim, port("red", "a", (11, 3))
+    promised = replace(plain, bandwidth=BandwidthPolicy(guarantee_out_kbps=1_000))
+    sim.observe(QueuesFound(dpid=11, driver="ovsdb"))
+    late = Network(name="tenants/red/networks/late")
+    for objects, gone, expected in (
+        ([promised], (), 1), ([late], (), 2), ([], [late.name], 1), ([late], (), 2), ([plain], (), 0),
+        ([promised], (), 2),
+    ):
+        sim.apply(objects, gone)
+        sim.settle()  # incremental equals full after each step
+        flows = [flow for flow in sim.switches[11].flows if flow.table == QUEUE.number and flow.priority]
+        assert len(flows) == expected
