@@ -14,14 +14,13 @@ guaranteed what it sends to all together, and several may be guaranteed more tha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from immutables import Map
 
 from controller.fabric.observed import Observed
 from controller.fabric.ports import EndPoint
 from controller.intent.snapshot import NO_NAMES
-from controller.model.bandwidth import Rates
 from controller.model.ids import network_of, tenant_of
 from controller.model.queues import Grant
 from controller.pipeline.world import Placement
@@ -42,6 +41,8 @@ class Access:
         self._places: dict[str, EndPoint] = {}
         """bound port -> where it is"""
         self._ports: dict[EndPoint, str] = {}
+        self._senders: dict[str, tuple[str, ...]] = {}
+        """network -> its ports that are guaranteed to send, where they are told apart"""
 
     def update(self, book: Book, placement: Placement, names: Iterable[str]) -> set[EndPoint]:
         """To this book.  `names`: objects that are other ones, or that are elsewhere now.  Returns the access ports
@@ -58,12 +59,15 @@ class Access:
         for network, ports in changed.items():
             for name in ports:
                 found.update(self._place(name, placement.at.get(name)))
-            if _differs(before.asked, book.asked, network, ports):
+            were, are = self._senders.pop(network, ()), _senders(book.asked, network)
+            if are:
+                self._senders[network] = are
+            if were != are or not set(are).isdisjoint(ports):
                 found.update(self._all_of(network, placement))
         for tenant in tenants:
             if before.asked.policy_of(tenant) != book.asked.policy_of(tenant):  # its class may be everybody's
                 for network in book.asked.intent.networks_by_tenant.get(tenant, NO_NAMES):
-                    found.update(self._all_of(network, placement) if _is_told_apart(book.asked, network) else ())
+                    found.update(self._all_of(network, placement) if network in self._senders else ())
         return found
 
     def _all_of(self, network: str, placement: Placement) -> Iterator[EndPoint]:
@@ -82,9 +86,10 @@ class Access:
         if not rate_kbps:
             return pipes
         left = max(0, budget(rate_kbps) - sum(grant.guarantee_kbps for grant in pipes.values()))
-        senders = {name: min(rates.guarantee_out_kbps, left) for name, rates in self._senders(port)}
+        senders = {name: min(self._book.asked.rates_of(name).guarantee_out_kbps, left)
+                   for name in self._senders.get(network_of(port), ()) if name != port}
         share = min(1.0, left / max(1, sum(senders.values())))
-        granted = {name: self._grant(name, int(share * kbps)) for name, kbps in sorted(senders.items())}
+        granted = {name: self._grant(name, int(share * kbps)) for name, kbps in senders.items()}
         found = pipes.update({name: grant for name, grant in granted.items() if grant.guarantee_kbps})
         return found.set(port, Grant(guarantee_kbps=0, ceiling_kbps=ceiling_kbps)) if found and ceiling_kbps else found
 
@@ -97,12 +102,6 @@ class Access:
         if at is not None:
             yield at
             self._places[name], self._ports[at] = at, name
-
-    def _senders(self, port: str) -> Iterator[tuple[str, Rates]]:
-        """The others of its network that are guaranteed to send, if they, and their like, are not too many."""
-        asked, network = self._book.asked, network_of(port)
-        if _is_told_apart(asked, network):
-            yield from ((name, asked.rates_of(name)) for name in _senders(asked, network) if name != port)
 
     def _grant(self, name: str, kbps: int) -> Grant:
         policy = self._book.asked.policy_of(name)
@@ -120,27 +119,12 @@ def _rate_kbps(fabric: Observed, at: EndPoint, ceiling_kbps: int) -> int:
     return min(ceiling_kbps or carried, carried)
 
 
-def _differs(before: Asked, after: Asked, network: str, ports: Collection[str]) -> bool:
-    """Whether the senders of a network may be others for all who receive; `ports`: those of it that changed."""
-    were, are = (_is_told_apart(asked, network) for asked in (before, after))
-    return were != are or (are and any(_sends(asked, name) for asked in (before, after) for name in ports))
-
-
-def _is_told_apart(asked: Asked, network: str) -> bool:
-    """There are senders with a guarantee, not too many, and there may be a third port beside one and its receiver."""
-    tallies = asked.tallies.get(network, Map()).values()
-    n_sending = sum(tally.n_sending for tally in tallies)
-    return 0 < n_sending <= MAX_PORTS and sum(tally.n_ports for tally in tallies) > 2
-
-
-def _senders(asked: Asked, network: str) -> Iterator[str]:
+def _senders(asked: Asked, network: str) -> tuple[str, ...]:
+    """Those with a guarantee, by name; none if they are too many, or if there is no third port that may contend."""
+    tallies = asked.tallies.get(network, Map())
+    n_sending = sum(tally.n_sending for tally in tallies.values())
+    if not 0 < n_sending <= MAX_PORTS or sum(tally.n_ports for tally in tallies.values()) <= 2:
+        return ()
     edges: Mapping[int, Mapping[str, None]] = asked.guaranteed.get(network, Map())
-    for dpid, tally in asked.tallies.get(network, Map()).items():
-        if tally.n_sending:
-            yield from (name for name in edges.get(dpid, NO_NAMES) if asked.rates_of(name).guarantee_out_kbps)
-
-
-def _sends(asked: Asked, name: str) -> bool:
-    network = network_of(name)
-    edges: Mapping[int, Mapping[str, None]] = asked.guaranteed.get(network, Map())
-    return any(name in ports for ports in edges.values()) and asked.rates_of(name).guarantee_out_kbps > 0
+    return tuple(sorted(name for dpid, tally in tallies.items() if tally.n_sending
+                        for name in edges.get(dpid, NO_NAMES) if asked.rates_of(name).guarantee_out_kbps))
