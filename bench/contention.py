@@ -7,6 +7,9 @@
 X sends by one TCP connection and is guaranteed 45 of the link's 100 Mbit/s, Z as well.  Z does nothing, sends by some
 TCP connections, or floods.  Three regimes on the same wire: nothing, a static ceiling of 45 Mbit/s for each (meters),
 and guarantees (queues).  Rates are Ethernet frames at the receiver's interface.
+
+The same again for X and Z as two networks of one tenant, and as ports of one network: siblings are kept apart like
+strangers.
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ POLICIES = {
     METERS: Policy(ceiling_in_kbps=GUARANTEE_KBPS, ceiling_out_kbps=GUARANTEE_KBPS),
     GUARANTEES: Policy(guarantee_in_kbps=GUARANTEE_KBPS, guarantee_out_kbps=GUARANTEE_KBPS),
 }
+STRANGERS = ("x", "n"), ("z", "n")
+SIBLINGS = {"two networks of one tenant": (("x", "n"), ("x", "z")), "ports of one network": (("x", "n"), ("x", "n"))}
 IDLE = "Z idle"
 LOADS: dict[str, tuple[str, ...]] = {
     IDLE: (),
@@ -53,7 +58,7 @@ LOADS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One tenant: who sends to whom."""
+    """Who sends to whom."""
 
     tenant: str
     sender: Host
@@ -62,8 +67,8 @@ class Pair:
 
 
 @contextmanager
-def two_tenants() -> Iterator[tuple[Fabric, Pair, Pair]]:
-    """The fabric above, X and Z without any policy."""
+def two_tenants(homes: Sequence[tuple[str, str]] = STRANGERS) -> Iterator[tuple[Fabric, Pair, Pair]]:
+    """The fabric above, X and Z without any policy; `homes`: the tenant and the network of each."""
     with ExitStack() as stack:
         rig = stack.enter_context(Rig())
         for number in (1, 2, 3, 11):
@@ -78,23 +83,23 @@ def two_tenants() -> Iterator[tuple[Fabric, Pair, Pair]]:
         for link in fabric.client.links.list():
             declared = Link(name=link.name, capacity_override_kbps=CAPACITY_KBPS)
             fabric.client.links.update(declared, ["capacity_override_kbps"])
-        x = _pair(fabric, "x", sender=1, port_no=1)
-        z = _pair(fabric, "z", sender=2, port_no=2)
+        x, z = (_pair(fabric, "xz"[i], home, sender=1 + i, first=11 + 2 * i) for i, home in enumerate(homes))
         fabric.wait_in_sync()
         yield fabric, x, z
 
 
-def _pair(fabric: Fabric, tenant: str, *, sender: int, port_no: int) -> Pair:
-    network = fabric.create_network(tenant)
-    hosts = [fabric.add_host(f"{tenant}{end}", leaf, port_no, number)
-             for end, leaf, number in (("s", sender, 11), ("r", 3, 12))]
+def _pair(fabric: Fabric, name: str, home: tuple[str, str], *, sender: int, first: int) -> Pair:
+    """`first`: the number of its sender; its receiver has the next one."""
+    tenant, network = home[0], fabric.create_network(home[0], network=home[1])
+    hosts = [fabric.add_host(f"{name}{end}", leaf, number, number)
+             for end, leaf, number in (("s", sender, first), ("r", 3, first + 1))]
     ports = fabric.create_ports(network, hosts)
     assert hosts[0].ping(hosts[1]).lost == 0
     return Pair(tenant=tenant, sender=hosts[0], receiver=hosts[1], ports=(ports[0].name, ports[1].name))
 
 
 def set_policy(fabric: Fabric, pair: Pair, policy: Policy) -> None:
-    """For both ports of a tenant; returns when the switches confirmed it."""
+    """For both ports of a pair; returns when the switches confirmed it."""
     for name in pair.ports:
         fabric.client.ports.update(Port(name=name, bandwidth=policy), ["bandwidth"], wait=True)
 
@@ -157,14 +162,34 @@ def run(*, quick: bool) -> Iterator[Report]:
         for regime, policy in POLICIES.items():
             for pair in (x, z):
                 set_policy(fabric, pair, policy)
-            cells = dict.fromkeys(LOADS, "")
-            for load in loads:
-                got = _under(x, z, LOADS[load], load == IDLE)
-                cells[load] = f"{got[0]:.1f} ({sum(got):.1f})"
-            report.add(regime, *cells.values())
+            report.add(regime, *_row(x, z, loads))
             joining.add(regime, *(f"{rate:.1f}" for rate in _joining(x, z)))
     yield report
     yield joining
+    yield _siblings(loads)
+
+
+def _siblings(loads: Sequence[str]) -> Report:
+    report = Report(
+        title="X and Z in one tenant: X's rate (X's and Z's together), Mbit/s",
+        columns=("", *(load for load in LOADS)),
+        notes=["the same wire and guarantees as above, each of a port; same aims"],
+    )
+    for kinship, homes in SIBLINGS.items():
+        with two_tenants(homes) as (fabric, x, z):
+            for regime in (NOTHING, GUARANTEES):
+                for pair in (x, z):
+                    set_policy(fabric, pair, POLICIES[regime])
+                report.add(f"{kinship}, {regime}", *_row(x, z, loads))
+    return report
+
+
+def _row(x: Pair, z: Pair, loads: Sequence[str]) -> list[str]:
+    cells = dict.fromkeys(LOADS, "")
+    for load in loads:
+        got = _under(x, z, LOADS[load], load == IDLE)
+        cells[load] = f"{got[0]:.1f} ({sum(got):.1f})"
+    return list(cells.values())
 
 
 def _under(x: Pair, z: Pair, load: Sequence[str], idle: bool) -> list[float]:
