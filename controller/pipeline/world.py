@@ -84,6 +84,14 @@ class Share(NamedTuple):
     in_kbps: int = 0
     out_kbps: int = 0
 
+    def after(self, held: Share) -> Share:
+        """What is held once this was told."""
+        return Share(*(was if kbps == AS_IT_IS else kbps for was, kbps in zip(held, self, strict=True)))
+
+
+AS_IT_IS = -1
+"""Told in a direction: what is held there stays.  Nobody holds it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:

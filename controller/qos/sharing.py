@@ -187,6 +187,12 @@ class Sharing:
                 edge.told_kbps = edge.held_kbps = kbps
         self.ceiling_kbps = kbps
 
+    def told_by_others(self, now_s: float, told: Mapping[int, int]) -> None:
+        """What edges were told in the same step in which the ceiling became another one; not yet confirmed."""
+        for dpid, kbps in told.items():
+            if (edge := self._edges.get(dpid)) is not None and edge.told_kbps != kbps:
+                self._tell(edge, kbps, now_s)
+
     def promise(self, kbps: float, at: Mapping[int, float]) -> None:
         """What is guaranteed to all together, and to the ports on each edge."""
         self._guarantee_kbps = min(float(self.ceiling_kbps), max(kbps, sum(at.values())))
@@ -258,12 +264,14 @@ class Sharing:
         step |= {dpid: self.floor_kbps for dpid, edge in self._edges.items() if edge.is_gone}
         step = {dpid: kbps for dpid, kbps in step.items() if kbps != self._edges[dpid].told_kbps}
         for dpid, kbps in step.items():
-            edge = self._edges[dpid]
-            edge.held_kbps, edge.told_kbps, edge.told_s = max(edge.held_kbps, edge.told_kbps), kbps, now_s
-            self._fills.note(now_s, kbps, self.burst_ms)
+            self._tell(self._edges[dpid], kbps, now_s)
         return step
 
     # -- inside
+
+    def _tell(self, edge: _Edge, kbps: int, now_s: float) -> None:
+        edge.held_kbps, edge.told_kbps, edge.told_s = max(edge.held_kbps, edge.told_kbps), kbps, now_s
+        self._fills.note(now_s, kbps, self.burst_ms)
 
     def _affordable(self, now_s: float, step: dict[int, int], may_hold: Mapping[int, int]) -> dict[int, int]:
         """The same, with no more growth than the buckets leave room for that it fills, and that were filled lately.

@@ -25,7 +25,7 @@ from controller.openflow import decode, messages
 from controller.openflow.decode import MeterStat
 from controller.pipeline import tables
 from controller.pipeline.tables import MeterKind
-from controller.pipeline.world import Share, World
+from controller.pipeline.world import AS_IT_IS, Share, World
 from controller.qos.accounts import Way
 from controller.qos.allocation import Aggregate, Allocator
 from controller.qos.counters import Reading, growth
@@ -73,11 +73,11 @@ class _Owner:
             for sharing in self.ways.values() for dpid in sharing.edges)
 
     def share(self, dpid: int) -> Share:
-        """What the edge was told, in both directions; 0 where there is no ceiling, or nobody to share it with.  Where
-        nothing of it is any more, something is left behind in case that it comes back.
+        """What the edge was told, in the directions that are shared there; 0: the whole.  Where nothing of it is any
+        more, something is left behind in case that it comes back.
         """
         told = {way: _told(sharing, dpid) for way, sharing in self.ways.items()}
-        return Share(in_kbps=told.get("in", 0), out_kbps=told.get("out", 0))
+        return Share(in_kbps=told.get("in", AS_IT_IS), out_kbps=told.get("out", AS_IT_IS))
 
 
 @dataclass(slots=True)
@@ -222,7 +222,7 @@ class Elastic:
         for name, rates in limited.items():
             places = limited_at(world, name)
             if name in self._owners or max(map(len, places)) > 1:
-                held = {way: {dpid: _of(way, self._held(world, (dpid, name))) for dpid in here}
+                held = {way: {dpid: _of(way, world.shares.get((dpid, name), Share())) for dpid in here}
                         for way, here in zip(WAYS, places, strict=True)}
                 owner, promised = self._owners.setdefault(name, _Owner()), promised_at(world, name)
                 owner.guarantee = {"in": rates.guarantee_in_kbps, "out": rates.guarantee_out_kbps}
@@ -233,25 +233,28 @@ class Elastic:
         if stray and self._keep(stray):
             self._set_shares(stray, CONFIRM_S)
 
-    def _held(self, world: World, key: Key) -> Share:
-        """What was told last; in a direction that has a ceiling only now: what it opened with."""
-        told, opened = self._kept.get(key, Share()), world.shares.get(key, Share())
-        return Share(told.in_kbps or opened.in_kbps, told.out_kbps or opened.out_kbps)
-
     def _set_ceilings(
         self, name: str, owner: _Owner, rates: Rates, held: Mapping[Way, Mapping[int, int]], burst_ms: int,
     ) -> None:
-        """`held`: what each edge was told; 0: the whole."""
+        """`held`: what each edge was told, here or by the loop, which divides a ceiling in the step in which it became
+        this; 0: the whole.
+        """
+        is_told = any(key[1] == name for key in self._under_way)
         for way in WAYS:
             kbps = _of(way, Share(rates.ceiling_in_kbps, rates.ceiling_out_kbps))
+            told = {dpid: share or kbps for dpid, share in held[way].items()}
             if not kbps:
                 if (gone := owner.ways.pop(way, None)) is not None:
                     self._withdraw(name, way, gone)
-            elif way in owner.ways:
-                owner.ways[way].set_ceiling(kbps, burst_ms)
-            else:
-                told = {dpid: kept or kbps for dpid, kept in held[way].items()}
+            elif (sharing := owner.ways.get(way)) is None:
                 owner.ways[way] = Sharing(kbps, told, burst_ms=burst_ms)
+            else:
+                is_lower = kbps < sharing.ceiling_kbps
+                sharing.set_ceiling(kbps, burst_ms)
+                if is_lower or not is_told:
+                    sharing.told_by_others(self._clock(), told)
+                else:
+                    self._seen = ()  # what is under way is not in this world yet
 
     def _drop(self, name: str) -> None:
         for way, sharing in self._owners.pop(name).ways.items():
@@ -292,14 +295,18 @@ class Elastic:
             return  # not in time: it is told again
         self._modified_s[key] = now_s = self._clock()
         for way, sharing in owner.ways.items():
+            if (kbps := _of(way, share)) == AS_IT_IS:
+                continue
             if dpid in sharing.edges:
-                sharing.confirm(dpid, _of(way, share) or sharing.ceiling_kbps)
+                sharing.confirm(dpid, kbps or sharing.ceiling_kbps)
             else:
                 sharing.left(dpid)
         self._tell([name], now_s)
 
     def _keep(self, changes: Mapping[Key, Share | None]) -> bool:
         """Whether it is durable; nothing is told that a restart would not know."""
+        changes = {key: None if share is None else share.after(self._kept.get(key, Share()))
+                   for key, share in changes.items()}
         try:
             self._cache.save_cache({
                 f"share/{dpid:016x}/{name}": None if share is None else json.dumps(share).encode()
@@ -332,7 +339,9 @@ def _meter_id(keys: Keys, dpid: int, name: str, kind: MeterKind) -> int | None:
 def _told(sharing: Sharing, dpid: int) -> int:
     if dpid in sharing.leaving:
         return entry_kbps(sharing.ceiling_kbps)
-    told_kbps = sharing.told_kbps(dpid) if dpid in sharing.edges else 0
+    if dpid not in sharing.edges:
+        return AS_IT_IS
+    told_kbps = sharing.told_kbps(dpid)
     return 0 if told_kbps >= sharing.ceiling_kbps else told_kbps
 
 

@@ -138,7 +138,9 @@ class Engine:
 
     def set_shares(self, changed: Mapping[tuple[int, str], Share | None]) -> None:
         """Other parts of the ceilings of (dpid, tenant or network); None: the whole."""
-        self.world = replace(self.world, shares=_updated(self.world.shares, changed))
+        held = self.world.shares
+        self.world = replace(self.world, shares=_updated(held, {
+            key: None if share is None else share.after(held.get(key, Share())) for key, share in changed.items()}))
         self._shares.update(changed)
 
     def confirm(self, dpid: int, epoch: int, refused: Iterable[FragmentKey], *, clean: bool) -> None:
@@ -171,7 +173,8 @@ class Engine:
         labels, choices, joined = self._map_labels(epoch)
         names |= self._between(joined | self.labelling.take_rejoined())
         steered = self._steer(epoch, names | rebound, choices, topology=topology)
-        opened = opening_shares(self._compiled, self.world, names | rebound | rates, self.offers)
+        opened = opening_shares(
+            self._compiled, self.world, {*names, *rebound, *rates, *(owner for _, owner in shares)}, self.offers)
         shares |= opened.keys()
         self.world = replace(self.world, shares=self.world.shares.update(opened))
         before, self._compiled = self._compiled, self.world

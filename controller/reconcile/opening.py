@@ -2,8 +2,10 @@
 
     a port on one more edge      the others go on as they are, the new one holds little
     a ceiling on several edges   each holds what it lately sent, or was sent, as far as that fits (qos/parts.py)
+    a lower ceiling              each holds what it held, as far as that fits
 
 So no switch is ever told the whole ceiling beside others, and whoever is guaranteed something keeps it where it sends.
+What is told too late, when the ceiling is already a lower one, is divided like that, too.
 What becomes of the shares by demand is elastic.py's.  Pure.
 """
 
@@ -20,6 +22,7 @@ from controller.model.network import Network, Pipe
 from controller.model.tenancy import Tenant
 from controller.pipeline.views import policy_of, rates_of
 from controller.pipeline.world import Share, World
+from controller.qos.demand import HEADROOM
 from controller.qos.parts import Want, first_parts
 
 _WHOLE = Share()
@@ -78,12 +81,19 @@ def _open(
     """
     guarantee_kbps, ceiling_kbps = rates
     if not ceiling_kbps:
-        return held
+        return dict.fromkeys(held, 0)
     if limited.isdisjoint(held) and not any(held.values()):
         return first_parts(ceiling_kbps, guarantee_kbps, _wants(world, owner, way, here, offers),
                            burst_ms=burst_of(world, owner))
     entry = entry_kbps(ceiling_kbps)
-    return {dpid: kbps or (0 if dpid in limited else entry) for dpid, kbps in held.items()}
+    held = {dpid: kbps or (0 if dpid in limited else entry) for dpid, kbps in held.items()}
+    most = {dpid: min(kbps or ceiling_kbps, ceiling_kbps) for dpid, kbps in held.items()}
+    # Whoever joins holds an entry beside what others hold.
+    if sum(kbps for kbps in most.values() if kbps > entry) <= ceiling_kbps:
+        return held
+    wants = {dpid: want._replace(demand_kbps=most[dpid] / HEADROOM)
+             for dpid, want in _wants(world, owner, way, here, offers).items()}
+    return first_parts(ceiling_kbps, guarantee_kbps, wants, burst_ms=burst_of(world, owner))
 
 
 def _wants(world: World, owner: str, way: int, here: Places, offers: Offers) -> dict[int, Want]:

@@ -196,7 +196,7 @@ def start() -> Simulation:
 
 
 def come_to_rest(sim: Simulation) -> None:
-    """Shares of ceilings are moved by demand for ever, and so are history: here everybody has the whole in the end."""
+    """Shares of ceilings are moved by demand for ever, and so are history: here they are divided anew."""
     sim.settle()
     sim.set_shares(dict.fromkeys(sim.reconciler.engine.world.shares))
     sim.settle()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from controller.model.bandwidth import BandwidthPolicy, Interval, Rates, Window
 from controller.model.status import State
 from controller.pipeline.world import Share
+from controller.qos.sharing import shared_kbps
 from tests.sequences.simulation import Simulation
 from tests.sequences.states import port_name, tenant
 
@@ -59,17 +60,20 @@ def test_rates_in_force_are_told_like_any_change() -> None:
     assert sim.reconciler.view.status(RED).state is State.PENDING
     sim.settle()
     assert sim.reconciler.view.status(RED).state is State.ACTIVE
-    assert sorted(meter.rate for meter in sim.switches[11].meters.values() if meter.unit == "kbps") == [64, 1000, 1000]
-    assert sorted(meter.rate for meter in sim.switches[12].meters.values() if meter.unit == "kbps") == [1000, 1000]
+    half = shared_kbps(1_000, 2, 0) // 2
+    assert sorted(meter.rate for meter in sim.switches[11].meters.values() if meter.unit == "kbps") == [64, half, half]
+    assert sorted(meter.rate for meter in sim.switches[12].meters.values() if meter.unit == "kbps") == [half, half]
 
 
 def test_share_is_a_part_of_the_ceiling_in_force() -> None:
-    """Never more than it, whatever was given; and where there is none, there is nothing to share."""
+    """All together never more than it, whatever was given; and where there is none, there is nothing to share."""
     sim = two_edges()
     sim.set_shares({(11, RED): Share(in_kbps=5_000, out_kbps=3_000)})
     sim.set_rates({RED: Rates(ceiling_in_kbps=2_000)})
     sim.settle()
-    assert [meter.rate for meter in sim.switches[11].meters.values() if meter.unit == "kbps"] == [2_000]
+    for dpid in (11, 12):
+        assert [meter.rate for meter in sim.switches[dpid].meters.values() if meter.unit == "kbps"] == [
+            shared_kbps(2_000, 2, 0) // 2]
 
 
 def test_schedule_moves_meters_and_nothing_else_at_its_boundaries() -> None:

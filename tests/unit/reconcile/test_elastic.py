@@ -34,7 +34,8 @@ class Site:
     ) -> None:
         self.lab = Lab.leaf_spine()
         self.lab.network("red")
-        self.lab.update(replace(self.lab.intent.tenants[RED], bandwidth=BandwidthPolicy(ceiling_out_kbps=CEILING)))
+        self.ceiling = CEILING
+        self.lab.set_tenant_bandwidth("red", BandwidthPolicy(ceiling_out_kbps=CEILING))
         for leaf in edges:
             self.lab.port("red", f"p{leaf}", at=(leaf, 3))
         self.cache = cache or MemoryCache()
@@ -64,11 +65,18 @@ class Site:
         self.shares = self.shares.update(opening_shares(before, self.world(), [RED], self.offers))
         self.program()
 
+    def limit(self, ceiling_kbps: int) -> None:
+        """Another ceiling, with what follows from it in the same step of the loop."""
+        before, self.ceiling = self.world(), ceiling_kbps
+        self.lab.set_tenant_bandwidth("red", BandwidthPolicy(ceiling_out_kbps=ceiling_kbps))
+        self.highest = 0
+        self.join(before)
+
     def program(self) -> None:
         """Every switch in reach holds what the world says."""
         for tenant, dpid in ((each, dpid) for each, at in self.world().placement.tenants.items() for dpid in at):
             if dpid not in self.away:
-                kbps = self.shares.get((dpid, tenant), Share()).out_kbps or CEILING
+                kbps = self.shares.get((dpid, tenant), Share()).out_kbps or self.ceiling
                 if self.held.get(dpid) != kbps:
                     self.held[dpid] = kbps
                     self.switches[dpid].meters.clear()  # a meter that is modified begins at zero
@@ -85,8 +93,9 @@ class Site:
         while self.pending:
             changed, waiter = self.pending.pop(0)
             for key, share in changed.items():
-                self.shares = self.shares.set(key, share) if share is not None else self.shares.delete(key)
-            self.program()
+                self.shares = self.shares.delete(key) if share is None else self.shares.set(
+                    key, share.after(self.shares.get(key, Share())))
+            self.join(self.world())
             waiter.set_result(tuple(dpid for dpid, _ in changed if dpid in self.away))
 
     def period(self, count: int = 1) -> None:
@@ -237,6 +246,40 @@ def test_switch_out_of_reach_keeps_its_share_until_its_links_are_down_too(site: 
     site.period(20)
     assert site.held[13] == pytest.approx(CEILING / 3, rel=0.06)
     assert site.highest <= CEILING
+
+
+def test_lower_ceiling_holds_from_the_first_step(site: Site) -> None:
+    """Also beside what was told and is on its way; then shares go on from there, and a higher one is used."""
+    site.offered = {11: 50_000, 12: 9_000, 13: 0}
+    site.period(20)
+    site.limit(10_000)
+    assert sum(site.held.values()) <= 10_000
+    site.period(4)
+    assert site.highest <= 10_000
+    site.offered = {11: 0, 12: 0, 13: 50_000}
+    site.period(20)
+    assert site.held[13] >= 8_400 and site.highest <= 10_000
+    site.limit(20_000)
+    site.period(20)
+    assert site.held[13] >= 16_500 and site.highest <= 20_000
+
+
+def test_lower_ceiling_counts_with_what_a_switch_out_of_reach_may_hold(site: Site) -> None:
+    """It was told nothing of it: the others get nothing but little."""
+    site.offered = dict.fromkeys(EDGES, 50_000)
+    site.period(20)
+    site.away = {13}
+    held = site.held[13]
+    site.limit(8_000)
+    site.period(10)
+    assert site.held[13] == held and site.held[11] + site.held[12] <= 200
+    site.away = set()
+    site.join(site.world())
+    site.period(20)
+    site.highest = 0
+    site.period(20)
+    assert site.highest <= 8_000
+    assert min(site.held.values()) >= 2_000
 
 
 def test_ceiling_that_goes_takes_the_shares_along(site: Site) -> None:

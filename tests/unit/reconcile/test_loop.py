@@ -22,6 +22,7 @@ from controller.model.bandwidth import BandwidthPolicy, Interval, Rates, Window
 from controller.model.errors import FailedPrecondition, NotFound
 from controller.model.status import State as Is
 from controller.pipeline.world import Share
+from controller.qos.sharing import shared_kbps
 from controller.reconcile import driver
 from controller.reconcile.datapath import Disconnected, FrameError, ReadBack
 from controller.reconcile.keeper import Keeper
@@ -231,17 +232,19 @@ def tenant_kbps(wire: Wire) -> tuple[int, ...]:
 
 
 def test_shares_are_there_when_the_switches_confirmed_them(rig: Rig) -> None:
-    """Once it is said, the meters have them.  None: the whole ceiling again."""
+    """Once it is said, the meters have them.  None: nobody has one, and the ceiling is divided anew."""
     wires = [rig.wire(11), rig.wire(12)]
     for wire in wires:
         rig.loop.connected(wire)
     rig.wait(rig.apply(*tenant("red", {"a": (11, 3), "b": (12, 3)}, CEILING).values()))
     rig.in_sync(11, 12)
-    shares = {(11, RED_TENANT): Share(in_kbps=5_000, out_kbps=1_000), (12, RED_TENANT): Share(in_kbps=3_000)}
+    shares = {(11, RED_TENANT): Share(in_kbps=5_000, out_kbps=1_000),
+              (12, RED_TENANT): Share(in_kbps=3_000, out_kbps=2_500)}
     assert rig.loop.set_shares(shares, WAIT_S).result(WAIT_S) == ()
-    assert [tenant_kbps(wire) for wire in wires] == [(1_000, 5_000), (4_000, 3_000)]
+    assert [tenant_kbps(wire) for wire in wires] == [(1_000, 5_000), (2_500, 3_000)]
     assert rig.loop.set_shares(dict.fromkeys(shares), WAIT_S).result(WAIT_S) == ()
-    assert [tenant_kbps(wire) for wire in wires] == [(4_000, 8_000)] * 2
+    assert [tenant_kbps(wire) for wire in wires] == [
+        (shared_kbps(4_000, 2, 0) // 2, shared_kbps(8_000, 2, 0) // 2)] * 2
 
 
 def test_shares_that_a_switch_does_not_confirm_name_it_at_the_deadline(rig: Rig) -> None:

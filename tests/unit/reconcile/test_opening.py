@@ -7,9 +7,11 @@ from dataclasses import replace
 from immutables import Map
 
 from controller.model.bandwidth import BandwidthPolicy, Rates, entry_kbps
-from controller.pipeline.world import Share, World
+from controller.pipeline.world import AS_IT_IS, Share, World
 from controller.qos.sharing import shared_kbps
 from controller.reconcile.opening import NOT_KNOWN, Offer, Offers, opening_shares
+from tests.sequences.simulation import Simulation
+from tests.sequences.states import tenant
 from tests.support.worlds import Lab
 
 RED = "tenants/red"
@@ -114,3 +116,56 @@ def test_guaranteed_port_opens_with_its_guarantee() -> None:
     flood = {(11, RED): Offer(0, 60_000), (12, RED): Offer(0, 7_000), (13, RED): Offer(0, 60_000)}
     for offers in (flood, NOT_KNOWN):
         assert opened(before, made.world, offers)[12, RED].out_kbps >= 6_000
+
+
+def test_lower_ceiling_is_divided_in_the_same_step() -> None:
+    """As it was held, with what is guaranteed to ports; who joins a moment later, or a higher ceiling, changes nothing.
+    """
+    made = lab(11, 12, 13)
+    port = made.intent.ports[f"{RED}/networks/net/ports/p12"]
+    made.update(replace(port, bandwidth=BandwidthPolicy(guarantee_out_kbps=1_500)))
+    held = replace(made.world, shares=Map({
+        (11, RED): Share(0, 6_000), (12, RED): Share(0, 2_000), (13, RED): Share(0, 180)}))
+    for ceiling in (9_500, 8_500):
+        limit(made, BandwidthPolicy(ceiling_out_kbps=ceiling))
+        assert opened(held, replace(made.world, shares=held.shares)) == {}
+    limit(made, BandwidthPolicy(ceiling_out_kbps=3_000))
+    divided = held.shares.update(opened(held, replace(made.world, shares=held.shares)))
+    assert sum(share.out_kbps for share in divided.values()) <= 3_000
+    assert divided[12, RED].out_kbps >= 1_500 and divided[11, RED].out_kbps >= 700
+
+
+def test_lower_ceiling_holds_whatever_is_told_too_late() -> None:
+    """Shares of the ceiling before, told when it is already a lower one: the sum of what switches hold is within it."""
+    sim = Simulation()
+    sim.apply(tenant("red", {"a": (11, 3), "b": (12, 3)}, BandwidthPolicy(ceiling_out_kbps=9_000)).values())
+    sim.settle()
+    sim.set_shares({(11, RED): Share(0, 8_000)})
+    sim.set_shares({(12, RED): Share(0, 900)})
+    sim.apply([replace(sim.intent.tenants[RED], bandwidth=BandwidthPolicy(ceiling_out_kbps=4_000))])
+    sim.settle()
+    assert held_by(sim) <= 4_000
+    sim.set_shares({(12, RED): Share(0, 3_900)})
+    sim.settle()
+    assert held_by(sim) <= 4_000
+    shares = sim.reconciler.engine.world.shares
+    assert shares[11, RED].out_kbps > 1_000, "nobody is shut out by it"
+
+
+def test_share_is_told_in_one_direction_and_stays_in_the_other() -> None:
+    """What opened there in the same moment is not taken for the whole."""
+    sim = Simulation()
+    sim.apply(tenant("red", {"a": (11, 3), "b": (12, 3)}, BandwidthPolicy(ceiling_out_kbps=9_000)).values())
+    sim.settle()
+    sim.apply([replace(sim.intent.tenants[RED],
+                       bandwidth=BandwidthPolicy(ceiling_out_kbps=9_000, ceiling_in_kbps=6_000))])
+    sim.set_shares({(11, RED): Share(AS_IT_IS, 3_000)})
+    sim.settle()
+    share = sim.reconciler.engine.world.shares[11, RED]
+    assert share == Share(shared_kbps(6_000, 2, 0) // 2, 3_000)
+
+
+def held_by(sim: Simulation) -> int:
+    """What the tenant may send by all switches together."""
+    return sum(meter.rate for switch in sim.switches.values() for meter in switch.meters.values()
+               if meter.unit == "kbps")
