@@ -76,8 +76,9 @@ class Field:
                     self.sharing.confirm(dpid, kbps)
 
     def tell_again(self) -> None:
-        """What is not confirmed is held until it is."""
+        """What is not confirmed is told again until it is; what was on its way to the same switch came before."""
         for dpid, kbps in self.sharing.unconfirmed().items():
+            self.under_way = [change for change in self.under_way if change[0] != dpid]
             self.meters[dpid] = kbps
             self.sharing.confirm(dpid, kbps)
 
