@@ -345,7 +345,7 @@ def _terms(policy: BandwidthPolicy, rates: Rates) -> Terms:
     ceilings = [ceiling for ceiling in (rates.ceiling_in_kbps, rates.ceiling_out_kbps) if ceiling]
     return Terms(
         on_failure=policy.on_failure, traffic_class=policy.traffic_class, ceiling_kbps=min(ceilings, default=0),
-        weight=policy.weight or max(rates.guarantee_in_kbps, rates.guarantee_out_kbps) or 1)
+        weight=policy.weight)
 
 
 def _are_same(some: Sequence[Footprint], others: Sequence[Footprint]) -> bool:

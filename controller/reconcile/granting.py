@@ -11,8 +11,9 @@ Pure: the same world gives the same grants, whatever the order of events.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from immutables import Map
 
@@ -58,6 +59,13 @@ class Regrant:
     """a defect: nothing changed, and the next time all of it is worked out from nothing"""
 
 
+class _Kept(NamedTuple):
+    """What an owner keeps of what it claims, and what that comes to."""
+
+    claim: Claim
+    grant: Grant
+
+
 class Granting:
     """Owned by the reconcile thread; `granted` is a value that any thread may read."""
 
@@ -76,6 +84,8 @@ class Granting:
         """the ledger of `_now` the other way round"""
         self._losses: dict[Resource, dict[str, Claim]] = {}
         """where claims do not fit: what those keep who do not keep all"""
+        self._here: dict[Resource, dict[str, _Kept]] = {}
+        """what each has there"""
         self._members = Members()
         self._access = Access()
         self._names: set[str] = set()
@@ -106,8 +116,9 @@ class Granting:
         divided = self._members.update(self._now, edit.tenants, names)
         ended = self._access.update(self._now, world.placement, names)
         resources = edit.resources | divided | ended | self._measured(change)
-        owners = edit.owners | self._owners_of(resources) | self._reachable_otherwise(edit.parted, names)
-        grants = self._grant(world.fabric, resources)
+        again = edit.tenants | edit.owners | {owner for name in names for owner in (name, tenant_of(name))}
+        grants, squeezed = self._grant(world.fabric, resources, again)
+        owners = edit.owners | squeezed | self._reachable_otherwise(edit.parted, names)
         self.granted = Granted(
             grants=grants, book=peak, degraded=self._degraded(before.degraded, world, owners),
             bare=self._bare(before.bare, owners), crowded=self._members.crowded)
@@ -118,9 +129,6 @@ class Granting:
         candidates: set[Resource] = {*change.links, *change.ports, *(Ingress(at) for at in change.ports)}
         return {resource for resource in candidates
                 if resource in self._claims or (resource in change.ports and self._access.port_at(resource))}
-
-    def _owners_of(self, resources: Iterable[Resource]) -> set[str]:
-        return {owner for resource in resources for owner in self._claims.get(resource, ())}
 
     def _turn_round(self, owner: str, before: Claims) -> None:
         now = self._now.ledger.by_owner.get(owner, NO_CLAIMS)
@@ -133,10 +141,13 @@ class Granting:
 
     # -- who keeps how much
 
-    def _grant(self, fabric: Fabric, resources: Iterable[Resource]) -> Grants:
-        grants = self.granted.grants.mutate()
+    def _grant(self, fabric: Fabric, resources: Iterable[Resource], again: Set[str]) -> tuple[Grants, set[str]]:
+        """Also who has less than it claims somewhere there, or had.  `again`: whose terms or parts may be others."""
+        grants, squeezed = self.granted.grants.mutate(), set[str]()
         for resource in resources:
-            here = self._share_out(fabric, resource)
+            squeezed.update(self._losses.get(resource, ()))
+            here = self._share_out(fabric, resource, again)
+            squeezed.update(self._losses.get(resource, ()))
             if isinstance(resource, Ingress):
                 continue
             here = self._access.grants(fabric, resource, here)
@@ -144,9 +155,9 @@ class Granting:
                 grants[resource] = here
             else:
                 grants.pop(resource, None)
-        return grants.finish()
+        return grants.finish(), squeezed
 
-    def _share_out(self, fabric: Fabric, resource: Resource) -> Map[str, Grant]:
+    def _share_out(self, fabric: Fabric, resource: Resource, again: Set[str]) -> Map[str, Grant]:
         """What owners are granted there; `_losses` says who is not granted all."""
         claims, terms = self._claims.get(resource, {}), self._now.terms
         capacity = capacity_kbps(fabric, resource)
@@ -160,8 +171,16 @@ class Granting:
             self._losses[resource] = losses
         else:
             self._losses.pop(resource, None)
-        return Map({owner: self._grant_of(resource, owner, here) for owner, here in sorted(kept.items())
-                    if here.reserved_kbps and not _is_port(owner)})
+        before, now = self._here.pop(resource, {}), dict[str, _Kept]()
+        for owner, claim in sorted(kept.items()):
+            if claim.reserved_kbps and not _is_port(owner):
+                was = before.get(owner)
+                if was is None or was.claim != claim or owner in again:
+                    was = _Kept(claim, self._grant_of(resource, owner, claim))
+                now[owner] = was
+        if now:
+            self._here[resource] = now
+        return Map({owner: each.grant for owner, each in now.items()})
 
     def _grant_of(self, resource: Resource, owner: str, kept: Claim) -> Grant:
         terms = self._now.terms[owner]

@@ -90,6 +90,21 @@ def test_port_alone_on_a_link_has_its_tenants_queue() -> None:
     assert granted(found, UP) == Grant(guarantee_kbps=20_000, weight=20_000)
 
 
+def test_change_of_one_port_costs_nobody_elses_grants_and_no_links_that_it_does_not_load() -> None:
+    """All of these are the very values of before: nothing was worked out again, and no queue is another one."""
+    objects = [port(name, each, at, sends(1_000)) for name in ("red", "blue") for each, at in (
+        ("a", (11, 3 + (name == "blue"))), ("b", (12, 3 + (name == "blue"))), ("c", (13, 3 + (name == "blue"))))]
+    found = fabric(*tenant("blue", {}).values(), *objects)
+    before = found.reconciler.view.grants
+    found.apply([port("red", "a", (11, 3), sends(2_000))])
+    found.settle()
+    after = found.reconciler.view.grants
+    assert all(after[at]["tenants/blue"] is here["tenants/blue"] for at, here in before.items())
+    others = {at for at, here in before.items() if after[at][RED] == here[RED]}
+    assert others == {at for at in before if at.dpid in (12, 13) or (at.dpid in (1, 2) and at.port_no == 1)}
+    assert after[UP][RED].guarantee_kbps == 2 * before[UP][RED].guarantee_kbps
+
+
 def test_networks_have_what_each_needs_and_the_others_what_the_tenant_has_beyond() -> None:
     """A network without a guarantee is one of the others."""
     first = [port("red", "a", (11, 3), sends(40_000)), port("red", "b", (12, 3))]
