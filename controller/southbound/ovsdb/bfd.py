@@ -6,6 +6,8 @@ for three intervals says so to the other.  Open vSwitch does it below OpenFlow, 
 - Both ends of a link are told, or none: an end alone would wait for ever.
 - What we set carries our mark.  BFD that somebody else configured, or switched off, stays as it is.
 - Told no longer is an end of no link, or of one where BFD was wrong lately (doubts.py).
+- One wire of a switch after the other: until BFD has heard the other end, failover groups take the port for dead, and
+  of a hop and the way around it one must live.
 - A database out of reach says nothing about links: then all stays.
 - Dead is a wire that was alive: a session that never came up says nothing.
 """
@@ -15,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
-from controller.fabric.observed import Observed
+from controller.fabric.observed import Link, Observed
 from controller.fabric.ports import EndPoint
 from controller.southbound.ovsdb.database import Database
 from controller.southbound.ovsdb.rows import Row, Uuid, encode_map
@@ -56,22 +58,50 @@ def wanted_settings(interval_ms: int) -> dict[str, str]:
 
 
 def operations(
-    places: Mapping[EndPoint, Place], fabric: Observed, interval_ms: int, doubted: Set[EndPoint] = frozenset(),
+    places: Mapping[EndPoint, Place], fabric: Observed, interval_ms: int, *,
+    doubted: Set[EndPoint] = frozenset(), busy: Set[int] = frozenset(),
 ) -> dict[Database, list[dict[str, Any]]]:
-    """What is to be changed so that all links but those with a doubted end are watched.  Interval 0: no link is."""
+    """What is to be changed so that all links but those with a doubted end are watched.  Interval 0: no link is.
+
+    busy: switches (dpid) where no watch is to begin now.
+    """
     settings = wanted_settings(interval_ms)
     links = [link for link in fabric.links.values() if interval_ms and doubted.isdisjoint((link.src, link.dst))]
     ends = {end for link in links for end in (link.src, link.dst)}
-    told = {end for link in links if link.src in places and link.dst in places for end in (link.src, link.dst)}
+    told = _choose(links, places, busy)
     changes: dict[Database, list[dict[str, Any]]] = {}
     for at, place in places.items():
-        bfd, ours = place.interface["bfd"], MARK in place.interface["external_ids"]
+        bfd, ours = place.interface["bfd"], _is_ours(place)
         if at in told and (ours or "enable" not in bfd):
             if not ours or any(bfd.get(key) != value for key, value in settings.items()):
                 changes.setdefault(place.database, []).append(_tell(place.uuid, settings))
         elif ours and at not in ends:
             changes.setdefault(place.database, []).append(_tell(place.uuid, {}))
     return changes
+
+
+def _choose(links: Iterable[Link], places: Mapping[EndPoint, Place], busy: Set[int]) -> set[EndPoint]:
+    """The ends that are to be told, now or as before."""
+    told: set[EndPoint] = set()
+    taken = set(busy)
+    for link in links:
+        here = [places[end] for end in (link.src, link.dst) if end in places]
+        if len(here) < 2:
+            continue
+        switches = {link.src.dpid, link.dst.dpid}
+        if any(_is_ours(place) for place in here):
+            told |= {link.src, link.dst}
+        elif taken.isdisjoint(switches) and any("enable" not in place.interface["bfd"] for place in here):
+            told |= {link.src, link.dst}
+            taken |= switches
+    return told
+
+
+def find_beginning(places: Mapping[EndPoint, Place]) -> frozenset[EndPoint]:
+    """The ends that were told and have never heard the other one."""
+    return frozenset(
+        at for at, place in places.items()
+        if _is_ours(place) and place.interface["bfd_status"].get("flap_count", "0") == "0")
 
 
 def find_dead(places: Mapping[EndPoint, Place]) -> frozenset[EndPoint]:
@@ -82,6 +112,10 @@ def find_dead(places: Mapping[EndPoint, Place]) -> frozenset[EndPoint]:
 def find_alive(places: Mapping[EndPoint, Place]) -> frozenset[EndPoint]:
     """The switch ports that BFD hears the other end at."""
     return frozenset(at for at, place in places.items() if place.interface["bfd_status"].get("forwarding") == "true")
+
+
+def _is_ours(place: Place) -> bool:
+    return MARK in place.interface["external_ids"]
 
 
 def _is_dead(status: Mapping[str, str]) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -19,7 +19,7 @@ import structlog
 from controller.fabric.observed import Observed
 from controller.fabric.ports import EndPoint
 from controller.southbound.complaints import Complaints
-from controller.southbound.ovsdb.bfd import find_alive, find_dead, find_places, operations
+from controller.southbound.ovsdb.bfd import Place, find_alive, find_beginning, find_dead, find_places, operations
 from controller.southbound.ovsdb.connection import Gone, RefusedError
 from controller.southbound.ovsdb.database import Database
 from controller.southbound.ovsdb.doubts import DOUBT_S, Doubts
@@ -27,6 +27,8 @@ from controller.southbound.ovsdb.doubts import DOUBT_S, Doubts
 log = structlog.get_logger()
 
 RETRY_S = 5.0
+BEGIN_S = 5.0
+"""Two ends that heard nothing of each other for so long keep nobody waiting."""
 Operations = list[dict[str, Any]]
 
 
@@ -45,6 +47,8 @@ class Liveness:
         self._report = report
         self._dead: frozenset[EndPoint] = frozenset()
         self._doubts = Doubts()
+        self._begun_s: dict[EndPoint, float] = {}
+        """end that has never heard the other one -> since when it tries"""
         self._look_due = False
         self._writing: set[Database] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -89,11 +93,22 @@ class Liveness:
         for wire in self._doubts.follow(now_s, dead, find_alive(places), fabric):
             log.warning("bfd_doubted", wire=" - ".join(map(str, sorted(wire))), for_s=DOUBT_S)
             self._loop.call_later(DOUBT_S, self._changed)
-        doubted = self._doubts.ends(now_s)
-        for database, changes in operations(places, fabric, self._interval_ms, doubted).items():
+        changes_by = operations(
+            places, fabric, self._interval_ms, doubted=self._doubts.ends(now_s), busy=self._busy(places, fabric, now_s))
+        for database, changes in changes_by.items():
             if database not in self._writing:
                 self._writing.add(database)
                 self._spawn(self._write(database, changes))
+
+    def _busy(self, places: Mapping[EndPoint, Place], fabric: Observed, now_s: float) -> set[int]:
+        """The switches where a watch is about to begin."""
+        beginning = find_beginning(places)
+        if beginning - self._begun_s.keys():
+            self._loop.call_later(BEGIN_S, self._changed)
+        self._begun_s = {at: self._begun_s.get(at, now_s) for at in beginning}
+        young = (at for at, begun_s in self._begun_s.items() if now_s < begun_s + BEGIN_S)
+        links = (fabric.link_at(at) for at in young)
+        return {end.dpid for link in links if link is not None for end in (link.src, link.dst)}
 
     async def _write(self, database: Database, changes: Operations) -> None:
         """Change it, then look again: meanwhile something else may have become due."""

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from controller.fabric.graph import EndPoint, Fabric, LinkSeen, SwitchConnected, SwitchFeatures, SwitchPort
 from controller.southbound.complaints import Complaints
 from controller.southbound.ovsdb import liveness as livenesses
-from controller.southbound.ovsdb.bfd import find_dead, find_places, operations
+from controller.southbound.ovsdb.bfd import find_beginning, find_dead, find_places, operations
 from controller.southbound.ovsdb.database import Database
 from controller.southbound.ovsdb.liveness import Liveness
 from controller.southbound.ovsdb.remote import Remote
@@ -61,9 +61,10 @@ def database(*switches: int, **columns: dict[str, str]) -> Database:
 
 def told(
     now: Fabric, *held: Database, interval_ms: int = 100, doubted: Set[EndPoint] = frozenset(),
+    busy: Set[int] = frozenset(),
 ) -> dict[str, bool]:
     """The interfaces that would be changed, and whether they are to watch."""
-    changes = operations(find_places(held), now, interval_ms, doubted)
+    changes = operations(find_places(held), now, interval_ms, doubted=doubted, busy=busy)
     return {change["where"][0][2][1]: len(change["mutations"]) == 4 for each in changes.values() for change in each}
 
 
@@ -79,6 +80,31 @@ def test_one_end_alone_is_told_nothing() -> None:
     """It would wait for ever.  But when it was told before, it goes on: the other end may only be out of reach."""
     assert told(fabric(LINK), database(1)) == {}
     assert told(fabric(LINK), database(1, bfd=ON, external_ids=OURS)) == {}
+
+
+def test_wires_of_a_switch_are_told_one_after_the_other() -> None:
+    """Where one begins no other does; what was begun at one end goes on at the other, and what somebody else does
+    keeps nobody waiting.
+    """
+    other = EndPoint(1, 6), EndPoint(2, 6)
+    now = fabric(LINK, other)
+    assert told(now, database(1, 2)) in ({"i1-5": True, "i2-5": True}, {"i1-6": True, "i2-6": True})
+    for busy in ({1}, {2}):
+        assert told(now, database(1, 2), busy=busy) == {}
+        assert told(fabric(LINK), database(1, bfd=ON, external_ids=OURS), database(2), busy=busy) == {"i2-5": True}
+    assert told(now, database(1, 2, bfd=ON, external_ids=OURS)) == {"i1-6": True, "i2-6": True}
+    assert told(now, database(1, 2, bfd={"enable": "false"})) == {"i1-6": True, "i2-6": True}
+
+
+def test_watch_begins_until_the_other_end_was_heard_once() -> None:
+    """Ours alone: others have begun what they like."""
+    def begins(**columns: dict[str, str]) -> bool:
+        return bool(find_beginning(find_places([database(1, bfd=ON, **columns)])))
+
+    assert begins(external_ids=OURS)
+    assert begins(external_ids=OURS, bfd_status={"forwarding": "false", "flap_count": "0"})
+    assert not begins(external_ids=OURS, bfd_status={"forwarding": "false", "flap_count": "2"})
+    assert not begins()
 
 
 def test_nothing_is_told_twice_and_what_was_changed_is_told_again() -> None:
