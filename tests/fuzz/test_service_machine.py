@@ -18,7 +18,7 @@ from controller.intent.keys import Keys
 from controller.intent.snapshot import Resource, Snapshot
 from controller.model.bandwidth import BandwidthPolicy, Rates, Recurring, Window
 from controller.model.errors import Internal, PliantError
-from controller.model.network import Attachment, Network, Pipe, Port
+from controller.model.network import Attachment, Network, Peering, Pipe, Port
 from controller.model.tenancy import Quota, Tenant
 from controller.service.archive import Archive
 from controller.service.engine import Outcome
@@ -31,7 +31,8 @@ NETWORKS = [f"{tenant}/networks/n{n}" for tenant in TENANTS for n in range(2)]
 SUBNETS = [f"{network}/subnets/s{n}" for network in NETWORKS for n in range(2)]
 PORTS = [f"{network}/ports/p{n}" for network in NETWORKS for n in range(4)]
 PIPES = [f"{tenant}/pipes/x{n}" for tenant in TENANTS for n in range(2)]
-NAMES = TENANTS + NETWORKS + SUBNETS + PORTS + PIPES
+PEERINGS = [f"{tenant}/peerings/y{n}" for tenant in TENANTS for n in range(2)]
+NAMES = TENANTS + NETWORKS + SUBNETS + PORTS + PIPES + PEERINGS
 
 NIGHT = Recurring(cron="0 20 * * *", duration_s=3_600)
 windows = st.builds(Window, when=st.just(NIGHT), rates=st.builds(Rates, guarantee_in_kbps=st.sampled_from([0, 600])))
@@ -52,19 +53,35 @@ def ports(draw: st.DrawFn) -> Port:
     )
 
 
+def sides(name: str) -> st.SearchStrategy[list[str]]:
+    """The two networks of a tenant, either way round."""
+    return st.permutations([network for network in NETWORKS if network.startswith("/".join(name.split("/")[:2]))])
+
+
+@st.composite
+def peerings(draw: st.DrawFn) -> Peering:
+    name = draw(st.sampled_from(PEERINGS))
+    a, b = draw(sides(name))
+    return Peering(name=name, a=a, b=b)
+
+
 @st.composite
 def pipes(draw: st.DrawFn) -> Pipe:
     name = draw(st.sampled_from(PIPES))
     network = f"{name.rpartition('/pipes/')[0]}/networks/n{draw(st.integers(0, 1))}"
     a, b = draw(st.permutations(range(4)))[:2]
+    if draw(st.integers(0, 2)) == 0:
+        return Pipe(name=name, **dict(zip("ab", draw(sides(name)), strict=True)), bandwidth=draw(bandwidths))
     return Pipe(name=name, a=f"{network}/ports/p{a}", b=f"{network}/ports/p{b}", bandwidth=draw(bandwidths))
 
 
 tenants = st.builds(
     Tenant, name=st.sampled_from(TENANTS), quota=st.builds(Quota, ports=st.integers(2, 9)), bandwidth=bandwidths)
 networks = st.builds(Network, name=st.sampled_from(NETWORKS), bandwidth=bandwidths)
-subnets = st.builds(subnet, st.sampled_from(SUBNETS), st.sampled_from(["10.0.0.0/29", "10.0.0.8/29", "10.0.0.0/28"]))
-objects: st.SearchStrategy[Resource] = st.one_of(ports(), ports(), pipes(), subnets, networks, tenants)
+subnets = st.builds(
+    subnet, st.sampled_from(SUBNETS), st.sampled_from(["10.0.0.0/29", "10.0.0.8/29", "10.0.0.0/28", "10.0.1.0/29"]))
+objects: st.SearchStrategy[Resource] = st.one_of(
+    ports(), ports(), pipes(), peerings(), subnets, networks, tenants)
 
 Holder = tuple[str, ...]
 
@@ -102,7 +119,7 @@ class ServiceMachine(RuleBasedStateMachine):
         """Two networks of each tenant, so that ports find a place from the first step on."""
         begin: list[Resource] = [Tenant(name=name) for name in TENANTS]
         begin += [Network(name=name) for name in NETWORKS]
-        begin += [subnet(name, "10.0.0.0/29") for name in SUBNETS[::2]]
+        begin += [subnet(name, f"10.0.{number % 2}.0/29") for number, name in enumerate(SUBNETS[::2])]
         self.perform(self.service.engine.apply, begin)
 
     @rule(obj=objects)

@@ -30,7 +30,7 @@ from controller.reconcile.spread import Spread as OwnersSpread
 from controller.reconcile.steering import PolicyState
 from controller.reconcile.touched import EVERYTHING
 from tests.sequences.simulation import FEATURES, LEAVES, Simulation
-from tests.sequences.states import network_name, port, port_name, tenant
+from tests.sequences.states import far_pipe, far_port, network_name, peered, port, port_name, tenant
 from tests.sequences.traffic import check_isolation, expected_reach, reach
 
 TENANTS, PORTS = ("red", "blue", "green"), "abcd"
@@ -160,10 +160,27 @@ def delete_pipe(course: Course, a: int, b: int) -> None:
     course.sim.apply((), [f"tenants/{TENANTS[a % 3]}/pipes/p{b % 2}"])
 
 
-def change_rates(course: Course, a: int, b: int) -> None:
-    """A window opens or closes: for a port, a network, a tenant, or one that does not exist."""
+def put_far(course: Course, a: int, b: int) -> None:
+    """A port of the tenant's other network, which is its network's peer."""
     one = TENANTS[a % 3]
-    name = (port_name(one, PORTS[b % 4]), network_name(one), f"tenants/{one}")[b % 3]
+    objects = {**tenant(one, {}), **peered(one, {})}
+    at = LEAVES[a // 3 % 3], 6 + b // 4 % 3
+    missing = [obj for name, obj in objects.items() if course.sim.intent.get(name) is None]
+    course.sim.apply([*missing, far_port(one, PORTS[b % 4], at if b % 8 else None)])
+
+
+def put_far_pipe(course: Course, a: int, b: int) -> None:
+    course.sim.apply([far_pipe(TENANTS[a % 3], POLICIES[b % 6])])
+
+
+def delete_peering(course: Course, a: int, _: int) -> None:
+    course.sim.apply((), [f"tenants/{TENANTS[a % 3]}/peerings/far"])
+
+
+def change_rates(course: Course, a: int, b: int) -> None:
+    """A window opens or closes: for a port, a network, a tenant, a pipe, or one that does not exist."""
+    one = TENANTS[a % 3]
+    name = (port_name(one, PORTS[b % 4]), network_name(one), f"tenants/{one}", f"tenants/{one}/pipes/far")[b % 4]
     course.sim.set_rates({name: (None, Rates(), Rates(ceiling_in_kbps=500, ceiling_out_kbps=64 + a))[a % 3]})
 
 
@@ -171,7 +188,8 @@ def change_shares(course: Course, a: int, b: int) -> None:
     """Shares move: wherever the tenant is, was, or never was."""
     share = (None, Share(), Share(in_kbps=100 + a, out_kbps=64), Share(out_kbps=100_000))[b % 4]
     one = TENANTS[b % 3]
-    course.sim.set_shares({(_any(course, a), network_name(one) if a % 2 else f"tenants/{one}"): share})
+    name = (f"tenants/{one}", network_name(one), f"tenants/{one}/pipes/far")[a % 3]
+    course.sim.set_shares({(_any(course, a), name): share})
 
 
 def change_network(course: Course, a: int, b: int) -> None:
@@ -314,9 +332,8 @@ Act = Callable[[Course, int, int], None]
 ACTS: tuple[Act, ...] = (
     put_port, put_port, put_port, delete_port, delete_port, detach_port, delete_tenant, renew_network, change_tenant,
     change_network, change_rates, change_shares, find_queues, change_path_policy, change_path_policy, declare_zone,
-    put_pipe, put_pipe, delete_pipe, lose_link, find_link, fail_port, mend_port, hear_host, declare_role, drain_link,
-    drain_switch, disconnect, connect,
-    connect, wipe, forget,
+    put_pipe, put_pipe, delete_pipe, put_far, put_far, put_far_pipe, delete_peering, lose_link, find_link, fail_port,
+    mend_port, hear_host, declare_role, drain_link, drain_switch, disconnect, connect, connect, wipe, forget,
     restart, refuse, accept, turn, turn, turn, turn, run, run, reconcile, reconcile, settle,
 )  # fmt: skip
 
