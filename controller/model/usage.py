@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """One direction.  Counters never go backward: not when a switch, nor when pliantd starts again."""
+    """One direction.  As time goes on counters never go backward: not when a switch, nor when pliantd starts again."""
 
     bytes: int = 0
     packets: int = 0
@@ -25,7 +25,7 @@ class Usage:
     inward: Traffic = Traffic()
     outward: Traffic = Traffic()
     at_s: float = 0.0
-    """the last look, seconds since 1970; 0: nobody looked yet"""
+    """the look that it is of, seconds since 1970; 0: nobody looked yet"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,6 +109,14 @@ class _Account:
     """the switches that counted for it"""
 
 
+@dataclass(slots=True)
+class _Unseen:
+    """What was kept of somebody, until all switches that counted for it were looked at again."""
+
+    dpids: set[int]
+    kept: Usage
+
+
 class Accounts:
     """Belongs to one thread."""
 
@@ -116,7 +124,7 @@ class Accounts:
         self._accounts: dict[str, _Account] = {}
         self._sources: dict[SourceKey, _Source] = {}
         self._by_switch: defaultdict[int, set[SourceKey]] = defaultdict(set)
-        self._unseen: dict[str, set[int]] = {}
+        self._unseen: dict[str, _Unseen] = {}
         """of what was kept: the switches that have not been looked at since, so that sums may be behind"""
         self._fresh: set[str] = set()
         """of whom `news` has something to tell"""
@@ -163,9 +171,9 @@ class Accounts:
 
     def caught_up(self, dpid: int) -> None:
         """All counters of what is carried were read on this switch."""
-        for name in [name for name, dpids in self._unseen.items() if dpid in dpids]:
-            self._unseen[name].discard(dpid)
-            if not self._unseen[name]:
+        for name in [name for name, unseen in self._unseen.items() if dpid in unseen.dpids]:
+            self._unseen[name].dpids.discard(dpid)
+            if not self._unseen[name].dpids:
                 del self._unseen[name]
                 self._fresh.add(name)
 
@@ -212,12 +220,17 @@ class Accounts:
         return source.last if source is not None else None
 
     def usage(self, name: str) -> Usage:
-        """Zero, and at no time, for whoever was not looked at, or not yet since a restart: sums never go backward."""
+        """Zero, and at no time, for whoever was never looked at.
+
+        After a restart what was kept, as of when it was looked at then, until all that happened since is counted: so
+        whoever is shown more was shown something newer.
+        """
         account = self._accounts.get(name)
-        if account is None or name in self._unseen:
+        if account is None:
             return Usage(name=name)
-        return Usage(name=name, inward=account.sums["in"].traffic(), outward=account.sums["out"].traffic(),
-                     at_s=account.at_s)
+        if (unseen := self._unseen.get(name)) is not None:
+            return unseen.kept
+        return _usage(name, account)
 
     def drops(self, name: str, way: Way) -> Drops:
         account = self._accounts.get(name)
@@ -267,7 +280,7 @@ class Accounts:
             self._accounts[subject] = account
             self._fresh.add(subject)
             if account.dpids:
-                self._unseen[subject] = set(account.dpids)
+                self._unseen[subject] = _Unseen(set(account.dpids), _usage(subject, account))
         elif kind == "counters":
             dpid = int(subject, 16)
             for source_kind, number, octets, packets, duration_ns, tag in json.loads(record):
@@ -358,6 +371,11 @@ def _add_rate(total: _Sum, entry: Entry, kbps: int) -> None:
         total.own_dropped_kbps += kbps
     if entry.was_counted:
         total.kbps -= kbps
+
+
+def _usage(name: str, account: _Account) -> Usage:
+    return Usage(name=name, inward=account.sums["in"].traffic(), outward=account.sums["out"].traffic(),
+                 at_s=account.at_s)
 
 
 def _account_of(record: Any) -> _Account:

@@ -48,8 +48,9 @@ class Usage(_message.Message):
 
     @_builtins.property
     def observe_time(self) -> _timestamp_pb2.Timestamp:
-        """The look that this is of.  Unset: nobody looked yet, or not since the controller started; counters are then not
-        known, and 0 stands for that.
+        """The look that this is of.  Unset: nobody looked yet; counters are then not known, and 0 stands for that.  Until all
+        switches were looked at after the controller started, it is a look of before: the last one that was kept, which is up
+        to 10 s old where the controller was killed.  Counters grow with this time.
         """
 
     @_builtins.property
@@ -76,7 +77,9 @@ Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
 @_typing.final
 class Traffic(_message.Message):
-    """One direction.  The counters never go backward, neither when a switch nor when the controller starts again."""
+    """One direction.  As `observe_time` goes on the counters never go backward, neither when a switch nor when the
+    controller starts again.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,14 +106,33 @@ def test_switch_out_of_reach_carries_nothing_known() -> None:
 
 
 def test_restart_continues_and_counts_what_nobody_saw() -> None:
-    """Kept before, carried meanwhile, read after: all of it counts, and nothing smaller is shown on the way."""
+    """Kept before, carried meanwhile, read after: all of it counts.  Until then what was kept is shown, as of then."""
     before = looked_at((RX, SENT, 1_000))
+    kept = before.usage(TENANT)
     after = restarted(before.changes())
-    assert after.usage(TENANT).at_s == 0.0, "it may be behind what was shown before"
+    shown = replace(kept, outward=replace(kept.outward, kbps=0))
+    assert kept.at_s and after.usage(TENANT) == after.news()[TENANT] == shown
     after.look(RX, reading(5_000, 60), SENT, 160.0)
+    assert after.usage(TENANT) == shown, "not all that happened since is counted"
     after.caught_up(11)
-    assert after.usage(TENANT).outward.bytes == 5_000
+    assert after.usage(TENANT).outward.bytes == 5_000 and after.usage(TENANT).at_s == 160.0
     assert after.usage(TENANT) == after.news()[TENANT]
+
+
+def test_restart_over_two_switches_shows_what_was_kept_until_both_were_looked_at() -> None:
+    """Half of what was carried since would be less than what was shown at that time."""
+    before = looked_at((RX, SENT, 1_000))
+    far = SourceKey(12, "rx", 7)
+    for second, octets in ((0, 0), (5, 3_000)):
+        before.look(far, reading(octets, second), SENT, 105.0 + second)
+    after = restarted(before.changes())
+    assert after.usage(TENANT).outward.bytes == 4_000 and after.usage(TENANT).at_s == 110.0
+    after.look(RX, reading(1_500, 60), SENT, 160.0)
+    after.caught_up(11)
+    assert after.usage(TENANT).outward.bytes == 4_000 and after.usage(TENANT).at_s == 110.0
+    after.look(far, reading(9_000, 60), SENT, 161.0)
+    after.caught_up(12)
+    assert after.usage(TENANT).outward.bytes == 10_500
 
 
 def test_restart_does_not_wait_for_ever() -> None:

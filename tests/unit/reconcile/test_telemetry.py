@@ -147,7 +147,10 @@ def test_usage_continues_through_restarts(site: Site) -> None:
     eventually(lambda: site.sent().bytes == 1_000, what="counted")
     assert site.telemetry.stop()
     switch.carry(3, rx=200)
+    site.connected.clear()
     site.start()
+    assert site.sent().bytes == 1_000, "what was kept is there before anybody was looked at"
+    site.connected |= site.switches
     eventually(lambda: site.sent().bytes == 1_200, what="continued")
     switch.pass_s(1)
     switch.restart()
