@@ -118,6 +118,35 @@ class PortQueues:
         inner = {queue.parent for queue in self.queues}
         return tuple(queue for queue in self.queues if queue.number == BEST_EFFORT or queue.number not in inner)
 
+    @property
+    def is_inside(self) -> bool:
+        """Of a port inside the fabric, where frames have labels; on an access port all are one tenant's."""
+        return any(_is_labelled(whose) for queue in self.queues for whose in queue.whose)
+
+    @property
+    def families(self) -> tuple[tuple[Queue, ...], ...]:
+        """The leaves, those together that are parts of one owner; on an access port all."""
+        if not self.is_inside:
+            return (self.leaves,)
+        parents = {queue.number: queue.parent for queue in self.queues}
+        found: dict[int, list[Queue]] = {}
+        for leaf in self.leaves:
+            number = leaf.number
+            while parents[number]:
+                number = parents[number]
+            found.setdefault(number, []).append(leaf)
+        return tuple(map(tuple, found.values()))
+
+
+def _is_labelled(whose: Whose) -> bool:
+    match whose:
+        case OfSource(slice_):
+            return slice_ > 0
+        case OfPair(_, key24):
+            return key24 > 0
+        case _:
+            return True
+
 
 class QueueCount(NamedTuple):
     """What went through a queue since it is there."""

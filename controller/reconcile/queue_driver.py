@@ -27,8 +27,10 @@ class Driver(Protocol):
     @property
     def name(self) -> str: ...
 
-    def expect(self, n_queues: int) -> bool:
-        """So many queues there are, on all ports of all switches.  True if that makes all others than they were."""
+    def expect(self, n_families: int) -> bool:
+        """So many families of queues there are (PortQueues.families), on all ports of all switches.  True if that makes
+        all others than they were.
+        """
         ...
 
     async def bring(self, dpid: int, wanted: Mapping[SwitchPort, PortQueues | None]) -> Brought:

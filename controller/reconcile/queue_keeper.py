@@ -191,9 +191,9 @@ class QueueKeeper:
 
     def _expect(self) -> None:
         """Tell the drivers how many queues there are to be, before they make any."""
-        n_queues = sum(len(port.leaves) for kept in self._switches.values() for port in kept.wanted.values())
+        n_families = sum(len(port.families) for kept in self._switches.values() for port in kept.wanted.values())
         drivers = {kept.choice.driver for kept in self._switches.values()}
-        resized = {driver for driver in drivers if driver is not None and driver.expect(n_queues)}
+        resized = {driver for driver in drivers if driver is not None and driver.expect(n_families)}
         for kept in self._switches.values():
             if kept.choice.driver in resized:
                 kept.dirty.update(kept.wanted)

@@ -65,7 +65,7 @@ class OvsdbQueues:
         self._changed = changed
         self._io_loop.call_soon_threadsafe(self._start)
 
-    def expect(self, n_queues: int) -> bool:
+    def expect(self, n_families: int) -> bool:
         """Open vSwitch decides how long queues are."""
         return False
 

@@ -72,13 +72,13 @@ class Tc:
 
     # -- the driver
 
-    def expect(self, n_queues: int) -> bool:
+    def expect(self, n_families: int) -> bool:
         """So many share the socket of a userspace switch.  True if the leaves have to be of another length."""
         frames, before = self._frames_at_once(), self._shared_limit
-        self._shared_limit = tree.shared_limit(frames, n_queues)
+        self._shared_limit = tree.shared_limit(frames, n_families)
         if self._shared_limit == MIN_LEAF_FRAMES and not self._is_warned:
             self._is_warned = True
-            log.warning("queues_are_short", queues=n_queues, frames_each=MIN_LEAF_FRAMES, frames_at_once=frames,
+            log.warning("queues_are_short", owners=n_families, frames_each=MIN_LEAF_FRAMES, frames_at_once=frames,
                         remedy="a larger net.core.wmem_default before ovs-vswitchd is started")
         return self._shared_limit != before
 
@@ -124,7 +124,7 @@ class Tc:
             else:
                 limit = tree.leaf_limit(queues.rate_kbps)
                 # What belongs to another device is a port of a kernel datapath.
-                wanted = tree.tree_of(queues, limit if device.master else min(limit, self._shared_limit))
+                wanted = tree.tree_of(queues, limit, None if device.master else self._shared_limit)
                 try:
                     count = self._change(device, wanted, root if is_ours else None, qdiscs)
                 except KernelRefused as error:

@@ -50,6 +50,8 @@ BURST_MS = 1
 """A class may send so much at once, the longer of both: less, and the kernel's timers limit the rate."""
 CONTROL_KBPS = 256
 MIN_LEAF_FRAMES = 8
+MIN_PART_FRAMES = 4
+"""of a leaf that is a part of an owner's: however many these are, they are to leave others room"""
 MAX_LEAF_FRAMES = 1_000
 LEAF_MS = 20
 """No queue is longer, at the port's rate."""
@@ -101,9 +103,9 @@ class Tree:
     """the minor each leads to"""
 
 
-def shared_limit(frames: int, n_leaves: int) -> int:
-    """What each of so many leaves may hold if they share a socket for so many frames, with some to spare."""
-    return max(MIN_LEAF_FRAMES, frames * 7 // 8 // max(1, n_leaves))
+def shared_limit(frames: int, n_families: int) -> int:
+    """What each of so many families may hold if they share a socket for so many frames, with some to spare."""
+    return max(MIN_LEAF_FRAMES, frames * 7 // 8 // max(1, n_families))
 
 
 def leaf_limit(rate_kbps: int) -> int:
@@ -111,15 +113,18 @@ def leaf_limit(rate_kbps: int) -> int:
     return min(MAX_LEAF_FRAMES, max(MIN_LEAF_FRAMES, rate_kbps * LEAF_MS // (8 * FRAME_BYTES)))
 
 
-def tree_of(port: PortQueues, limit: int) -> Tree:
+def tree_of(port: PortQueues, limit: int, family_limit: int | None = None) -> Tree:
+    """Args:
+        limit: what a leaf may hold at most.
+        family_limit: what all leaves of one owner may hold together, if that is bounded.
+    """
     leaves = port.leaves
     quanta = _quanta(port.queues, leaves)
-    in_fabric = any(_is_labelled(queue) for queue in port.queues)
     classes = {TOP: class_of(ROOT_PARENT, port.rate_kbps, port.rate_kbps)}
     entries: dict[Entry, int] = {}
     for queue in port.queues:
         minor, rate_kbps = queue.number or REST, queue.guarantee_kbps
-        if queue.number == BEST_EFFORT and in_fabric:
+        if queue.number == BEST_EFFORT and port.is_inside:
             control_kbps = min(CONTROL_KBPS, rate_kbps // 4)
             rate_kbps -= control_kbps
             classes[CONTROL] = class_of(HANDLE | TOP, control_kbps, port.rate_kbps)
@@ -128,7 +133,13 @@ def tree_of(port: PortQueues, limit: int) -> Tree:
             HANDLE | (queue.parent or TOP), rate_kbps, queue.ceiling_kbps,
             quantum=quanta.get(queue.number, FRAME_BYTES), priority=_PRIORITIES[queue.traffic_class])
         entries.update(dict.fromkeys(map(_entry_of, queue.whose), minor))
-    limits = dict.fromkeys({CONTROL} & classes.keys() | {leaf.number or REST for leaf in leaves}, limit)
+    shared = limit if family_limit is None else min(limit, family_limit)
+    limits = dict.fromkeys({CONTROL} & classes.keys(), shared)
+    for family in port.families:
+        kbps = max(1, sum(leaf.guarantee_kbps for leaf in family))
+        for leaf in family:
+            part = limit if family_limit is None else family_limit * leaf.guarantee_kbps // kbps
+            limits[leaf.number or REST] = min(shared, max(part, MIN_PART_FRAMES)) if len(family) > 1 else shared
     return Tree(classes=top_down(classes), limits=limits, entries=entries)
 
 
@@ -177,10 +188,6 @@ def _toward(edge_id: int, key24: int) -> tuple[Key, ...]:
     return (
         Key(_LABEL_AT, (mask & 0xFF00) << 8, (label & 0xFF00) << 8),
         Key(_KEY_AT, (mask & 0xFF) << 24 | 0x00FFFFFF, (label & 0xFF) << 24 | key24))
-
-
-def _is_labelled(queue: Queue) -> bool:
-    return any(_entry_of(each).keys[0].at in (_LABEL_AT, _KEY_AT) for each in queue.whose)
 
 
 def _quanta(queues: Sequence[Queue], leaves: Sequence[Queue]) -> dict[int, int]:

@@ -46,9 +46,9 @@ class Memory:
         self.writes = 0
         self.expected = 0
 
-    def expect(self, n_queues: int) -> bool:
-        before, self.expected = self.expected, n_queues
-        return n_queues != before
+    def expect(self, n_families: int) -> bool:
+        before, self.expected = self.expected, n_families
+        return n_families != before
 
     async def bring(self, dpid: int, wanted: Mapping[SwitchPort, PortQueues | None]) -> Brought:
         assert threading.current_thread().name == "queues"

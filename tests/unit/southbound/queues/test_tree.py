@@ -6,27 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.model.bandwidth import TrafficClass
-from controller.model.queues import BEST_EFFORT, OfPair, OfSlice, PortQueues, Queue
+from controller.model.queues import (
+    BEST_EFFORT,
+    OfPair,
+    OfSlice,
+    OfSource,
+    PortQueues,
+    inner_queue,
+    leaf_queue,
+)
 from controller.southbound.queues import tree
 from controller.southbound.queues.messages import HANDLE
 from controller.southbound.queues.sockets import frames_at_once
 from controller.southbound.queues.tree import CONTROL, REST, TOP, Tree
+from tests.support.queue_trees import RATE_KBPS, port, queue
 
-RATE_KBPS = 100_000
 HEADER_BYTES = 14
 EDGE_ID = 0x21
 SLICE_NUMBERS, MACS, KEYS = st.integers(1, 16_383), st.integers(1, 2**48 - 1), st.integers(1 << 10, 2**24 - 1)
-
-
-def queue(number: int, *whose: OfSlice | OfPair, guarantee_kbps: int = 10, weight: int = 1,
-          traffic_class: TrafficClass = TrafficClass.STANDARD) -> Queue:
-    return Queue(number=number, whose=whose, guarantee_kbps=guarantee_kbps, ceiling_kbps=RATE_KBPS, weight=weight,
-                 traffic_class=traffic_class)
-
-
-def port(*queues: Queue) -> PortQueues:
-    rest = RATE_KBPS - sum(each.guarantee_kbps for each in queues)
-    return PortQueues(rate_kbps=RATE_KBPS, queues=(queue(BEST_EFFORT, guarantee_kbps=rest), *queues))
 
 
 @st.composite
@@ -111,3 +108,21 @@ def test_leaves_are_short_where_all_ports_share_a_socket() -> None:
     frames = frames_at_once(())
     assert [tree.shared_limit(frames, n) for n in (0, 1, 2, 10, 11, 1_000)] == [80, 80, 40, 8, 8, 8]
     assert [tree.leaf_limit(kbps) for kbps in (64, 100_000, 100_000_000)] == [8, 165, 1_000]
+
+
+def test_parts_of_an_owner_share_its_room_by_what_they_are_guaranteed() -> None:
+    """However many an owner has, others have theirs; on an access port all are one tenant's.  Where nobody shares a
+    socket, each may be as long as any.
+    """
+    inner = inner_queue(1)
+    parts = [queue(leaf_queue(n), OfSource(5, n), guarantee_kbps=kbps, parent=inner)
+             for n, kbps in ((2, 300), (3, 100))]
+    rest = queue(leaf_queue(1), OfSlice(5), guarantee_kbps=1, parent=inner)
+    divided = port(queue(inner, guarantee_kbps=401), rest, *parts, queue(leaf_queue(9), OfSlice(9)))
+    limits = tree.tree_of(divided, 100, 40).limits
+    assert limits == {leaf_queue(1): 4, leaf_queue(2): 29, leaf_queue(3): 9, leaf_queue(9): 40, REST: 40, CONTROL: 40}
+    assert set(tree.tree_of(divided, 100).limits.values()) == {100}
+    assert max(tree.tree_of(divided, 8, 40).limits.values()) == 8
+    access = PortQueues(rate_kbps=100, queues=(
+        queue(BEST_EFFORT, guarantee_kbps=25), queue(leaf_queue(2), OfSource(0, 2), guarantee_kbps=75)))
+    assert tree.tree_of(access, 100, 40).limits == {REST: 10, leaf_queue(2): 30}
