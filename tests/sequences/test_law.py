@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from itertools import permutations
+from itertools import product
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
@@ -23,6 +23,7 @@ from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, OnFailure, Ra
 from controller.model.errors import PliantError
 from controller.model.network import ANY_PATH, Network, PathPolicy, Pipe, Port, Spread
 from controller.pipeline.tables import QUEUE
+from controller.pipeline.views import reached_by
 from controller.pipeline.world import Share, World
 from controller.reconcile.owners import OwnersBook, owners_on
 from controller.reconcile.reconciler import Outcome
@@ -311,7 +312,9 @@ def check_steers(sim: Simulation) -> None:
     for name, network in engine.world.intent.networks.items():
         state = engine.steering.states.get(name, PolicyState())
         assert not (state.waiting or state.held_back)
-        for src, dst in permutations(engine.world.placement.presence.get(name, ()), 2):
+        for src, dst in product(engine.world.placement.presence.get(name, ()), reached_by(engine.world, name)):
+            if src == dst:
+                continue
             steer = engine.world.steers.get(src, Map()).get((name, dst))
             version, policy = engine.labelling.in_use(src, dst), network.path_policy
             if version is None or policy == ANY_PATH:

@@ -12,19 +12,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from controller.fabric.declared import SwitchSettings
-from controller.fabric.events import SwitchDeclared
+from controller.fabric.events import QueuesFound, SwitchDeclared
 from controller.fabric.ports import EndPoint
 from controller.intent.addresses import gateway_mac
 from controller.intent.snapshot import Resource
+from controller.model.bandwidth import BandwidthPolicy, TrafficClass
 from controller.model.errors import PliantError
 from controller.model.ids import network_of
-from controller.model.network import ANY_PATH, Attachment, Network, PathPolicy, Peering, Port, Subnet
+from controller.model.network import ANY_PATH, Attachment, Network, PathPolicy, Peering, Pipe, Port, Subnet
 from controller.model.status import State as Is
 from controller.model.tenancy import Tenant
 from controller.pipeline import tables
 from controller.pipeline.tables import Reason
 from tests.fakes import packets
 from tests.sequences.simulation import LEAVES, Simulation
+from tests.sequences.test_law import check_steers
 from tests.sequences.traffic import check_isolation
 
 TENANTS, NETWORKS = ("red", "blue"), ("one", "two", "three")
@@ -95,12 +97,14 @@ class Course:
         for i in range(6):
             put_port(self, i, i % 3)
         put_peering(self, 0, 0)
-        self.sim.settle()
+        self.settled()
+
+    def note_peerings(self) -> None:
+        self.joined.update(frozenset((one.a, one.b)) for one in self.sim.intent.peerings.values())
 
     def check(self) -> None:
         """Nobody hears a network that is neither his nor, as far as any switch knows, a peer of his."""
-        for one in self.sim.intent.peerings.values():
-            self.joined.add(frozenset((one.a, one.b)))
+        self.note_peerings()
         self.turns += 1
         check_isolation(self.sim, self.hosts, of=10, turn=self.turns)
         net = self.sim.network()
@@ -120,11 +124,14 @@ class Course:
             if dpid not in self.sim.channels:
                 self.sim.connect(dpid)
         for wire in self.sim.wires:
+            self.sim.port_up(wire[0])
             self.sim.link_seen(wire)
         self.sim.settle()
         self.sim.check_installed()
         self.joined.clear()
+        self.note_peerings()
         check_reach(self.sim)
+        check_steers(self.sim)
 
 
 def put_port(course: Course, a: int, b: int) -> None:
@@ -169,6 +176,24 @@ def change_path_policy(course: Course, a: int, b: int) -> None:
     course.sim.apply([Network(name=network_name(TENANTS[a % 2], NETWORKS[b % 3]), path_policy=policy)])
 
 
+def put_pipe(course: Course, a: int, b: int) -> None:
+    """Between two networks, with more or less than a link carries."""
+    one, other = ((("one", "two"), ("two", "three"), ("three", "one"))[b % 3])
+    policy = (BandwidthPolicy(guarantee_out_kbps=300_000, ceiling_in_kbps=5_000),
+              BandwidthPolicy(guarantee_in_kbps=700_000, traffic_class=TrafficClass.CRITICAL))[b // 3 % 2]
+    tenant = TENANTS[a % 2]
+    course.sim.apply([Pipe(name=f"tenants/{tenant}/pipes/p", a=network_name(tenant, one), b=network_name(tenant, other),
+                           bandwidth=policy)])
+
+
+def find_queues(course: Course, a: int, b: int) -> None:
+    course.sim.observe(QueuesFound(dpid=LEAVES[a % 3], driver=("ovsdb", "tc")[b % 2]))
+
+
+def fail_port(course: Course, a: int, b: int) -> None:
+    course.sim.port_down(EndPoint(LEAVES[a % 3], 1 + b % 2))
+
+
 def lose_link(course: Course, a: int, _: int) -> None:
     course.sim.link_lost(course.sim.wires[a % 6])
 
@@ -207,8 +232,8 @@ def settle(course: Course, _a: int, _b: int) -> None:
 Act = Callable[[Course, int, int], None]
 ACTS: tuple[Act, ...] = (
     put_port, put_port, put_port, delete_port, put_subnet, put_subnet, delete_subnet, put_peering, put_peering,
-    delete_peering, renew_network, change_path_policy, lose_link, find_link, disconnect, connect, restart,
-    turn, turn, turn, reconcile, reconcile, settle,
+    delete_peering, renew_network, change_path_policy, put_pipe, find_queues, fail_port, lose_link, find_link,
+    disconnect, connect, restart, turn, turn, turn, reconcile, reconcile, settle,
 )  # fmt: skip
 
 
