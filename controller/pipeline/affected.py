@@ -26,7 +26,7 @@ Keys change only together with the objects that hold them, edge ids with the por
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from immutables import Map
 
@@ -259,6 +259,9 @@ class _Search:
 
     def _port(self, port: str) -> None:
         network = network_of(port)
+        if self._is_limited_otherwise(port):
+            self.rated(port)
+            return
         for world in self.worlds:
             at, key = world.placement.at.get(port), world.intent.keys.port_key(port)
             if at is None:
@@ -274,6 +277,17 @@ class _Search:
         self._peer(port)
         self._pipes_of(port)
         self._presence(network)
+
+    def _is_limited_otherwise(self, port: str) -> bool:
+        """Whether nothing but its policy is another one, and nothing but its meters depends on that."""
+        before, after = self.worlds
+        old, new = before.intent.ports.get(port), after.intent.ports.get(port)
+        return (
+            old is not None and new is not None and old.bandwidth != new.bandwidth
+            and replace(old, bandwidth=new.bandwidth, meta=new.meta) == new and old.meta.uid == new.meta.uid
+            and before.placement.at.get(port) == after.placement.at.get(port)
+            and before.intent.keys.port_key(port) == after.intent.keys.port_key(port)
+            and before.choices is after.choices)
 
     def _pipes_of(self, end: str) -> None:
         for world in self.worlds:

@@ -130,6 +130,13 @@ def delete_port(course: Course, a: int, b: int) -> None:
     course.sim.apply((), [port_name(TENANTS[a % 3], PORTS[b % 4])])
 
 
+def limit_port(course: Course, a: int, b: int) -> None:
+    """Another policy for a port, and nothing else."""
+    name = port_name(TENANTS[a % 3], PORTS[b % 4])
+    if (found := course.sim.intent.ports.get(name)) is not None:
+        course.sim.apply([replace(found, bandwidth=POLICIES[a // 3 % 6])])
+
+
 def detach_port(course: Course, a: int, b: int) -> None:
     course.sim.apply([port(TENANTS[a % 3], PORTS[b % 4], None)])
 
@@ -333,7 +340,8 @@ def check_steers(sim: Simulation) -> None:
 
 Act = Callable[[Course, int, int], None]
 ACTS: tuple[Act, ...] = (
-    put_port, put_port, put_port, delete_port, delete_port, detach_port, delete_tenant, renew_network, change_tenant,
+    put_port, put_port, put_port, delete_port, delete_port, limit_port, limit_port, detach_port, delete_tenant,
+    renew_network, change_tenant,
     change_network, change_rates, change_shares, find_queues, change_path_policy, change_path_policy, declare_zone,
     put_pipe, put_pipe, delete_pipe, put_far, put_far, put_far_pipe, delete_peering, lose_link, find_link, fail_port,
     mend_port, hear_host, declare_role, drain_link, drain_switch, disconnect, connect, connect, wipe, forget,
