@@ -29,8 +29,8 @@ HOSTS = {"s1": ("shop/a", 1), "s2": ("shop/a", 2), "o1": ("office/a", 1), "o2": 
 """name -> subnet, leaf"""
 PEERINGS = {"amber": ("shop", "office"), "ebony": ("lone", "office")}
 _IPV4, _ECHO6 = b"\x08\x00", (b"\x80", b"\x81")
-GAP_MS = 300
-"""What a failover may take on a busy machine."""
+GAP_MS = 1_000
+"""Far more than a failover takes, and less than the stream goes on."""
 
 
 class Town:
@@ -176,7 +176,7 @@ def test_routed_traffic_outlives_the_controller_and_a_dead_link(town: Town) -> N
         with s1.probe(o2, packets_per_s=500) as probe:
             time.sleep(0.3)
             fabric.rig.set_link(interface, up=False)
-            time.sleep(1.0)
+            time.sleep(2.0)
             result = probe.finish()
         assert result.received and result.longest_gap_ms < GAP_MS, (interface, result)
         assert result.duplicates == 0
