@@ -16,34 +16,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from controller.model.bandwidth import Drops
-from controller.model.usage import Traffic, Usage
+from controller.model.usage import Usage
 from controller.qos.counters import NO_GROWTH, Growth, Reading, growth
+from controller.qos.sums import CAUSES, Entry, Sum, Way
 
-Way = Literal["in", "out"]
-Cause = Literal["port", "network", "tenant", "pipe", "link"]
-CAUSES: tuple[Cause, ...] = get_args(Cause)
 PORT_KINDS = frozenset({"rx", "tx"})
 """of the counters of a switch's ports"""
 QUEUE_KIND = "queue"
 """before a port's number: of the counters of its queues, which are looked at by a clock of ours"""
 Records = dict[str, bytes | None]
 """None: to be deleted"""
-
-
-class Entry(NamedTuple):
-    """That a counter counts for an object."""
-
-    name: str
-    uid: str
-    """of the object: another one of that name has sums of its own"""
-    way: Way
-    dropped_by: Cause | None = None
-    """None: what was carried"""
-    was_counted: bool = False
-    """What was dropped had been counted as carried by another counter, ahead of it."""
 
 
 class SourceKey(NamedTuple):
@@ -62,48 +47,14 @@ class _Source:
     tag: str
     """stands for the entries"""
     kbps: int = 0
-
-
-@dataclass(slots=True)
-class _Sum:
-    """One direction of one object."""
-
-    octets: int = 0
-    packets: int = 0
-    owed_octets: int = 0
-    """dropped of what was not counted as carried yet, because that counter was looked at earlier"""
-    owed_packets: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-    dropped_packets: int = 0
-    kbps: int = 0
-    dropped_kbps: int = 0
-    own_dropped_kbps: int = 0
-    """by its own ceiling"""
-
-    def carry(self, octets: int, packets: int) -> None:
-        self.owed_octets, octets = max(0, self.owed_octets - octets), max(0, octets - self.owed_octets)
-        self.owed_packets, packets = max(0, self.owed_packets - packets), max(0, packets - self.owed_packets)
-        self.octets += octets
-        self.packets += packets
-
-    def drop(self, cause: Cause, octets: int, packets: int) -> None:
-        self.dropped[cause] = self.dropped.get(cause, 0) + octets
-        self.dropped_packets += packets
-
-    def owe(self, octets: int, packets: int) -> None:
-        self.owed_octets += octets
-        self.owed_packets += packets
-
-    def traffic(self) -> Traffic:
-        return Traffic(
-            bytes=self.octets, packets=self.packets, dropped_bytes=sum(self.dropped.values()),
-            dropped_packets=self.dropped_packets, kbps=max(0, self.kbps))
+    is_unsure: bool = False
+    """It began anew since the look before, nobody knows when: it is as fast as it was, as far as anybody knows."""
 
 
 @dataclass(slots=True)
 class _Account:
     uid: str
-    sums: dict[Way, _Sum] = field(default_factory=lambda: {"in": _Sum(), "out": _Sum()})
+    sums: dict[Way, Sum] = field(default_factory=lambda: {"in": Sum(), "out": Sum()})
     at_s: float = 0.0
     dpids: set[int] = field(default_factory=set)
     """the switches that counted for it"""
@@ -138,11 +89,13 @@ class Accounts:
     # -- looks
 
     def look(
-        self, key: SourceKey, reading: Reading, entries: tuple[Entry, ...], at_s: float, *, is_new: bool = False
+        self, key: SourceKey, reading: Reading, entries: tuple[Entry, ...], at_s: float, *, is_new: bool = False,
+        is_modified: bool = False,
     ) -> Growth:
         """A counter was read; returns what it grew by for these entries.
 
-        `is_new`: the switch was looked at before and did not have it, so all it shows is theirs.
+        `is_new`: the switch was looked at before and did not have it, so all it shows is theirs.  `is_modified`: it may
+        have begun anew, even if it does not show: what it counts has no rate.
         """
         source = self._sources.get(key)
         if source is None and is_new:
@@ -158,7 +111,9 @@ class Accounts:
         # A meter begins anew whenever its rate changes, which is no reason to write to the disk each time.
         self.has_begun |= went_back and any(entry.dropped_by is None for entry in entries)
         source.last = reading
-        kbps = grown.kbps if grown.duration_ns else source.kbps
+        if went_back or is_modified or grown.duration_ns:
+            self._doubt(source, is_unsure=(went_back or is_modified) and not source.is_unsure)
+        kbps = source.kbps if source.is_unsure or not grown.duration_ns else grown.kbps
         for entry in entries:
             self._count(entry, key.dpid, grown, kbps - source.kbps, at_s)
         source.kbps = kbps
@@ -308,11 +263,22 @@ class Accounts:
         self._by_switch[key.dpid].discard(key)
         self._touched_switches.add(key.dpid)
 
+    def _doubt(self, source: _Source, *, is_unsure: bool) -> None:
+        """What was carried is shown as it was, until this tells how much of it is dropped; but for one look only."""
+        if source.is_unsure == is_unsure:
+            return
+        source.is_unsure = is_unsure
+        for entry in source.entries or ():
+            account = self._accounts.get(entry.name)
+            if entry.was_counted and account is not None and account.uid == entry.uid:
+                account.sums[entry.way].doubt(is_unsure=is_unsure)
+
     def _set_rate(self, source: _Source, kbps: int) -> None:
+        self._doubt(source, is_unsure=False)
         for entry in source.entries or ():
             account = self._accounts.get(entry.name)
             if account is not None and account.uid == entry.uid:
-                _add_rate(account.sums[entry.way], entry, kbps - source.kbps)
+                account.sums[entry.way].speed(entry, kbps - source.kbps)
                 self._fresh.add(entry.name)
         source.kbps = kbps
 
@@ -325,7 +291,7 @@ class Accounts:
         self._fresh.add(entry.name)
         account.dpids.add(dpid)
         total = account.sums[entry.way]
-        _add_rate(total, entry, more_kbps)
+        total.speed(entry, more_kbps)
         if entry.dropped_by is None:
             total.carry(grown.bytes, grown.packets)
         else:
@@ -362,17 +328,6 @@ def _tag(entries: Iterable[Entry]) -> str:
     return blake2b(repr(tuple(entries)).encode(), digest_size=8).hexdigest()
 
 
-def _add_rate(total: _Sum, entry: Entry, kbps: int) -> None:
-    if entry.dropped_by is None:
-        total.kbps += kbps
-        return
-    total.dropped_kbps += kbps
-    if entry.name.rsplit("/", 2)[-2] == f"{entry.dropped_by}s":
-        total.own_dropped_kbps += kbps
-    if entry.was_counted:
-        total.kbps -= kbps
-
-
 def _usage(name: str, account: _Account) -> Usage:
     return Usage(name=name, inward=account.sums["in"].traffic(), outward=account.sums["out"].traffic(),
                  at_s=account.at_s)
@@ -382,5 +337,5 @@ def _account_of(record: Any) -> _Account:
     account = _Account(record["uid"], at_s=record["at_s"], dpids=set(record["dpids"]))
     for way in get_args(Way):
         octets, packets, owed_octets, owed_packets, dropped_packets, dropped = record[way]
-        account.sums[way] = _Sum(octets, packets, owed_octets, owed_packets, dict(dropped), dropped_packets)
+        account.sums[way] = Sum(octets, packets, owed_octets, owed_packets, dict(dropped), dropped_packets)
     return account

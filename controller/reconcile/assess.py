@@ -23,9 +23,10 @@ from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, BandwidthStat
 from controller.model.network import Network, Pipe, Port
 from controller.model.tenancy import Tenant
 from controller.pipeline.views import rates_of
-from controller.qos.accounts import Accounts, Way
+from controller.qos.accounts import Accounts
 from controller.qos.allocation import Aggregate, Allocator
 from controller.qos.demand import estimate
+from controller.qos.sums import Way
 from controller.reconcile.grants import capacity_kbps
 from controller.reconcile.loads import Ground, crossing, tree_course
 from controller.reconcile.owners import link_name

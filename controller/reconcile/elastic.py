@@ -26,10 +26,10 @@ from controller.openflow.decode import MeterStat
 from controller.pipeline import tables
 from controller.pipeline.tables import MeterKind
 from controller.pipeline.world import AS_IT_IS, Share, World
-from controller.qos.accounts import Way
 from controller.qos.allocation import Aggregate, Allocator
 from controller.qos.counters import Reading, growth
 from controller.qos.sharing import PERIOD_S, Sharing
+from controller.qos.sums import Way
 from controller.reconcile.answers import Answer, gather, read
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.keeper import Cache

@@ -22,7 +22,7 @@ from controller.model.ids import format_dpid, network_of, tenant_of
 from controller.pipeline import tables
 from controller.pipeline.tables import MeterKind
 from controller.pipeline.world import World
-from controller.qos.accounts import Cause, Entry, Way
+from controller.qos.sums import Cause, Entry, Way
 from controller.reconcile.touched import EVERYTHING, Touched
 
 WAYS: tuple[tuple[Way, MeterKind], ...] = (("out", MeterKind.OUT), ("in", MeterKind.IN))

@@ -19,8 +19,9 @@ from controller.fabric.ports import EndPoint
 from controller.intent.snapshot import NO_NAMES
 from controller.model.queues import Grant, QueueCount, leaf_queue
 from controller.pipeline.world import World
-from controller.qos.accounts import QUEUE_KIND, Accounts, Entry, SourceKey, Way
+from controller.qos.accounts import QUEUE_KIND, Accounts, SourceKey
 from controller.qos.counters import NS_PER_S, Reading
+from controller.qos.sums import Entry, Way
 from controller.reconcile.owners import lineage, link_name
 from controller.reconcile.status import View
 

@@ -23,9 +23,10 @@ from controller.fabric.ports import EndPoint
 from controller.model.usage import Usage
 from controller.openflow import decode, messages
 from controller.openflow.decode import MeterStat, PortStat
-from controller.pipeline.world import World
-from controller.qos.accounts import Accounts, Entry, SourceKey
+from controller.pipeline.world import Share, World
+from controller.qos.accounts import Accounts, SourceKey
 from controller.qos.counters import Reading
+from controller.qos.sums import Entry
 from controller.reconcile.answers import Answer, gather, read
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.followers import Followers
@@ -76,6 +77,8 @@ class Telemetry:
         self._seen: dict[int, dict[int, PortStat]] = {}
         self._meters: dict[int, set[int]] = {}
         """those that a switch had at the last look of this connection"""
+        self._shares: dict[int, Map[tuple[int, str], Share]] = {}
+        """those in force then: with another one a meter begins anew"""
         self._catch_up = CatchUp(touched, self._notice)
         self._owners = OwnersBook()
         self._known_at: Map[str, EndPoint] = Map()
@@ -210,6 +213,7 @@ class Telemetry:
         self.rates = Map({at: rate for at, rate in self.rates.items() if at.dpid != dpid})
         self._seen.pop(dpid, None)
         self._meters.pop(dpid, None)
+        self._shares.pop(dpid, None)
         self._news = True
 
     # -- a look
@@ -272,7 +276,12 @@ class Telemetry:
         came = ((SourceKey(dpid, "through", stat.id), owners.passes.get(stat.id),
                  Reading(stat.bytes, stat.packets, stat.duration_ns)) for stat in stats)
         counters = itertools.chain(dropped, came)
-        self._note(dpid, {"meter", "through"}, counters, at_s, known=self._meters.get(dpid))
+        shares = self._world().shares
+        before, self._shares[dpid] = self._shares.get(dpid, shares), shares
+        moved = {one for one, entries in owners.meters.items()
+                 if entries and before.get(key := (dpid, entries[0].name)) != shares.get(key)
+                 } if before is not shares else set()
+        self._note(dpid, {"meter", "through"}, counters, at_s, known=self._meters.get(dpid), modified=moved)
         self._meters[dpid] = {stat.id for stat in stats}
 
     def _note_ports(self, dpid: int, stats: Sequence[PortStat], owners: Owners, at_s: float) -> None:
@@ -280,15 +289,20 @@ class Telemetry:
         self.accounts.caught_up(dpid)
 
     def _note(
-        self, dpid: int, kinds: Set[str], counters: Iterable[Counter], at_s: float, known: Set[int] | None = None
+        self, dpid: int, kinds: Set[str], counters: Iterable[Counter], at_s: float, *, known: Set[int] | None = None,
+        modified: Set[int] = frozenset(),
     ) -> None:
-        """Enter what all counters of these kinds stand at, those left out that are nobody's; `known`: not new."""
+        """Enter what all counters of these kinds stand at, those left out that are nobody's.
+
+        `known`: not new.  `modified`: maybe begun anew.
+        """
         seen = set()
         for key, entries, reading in counters:
             if entries:
                 seen.add(key)
                 is_new = known is not None and key.number not in known
-                self.accounts.look(key, reading, entries, at_s, is_new=is_new)
+                self.accounts.look(
+                    key, reading, entries, at_s, is_new=is_new, is_modified=key.number in modified)
         self.accounts.looked(dpid, kinds, seen)
 
     def _note_rates(self, dpid: int, stats: Sequence[PortStat]) -> None:

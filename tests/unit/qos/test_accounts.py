@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from controller.model.bandwidth import Drops
 from controller.model.usage import Traffic, Usage
-from controller.qos.accounts import Accounts, Entry, Records, SourceKey
+from controller.qos.accounts import Accounts, Records, SourceKey
 from controller.qos.counters import NS_PER_S, Reading
+from controller.qos.sums import Entry
 
 TENANT, PORT = "tenants/a", "tenants/a/networks/n/ports/p"
 RX, METER = SourceKey(11, "rx", 3), SourceKey(11, "meter", 4100)
@@ -103,6 +104,25 @@ def test_switch_out_of_reach_carries_nothing_known() -> None:
     assert accounts.usage(TENANT).outward == Traffic(bytes=125_000, packets=1_250)
     accounts.look(RX, reading(250_000, 11), SENT, 111.0)
     assert accounts.usage(TENANT).outward == Traffic(bytes=250_000, packets=2_500, kbps=100)
+
+
+def test_meter_that_was_modified_tells_no_rate_for_one_look() -> None:
+    """It forgot what it dropped, or some of it: what is carried is shown as before, and then as it is."""
+    for shows_it in (True, False):
+        accounts, rx, lost = looked_at((METER, LOST, 0), (RX, SENT, 0)), 0, 0
+        for second in range(10, 100, 10):
+            rx += 37_500_000
+            lost += 12_500_000
+            if second == 40:
+                lost = 9_000_000 if shows_it else lost + 4_000_000  # 3 s before the look, and it is a stricter one
+            elif second > 40:
+                lost += 12_500_000
+            accounts.look(METER, reading(lost, second), LOST, 100.0 + second, is_modified=second == 40)
+            accounts.look(RX, reading(rx, second), SENT, 100.0 + second)
+            if second > 10:
+                assert accounts.usage(TENANT).outward.kbps == (20_000 if second <= 40 else 10_000), second
+    accounts.out_of_reach(11)
+    assert accounts.usage(TENANT).outward.kbps == 0
 
 
 def test_restart_continues_and_counts_what_nobody_saw() -> None:

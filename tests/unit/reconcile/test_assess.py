@@ -13,8 +13,9 @@ from controller.fabric.paths.plan import Planner
 from controller.fabric.ports import EndPoint
 from controller.model.bandwidth import BandwidthPolicy, Drops
 from controller.model.usage import Quote
-from controller.qos.accounts import Accounts, Cause, Entry, SourceKey, Way
+from controller.qos.accounts import Accounts, SourceKey
 from controller.qos.counters import NS_PER_S, Reading
+from controller.qos.sums import Cause, Entry, Way
 from controller.reconcile.assess import Assessor, Statuses
 from controller.reconcile.bandwidth import Bandwidth
 from controller.reconcile.grants import Degraded, Granted

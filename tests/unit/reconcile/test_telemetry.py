@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from controller.model.usage import Traffic
 from controller.openflow import decode, messages
 from controller.openflow.decode import MeterStat, PortStat
 from controller.pipeline import tables
+from controller.pipeline.world import Share
 from controller.reconcile import telemetry as telemetry_module
 from controller.reconcile.datapath import Datapath
 from controller.reconcile.journal import Journal, Reader
@@ -220,6 +222,31 @@ def test_followers_see_rates_that_are_fresh(site: Site) -> None:
     assert len(failures) == 1
     leave()
     eventually(lambda: not site.telemetry.rates, what="forgotten, for they age")
+
+
+def test_rate_stays_while_a_share_moves(site: Site) -> None:
+    """Its meter forgets what it dropped, and what it dropped since looks like a little more."""
+    switch, slot = site.switches[11], site.lab.intent.keys.tenant_slot(11, "tenants/red")
+    assert slot is not None
+    meter, looks, shown = tables.meter_id(slot, tables.MeterKind.OUT), itertools.count(), list[int]()
+
+    def go_on() -> None:
+        """A second: of 8 Mbit/s 3.2 are dropped."""
+        switch.pass_s(1)
+        switch.carry(3, rx=1_000_000)
+        switch.police(meter, 1_000_000, 400_000)
+        if (look := next(looks)) == 10:
+            came, dropped = switch.meters[meter]
+            switch.meters[meter] = came, dropped - 300_000  # which the next look tells
+        elif look == 11:
+            site.lab.shares[11, "tenants/red"] = Share(out_kbps=4_800)
+
+    site.looks_twice()
+    switch.before_look = go_on
+    leave = site.telemetry.follow(lambda: shown.append(site.sent("tenants/red").kbps))
+    eventually(lambda: shown.count(4_800) > 30, what="it goes on")
+    leave()
+    assert set(shown[shown.index(4_800):]) == {4_800}
 
 
 def test_slow_switch_is_asked_once_and_one_that_goes_has_no_rate(site: Site) -> None:
