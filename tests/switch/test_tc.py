@@ -423,8 +423,10 @@ def test_what_is_guaranteed_within_an_owner_is_kept_and_what_is_idle_goes_to_its
     """A family of two beside another owner and the rest, on a slow port whose queues never run dry.
 
     With its sibling idle, the one with the small guarantee has what the family is guaranteed, whoever else would like
-    it.  With all of them flooding, each has its own.  With the family idle, the others have it all.
+    it.  With all of them flooding, each has its own.  With the family idle, the others have it all.  As shares of what
+    was sent, in long frames: a machine that stalls sends less of everybody's.
     """
+    ovs.sandbox.run("ip", "link", "set", device, "mtu", "9000")
     port, tc, family = switch_port(ovs, device), driver(ovs), inner_queue(1)
     small, large, other, rate_kbps = leaf_queue(2), leaf_queue(3), leaf_queue(4), 2_000
     guarantees = {small: 200, large: 1_400, other: 150, BEST_EFFORT: 250}
@@ -434,26 +436,29 @@ def test_what_is_guaranteed_within_an_owner_is_kept_and_what_is_idle_goes_to_its
               guarantee_kbps=guarantees.get(number, 1_600), parent=family if number in (small, large) else 0)
         for number in (family, small, large, other))))}).faults == {}
 
-    def sent_kbps(*flooding: int) -> dict[int, float]:
-        """What each queue sent while these flooded."""
-        frames = [Sent(key24=slices[number] << 10).raw(1_400) for number in flooding]
+    def sent(*flooding: int) -> tuple[dict[int, float], float]:
+        """The share of each queue in what was sent while these flooded, and kbit/s in all."""
+        frames = [Sent(key24=slices[number] << 10).raw(8_000) for number in flooding]
         with inside(ovs.sandbox, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)) as sender:
             sender.bind((device, 0))
+            sender.setsockopt(socket.SOL_SOCKET, SEND_BUFFER_FORCE, 4_000_000)  # no queue is to hold up the others
             flood(sender, frames, rate_kbps, 0.5)
             before, begun_s = asyncio.run(tc.count(1, port)), time.monotonic()
             flood(sender, frames, rate_kbps, 2.5)
             counts, took_s = asyncio.run(tc.count(1, port)), time.monotonic() - begun_s
-        return {number: (counts[number].bytes - before[number].bytes) / 125 / took_s for number in slices}
+        octets = {number: counts[number].bytes - before[number].bytes for number in slices}
+        total = sum(octets.values())
+        return {number: each / total for number, each in octets.items()}, total / 125 / took_s
 
-    one_idle = sent_kbps(small, other, BEST_EFFORT)
-    all_flood = sent_kbps(*slices)
-    family_idle = sent_kbps(other, BEST_EFFORT)
-    print({number: [round(each[number]) for each in (one_idle, all_flood, family_idle)] for number in slices})
-    assert one_idle[small] > 1_100, "were it everybody's, it would be 500"
-    assert one_idle[other] > 0.6 * 150 and one_idle[BEST_EFFORT] > 0.5 * 250
-    for number, guarantee_kbps in guarantees.items():
-        assert all_flood[number] > 0.6 * guarantee_kbps, number  # a part of the rest is control's
-    assert family_idle[other] + family_idle[BEST_EFFORT] > 0.75 * rate_kbps
+    one_idle, _ = sent(small, other, BEST_EFFORT)
+    all_flood, _ = sent(*slices)
+    family_idle, rest_kbps = sent(other, BEST_EFFORT)
+    print({number: [round(each[number], 2) for each in (one_idle, all_flood, family_idle)] for number in slices})
+    assert one_idle[small] > 0.5, "it is 0.8; were what its sibling leaves everybody's, it would be 0.25"
+    assert all_flood[large] > 0.4, "it is 0.7; with nothing guaranteed 0.25"
+    # 0.07 at least, of 0.075 that the other is guaranteed.
+    assert min(one_idle[other], one_idle[BEST_EFFORT], *all_flood.values()) > 0.035
+    assert rest_kbps > 0.5 * rate_kbps
 
 
 def flood(sender: socket.socket, frames: list[bytes], rate_kbps: int, duration_s: float) -> None:
@@ -461,7 +466,7 @@ def flood(sender: socket.socket, frames: list[bytes], rate_kbps: int, duration_s
     begun_s, sent = time.monotonic(), 0
     gap_s = len(frames[0]) / (1.5 * rate_kbps * 125)
     while (passed_s := time.monotonic() - begun_s) < duration_s:
-        for _ in range(min(20, int(passed_s / gap_s) - sent)):
+        for _ in range(min(10, int(passed_s / gap_s) - sent)):
             for frame in frames:
                 sender.send(frame)
         sent = int(passed_s / gap_s)
