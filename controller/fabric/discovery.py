@@ -14,7 +14,7 @@ the fabric: it only says LinkSeen and LinkLost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from heapq import heappop, heappush
@@ -145,9 +145,11 @@ class Discovery:
         if before is fabric.switches:
             return
         for dpid in {*before, *fabric.switches}:
-            if before.get(dpid) is fabric.switches.get(dpid):
+            old, new = before.get(dpid), fabric.switches.get(dpid)
+            if old is new:
                 continue
-            were_up, are_up = _ports_up(before.get(dpid)), _ports_up(fabric.switches.get(dpid))
+            differing = _differing(old, new)
+            were_up, are_up = _ports_up(old, differing), _ports_up(new, differing)
             for at, _, _ in were_up - are_up:
                 del self._ports[at]
                 self._unanswered.discard(at)
@@ -203,11 +205,22 @@ def _was_seen(link: Link | None) -> bool:
     return link is not None and link.seen
 
 
-def _ports_up(switch: Switch | None) -> set[tuple[EndPoint, str, str]]:
-    """The ports to probe, with what makes them the same ports the next time."""
+def _differing(old: Switch | None, new: Switch | None) -> list[int]:
+    """The numbers of ports that are others than before: one of hundreds, when a host is first heard or bound there."""
+    if old is None or new is None or old.connected != new.connected:
+        return [*(old.ports if old else ()), *(new.ports if new else ())]
+    if old.ports is new.ports:
+        return []
+    changed = [no for no, port in new.ports.items() if old.ports.get(no) is not port]
+    return [*changed, *(no for no in old.ports if no not in new.ports)]
+
+
+def _ports_up(switch: Switch | None, numbers: Iterable[int]) -> set[tuple[EndPoint, str, str]]:
+    """Of these ports those to probe, with what makes them the same ports the next time."""
     if switch is None or not switch.connected:
         return set()
-    return {(EndPoint(switch.dpid, no), port.name, port.mac) for no, port in switch.ports.items() if port.up}
+    ports = ((no, switch.ports.get(no)) for no in numbers)
+    return {(EndPoint(switch.dpid, no), port.name, port.mac) for no, port in ports if port is not None and port.up}
 
 
 def _phase(at: EndPoint) -> float:
