@@ -225,6 +225,30 @@ def test_switch_that_never_answers_keeps_its_share(site: Site) -> None:
     assert len(site.switches[13].asked) > asked
 
 
+def test_switch_that_answers_late_is_believed_late(site: Site) -> None:
+    """What it says is of when it was asked, or of no time if its share moved since; it has its share in the end."""
+    late = site.switches[13]
+    late.answers = False
+    site.offered = {11: 50_000, 12: 0, 13: 0}
+    site.period(20)
+    site.offered = {11: 50_000, 12: 0, 13: 50_000}
+    for _ in range(10):
+        site.period(3)
+        late.tell()
+        assert site.highest <= CEILING
+    assert site.held[13] == pytest.approx(CEILING / 2, rel=0.1)
+
+
+def test_hours_that_nobody_looked_move_nothing(site: Site) -> None:
+    """The machine slept: what is known is of before, and nobody is taken to be gone for it."""
+    site.offered = dict.fromkeys(EDGES, 50_000)
+    site.period(20)
+    held, told = dict(site.held), site.told
+    site.now_s += 10_000.0
+    site.period(10)
+    assert (site.held, site.told) == (held, told)
+
+
 def test_switch_out_of_reach_keeps_its_share_until_its_links_are_down_too(site: Site) -> None:
     """With a link it may go on forwarding; without, it is gone.  Back again it is told little, and shows what it wants.
     """

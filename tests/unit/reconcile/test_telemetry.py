@@ -88,13 +88,14 @@ class Site:
         self.cache = cache or MemoryCache()
         self.switches = {11: CountingSwitch(11, range(1, 9)), 1: CountingSwitch(1, range(1, 9))}
         self.connected = dict(self.switches)
+        self.wall_s = 1_000.0
         if start:
             self.start()
 
     def start(self, looks: Looks[Datapath] | None = None, touched: Reader = lambda: EVERYTHING) -> None:
         self.telemetry = Telemetry(
             lambda: self.lab.world, lambda: dict(self.connected), self.cache,  # type: ignore[arg-type]
-            clock=time.monotonic, wall_clock=lambda: 1_000.0, touched=touched,
+            clock=time.monotonic, wall_clock=lambda: self.wall_s, touched=touched,
             looks=looks or Looks(period_s=0.02, followed_s=0.02))
         self.telemetry.start()
 
@@ -247,6 +248,22 @@ def test_rate_stays_while_a_share_moves(site: Site) -> None:
     eventually(lambda: shown.count(4_800) > 30, what="it goes on")
     leave()
     assert set(shown[shown.index(4_800):]) == {4_800}
+
+
+def test_clock_on_the_wall_that_jumps_says_when_and_nothing_else(site: Site) -> None:
+    """Forward by years and back by a day, somebody following: rates are by the switch's own clock, and sums go on."""
+    switch, shown = site.switches[11], list[tuple[int, int]]()
+    switch.before_look = lambda: (switch.pass_s(1), switch.carry(3, rx=125_000))[0]
+    site.looks_twice()
+    leave = site.telemetry.follow(lambda: shown.append((site.sent().kbps, site.sent().bytes)))
+    for jump_s in (3e8, -86_400.0, -4e8, 0.25):
+        site.wall_s = max(1.0, site.wall_s + jump_s)
+        seen = len(shown)
+        eventually(lambda seen=seen: len(shown) > seen + 5, what="it is looked at")  # type: ignore[misc]
+        eventually(lambda: {usage.at_s for usage in site.telemetry.usage("port")} == {site.wall_s}, what="it says when")
+    leave()
+    assert {kbps for kbps, _ in shown[3:]} == {1_000}
+    assert [octets for _, octets in shown] == sorted(octets for _, octets in shown)
 
 
 def test_slow_switch_is_asked_once_and_one_that_goes_has_no_rate(site: Site) -> None:

@@ -180,6 +180,19 @@ def test_request_returns_all_parts(rig: Rig) -> None:
     assert all(reply[1] == openflow.REPLY_TYPE for reply in replies)
 
 
+def test_switch_that_answers_twice_is_heard_once(rig: Rig) -> None:
+    """The second answer is to nobody's question, and not to the next one."""
+    switch = FakeSwitch(1)
+    datapath = rig.up(switch)
+    answer = switch._answer
+    switch._answer = lambda kind, xid, frame: [*answer(kind, xid, frame)] * 2  # type: ignore[method-assign]
+    datapath.submit([openflow.flow_add(one) for one in _flows(3)]).result(5)
+    for question in (openflow.desc_request(), openflow.flow_stats_request(), openflow.desc_request()):
+        replies = datapath.request(question).result(5)
+        assert [reply[8:10] for reply in replies] == [question[8:10]]
+    assert datapath.state == "main"
+
+
 def test_malformed_replies_end_the_connection_and_fail_the_request(rig: Rig) -> None:
     """A flow of length zero in a dump would make os-ken loop for ever."""
     switch = FakeSwitch(1)
@@ -265,13 +278,15 @@ def test_quiet_switch_that_answers_echoes_stays(hasty: Rig) -> None:
     assert datapath.state == "main"
 
 
-def test_switch_that_never_answers_a_barrier_is_given_up(hasty: Rig) -> None:
-    """Echoes are answered, the barrier is not: whoever waits for it gets Disconnected, not nothing."""
+@pytest.mark.parametrize("ignores", [20, 18], ids=["barrier", "counters"])
+def test_switch_that_never_answers_a_question_is_given_up(hasty: Rig, ignores: int) -> None:
+    """Echoes are answered, the question is not: whoever waits for it gets Disconnected, not nothing."""
     switch = FakeSwitch(1)
     datapath = hasty.up(switch)
     answer = switch._answer
-    switch._answer = lambda kind, xid, frame: () if kind == 20 else answer(kind, xid, frame)  # type: ignore[method-assign]
-    assert isinstance(_failure(datapath.submit([])), Disconnected)
+    switch._answer = lambda kind, xid, frame: () if kind == ignores else answer(kind, xid, frame)  # type: ignore[method-assign]
+    asked: Future[Any] = datapath.submit([]) if ignores == 20 else datapath.request(openflow.port_stats_request())
+    assert isinstance(_failure(asked), Disconnected)
     assert "no answer" in datapath.end_reason
 
 
