@@ -11,10 +11,11 @@ Tenants and networks get what their ports get together.  Pure; keeps the estimat
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from math import inf
-from typing import cast, get_args
+from typing import TypeVar, cast, get_args
 
 from immutables import Map
 
@@ -37,6 +38,9 @@ BUSY = 0.9
 """of its capacity: whoever sends over such a link may want more"""
 ACTIVE_KBPS = 10
 """Less than that is chatter, and tells of no hunger."""
+BATCH = 32
+"""ports in a piece of work: a millisecond or two"""
+T = TypeVar("T")
 Key = tuple[str, Way]
 Limit = tuple[str | EndPoint, Way]
 """What is a resource of the allocation: a tenant, network or link, by the direction that it is counted in."""
@@ -63,29 +67,49 @@ class Assessor:
 
     def __init__(self) -> None:
         self._allocator: Allocator[Key] = Allocator()
-        self._put: set[Key] = set()
+        self._are_put: set[Key] = set()
         self._limited: set[Hashable] = set()
         self._demands: dict[Key, float] = {}
 
     def assess(self, view: View, accounts: Accounts, at_s: float) -> Statuses:
         """The statuses of all tenants, networks, bound ports and pipes."""
-        look = _Look(view, accounts)
-        members = [member for way in WAYS for member in look.members(way)]
-        self._demands = {(each.name, each.way): self._demand(look, each) for each in members}
-        guarantees = look.guarantees(self._demands)
-        for each in members:
-            key = each.name, each.way
-            each.demand_kbps = self._demands[key]
-            self._allocator.put(key, Aggregate(
-                guarantee_kbps=guarantees.get(key, 0.0), demand_kbps=each.demand_kbps, ceiling_kbps=each.ceiling_kbps,
-                weight=_weight(look.policy(each.chain), each.rates, each.way),
-                traffic_class=look.policy(each.chain).traffic_class, resources=each.resources))
-        for key in self._put - self._demands.keys():
+        pieces = self.pieces(view, accounts, at_s)
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as done:
+                return cast(Statuses, done.value)
+
+    def pieces(self, view: View, accounts: Accounts, at_s: float) -> Generator[None, None, Statuses]:
+        """The same, a little at a time.  Nothing else may be assessed before it is done."""
+        look, members, demands = _Look(view, accounts), list[_Member](), dict[Key, float]()
+        for some in _batches(member for way in WAYS for member in look.members(way)):
+            members += some
+            demands |= {(each.name, each.way): self._demand(look, each) for each in some}
+            yield
+        self._demands = demands
+        guarantees = look.guarantees(demands)
+        yield
+        for some in _batches(members):
+            for each in some:
+                self._put(look, each, guarantees)
+            yield
+        for key in self._are_put - demands.keys():
             self._allocator.put(key, None)
-        self._put = set(self._demands)
+        self._are_put = set(demands)
         self._set_capacities(look, members)
+        yield
         self._allocator.solve()
-        return _Summary(look, self._allocator, members, at_s).statuses()
+        yield
+        return (yield from _Summary(look, self._allocator, members, at_s).pieces())
+
+    def _put(self, look: _Look, member: _Member, guarantees: Mapping[Key, float]) -> None:
+        key = member.name, member.way
+        member.demand_kbps = self._demands[key]
+        self._allocator.put(key, Aggregate(
+            guarantee_kbps=guarantees.get(key, 0.0), demand_kbps=member.demand_kbps,
+            ceiling_kbps=member.ceiling_kbps, weight=_weight(look.policy(member.chain), member.rates, member.way),
+            traffic_class=look.policy(member.chain).traffic_class, resources=member.resources))
 
     def _demand(self, look: _Look, member: _Member) -> float:
         offered, dropped = look.accounts.offered_kbps(member.name, member.way)
@@ -214,6 +238,19 @@ class _Look:
         return self._crossings[src, dst]
 
 
+@dataclass(slots=True)
+class _Total:
+    """Of one direction of an object: what its ports come to."""
+
+    allotted_kbps: float = 0.0
+    demand_kbps: float = 0.0
+    room_kbps: float | None = None
+    """the most that one of them could use beyond what it wants, as far as it is known"""
+    lost_kbps: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """bottleneck -> what is not had for it"""
+    links: set[EndPoint] = field(default_factory=set)
+
+
 class _Summary:
     """What the allocation comes to, for every object."""
 
@@ -221,42 +258,57 @@ class _Summary:
         self._look = look
         self._at_s = at_s
         self._allocator = allocator
+        self._members = members
         self._load: defaultdict[Hashable, float] = defaultdict(float)
-        self._below: defaultdict[Key, list[_Member]] = defaultdict(list)
-        for member in members:
-            rate = allocator.allotment((member.name, member.way)).rate_kbps
-            for resource, part in member.resources.items():
-                self._load[resource] += part * rate
-            for name in member.chain:
-                self._below[name, member.way].append(member)
+        self._totals: defaultdict[Key, _Total] = defaultdict(_Total)
 
-    def statuses(self) -> Statuses:
-        names = dict.fromkeys(name for name, _ in self._below)
-        found = {name: BandwidthStatus(
-            inward=self._direction(name, "in"), outward=self._direction(name, "out"), since_s=self._at_s)
-            for name in names}
-        found |= {name: BandwidthStatus(
-            inward=self._pipe(name, "in"), outward=self._pipe(name, "out"), since_s=self._at_s)
-            for name in self._look.world.intent.pipes}
+    def pieces(self) -> Generator[None, None, Statuses]:
+        for some in _batches(self._members):
+            for member in some:
+                rate = self._allocator.allotment((member.name, member.way)).rate_kbps
+                for resource, part in member.resources.items():
+                    self._load[resource] += part * rate
+            yield
+        for some in _batches(self._members):
+            for member in some:
+                self._add(member)
+            yield
+        found: dict[str, BandwidthStatus] = {}
+        for names in _batches(dict.fromkeys(name for name, _ in self._totals)):
+            found |= {name: self._status_of(self._direction(name, "in"), self._direction(name, "out"))
+                      for name in names}
+            yield
+        for names in _batches(self._look.world.intent.pipes):
+            found |= {name: self._status_of(self._pipe(name, "in"), self._pipe(name, "out")) for name in names}
+            yield
         return Map(found)
 
-    def _direction(self, name: str, way: Way) -> DirectionStatus:
-        members, look = self._below[name, way], self._look
-        allotted, lost, links = 0.0, defaultdict[str, float](float), set[EndPoint]()
-        for member in members:
-            allotment = self._allocator.allotment((member.name, way))
-            bottleneck = self._name(allotment.bottleneck)
-            if not bottleneck and member.demand_kbps >= member.ceiling_kbps:
-                bottleneck = member.name
+    def _status_of(self, inward: DirectionStatus, outward: DirectionStatus) -> BandwidthStatus:
+        return BandwidthStatus(inward=inward, outward=outward, since_s=self._at_s)
+
+    def _add(self, member: _Member) -> None:
+        """To all that it is part of."""
+        allotment, room = self._allocator.allotment((member.name, member.way)), self._room(member)
+        bottleneck = self._name(allotment.bottleneck)
+        if not bottleneck and member.demand_kbps >= member.ceiling_kbps:
+            bottleneck = member.name
+        for name in member.chain:
+            total = self._totals[name, member.way]
+            total.allotted_kbps += allotment.rate_kbps
+            total.demand_kbps += member.demand_kbps
+            if room != inf:
+                total.room_kbps = max(room, total.room_kbps or 0.0)
             if bottleneck:
-                lost[bottleneck] += max(1.0, member.demand_kbps - allotment.rate_kbps)
-            allotted += allotment.rate_kbps
-            links.update(member.links)
-        ceiling, offered = _ceiling(look.rates(name), way), sum(member.demand_kbps for member in members)
-        if not lost:
-            allotted += self._headroom(members)
-        bottleneck, most = max(lost, key=lost.__getitem__, default=""), ceiling or inf
-        return self._status(name, way, min(allotted, most), min(offered, most), bottleneck, links)
+                total.lost_kbps[bottleneck] += max(1.0, member.demand_kbps - allotment.rate_kbps)
+            total.links.update(member.links)
+
+    def _direction(self, name: str, way: Way) -> DirectionStatus:
+        total, ceiling = self._totals[name, way], _ceiling(self._look.rates(name), way)
+        lost, most = total.lost_kbps, ceiling or inf
+        allotted = total.allotted_kbps + (0.0 if lost else total.room_kbps or 0.0)
+        bottleneck = max(lost, key=lost.__getitem__, default="")
+        return self._status(
+            name, way, min(allotted, most), min(total.demand_kbps, most), bottleneck, total.links)
 
     def _pipe(self, name: str, way: Way) -> DirectionStatus:
         """By its own meter alone."""
@@ -284,19 +336,24 @@ class _Summary:
             guarantee_kbps=round(look.guarantee(name, way)), ceiling_kbps=_ceiling(look.rates(name), way),
             dropped=look.accounts.drops(name, way), bottleneck=bottleneck, spare_kbps=min(spare, default=None))
 
-    def _headroom(self, members: list[_Member]) -> float:
-        """What all of them together could use beyond what they want, as far as it is known."""
-        room = [min([member.ceiling_kbps - member.demand_kbps, *(
+    def _room(self, member: _Member) -> float:
+        """What it could use beyond what it wants."""
+        return min([member.ceiling_kbps - member.demand_kbps, *(
             (self._look.capacity_of(resource) - self._load[resource]) / part
-            for resource, part in member.resources.items())]) for member in members]
-        finite = [more for more in room if more != inf]
-        return max(0.0, max(finite, default=0.0))
+            for resource, part in member.resources.items())])
 
     def _name(self, bottleneck: Hashable | None) -> str:
         if bottleneck is None:
             return ""
         what, _ = cast(Limit, bottleneck)
         return what if isinstance(what, str) else link_name(what)
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """So many that whoever takes one at a time holds up nobody."""
+    each = iter(items)
+    while some := list(islice(each, BATCH)):
+        yield some
 
 
 def _ceiling(rates: Rates, way: Way) -> int:

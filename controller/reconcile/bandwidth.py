@@ -1,12 +1,12 @@
 """What northbound asks of bandwidth: usage and status as of the last look, and quotes.
 
-The statuses are worked out on the telemetry thread, after looks and changes of what is in force, and so seldom that it
-takes a small part of its time.
+The statuses are worked out on the telemetry thread, after looks and changes of what is in force, a little in each tick,
+so that it takes a small part of its time however many ports there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from operator import is_
 
 from immutables import Map
@@ -19,8 +19,8 @@ from controller.reconcile.status import View
 from controller.reconcile.telemetry import Telemetry
 
 PERIOD_S = 1.0
-SHARE = 0.05
-"""how much of the time may go into it"""
+TURN_S = 0.005
+"""How long each tick, ten times a second, may be at it: a twentieth of the time, and no piece that others wait for."""
 
 
 class Bandwidth:
@@ -40,6 +40,7 @@ class Bandwidth:
         self._seen: tuple[object, ...] = (None, None, None, None)
         """what the statuses are of"""
         self._statuses: Statuses = Map()
+        self._under_way: Generator[None, None, Statuses] | None = None
 
     def status(self, name: str) -> BandwidthStatus | None:
         """As of the last look; None for what is nowhere, or was not looked at."""
@@ -56,13 +57,22 @@ class Bandwidth:
 
     def tick(self, now_s: float) -> None:
         """Assess again, if there was a look since, or if other rates or guarantees are in force."""
-        looks_had, view = self._telemetry.looks_had, self._view()
-        if now_s < self._next_s or not looks_had:
-            return
-        seen = looks_had, view.world.intent, view.world.rates, view.granted
-        if all(map(is_, seen, self._seen)):
-            return
-        self._seen = seen
-        self._statuses = self._assessor.assess(view, self._telemetry.accounts, self._wall_clock())
-        took_s = self._clock() - now_s
-        self._next_s = now_s + max(PERIOD_S, took_s / SHARE)
+        if self._under_way is None:
+            looks_had, view = self._telemetry.looks_had, self._view()
+            seen = looks_had, view.world.intent, view.world.rates, view.granted
+            if now_s < self._next_s or not looks_had or all(map(is_, seen, self._seen)):
+                return
+            self._seen, self._next_s = seen, now_s + PERIOD_S
+            self._under_way = self._assessor.pieces(view, self._telemetry.accounts, self._wall_clock())
+        self._go_on(self._under_way)
+
+    def _go_on(self, pieces: Generator[None, None, Statuses]) -> None:
+        until_s = self._clock() + TURN_S
+        self._under_way = None  # if it fails, the next one begins anew
+        try:
+            while self._clock() < until_s:
+                next(pieces)
+        except StopIteration as done:
+            self._statuses = done.value
+        else:
+            self._under_way = pieces

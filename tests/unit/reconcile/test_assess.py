@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 from immutables import Map
@@ -17,7 +18,7 @@ from controller.qos.accounts import Accounts, SourceKey
 from controller.qos.counters import NS_PER_S, Reading
 from controller.qos.sums import Cause, Entry, Way
 from controller.reconcile.assess import Assessor, Statuses
-from controller.reconcile.bandwidth import Bandwidth
+from controller.reconcile.bandwidth import TURN_S, Bandwidth
 from controller.reconcile.grants import Degraded, Granted
 from controller.reconcile.owners import link_name
 from controller.reconcile.status import View
@@ -167,6 +168,28 @@ def test_statuses_follow_looks_and_what_is_in_force() -> None:
     bandwidth.tick(6.0)
     then = bandwidth.status(RED)
     assert then is not None and then.outward.ceiling_kbps == 7_000
+
+
+def test_many_ports_are_assessed_a_little_in_each_tick() -> None:
+    """Until that is done the statuses of before are told, all of one time; then those that a walk in one go finds."""
+    site = Site(tenant=BandwidthPolicy(ceiling_out_kbps=10_000))
+    site.sends(15_000)
+    for number in range(100):
+        site.lab.port("red", f"p{number}", at=(11 + number % 2, 10 + number))
+    telemetry = Telemetry(
+        lambda: site.lab.world, dict, MemoryCache(), clock=lambda: 0.0, wall_clock=lambda: 0.0)
+    telemetry.accounts, telemetry.looks_had = site.accounts, 1
+    view, reads = site.view(), itertools.count()
+    bandwidth = Bandwidth(
+        telemetry, lambda: view, _no_quote, clock=lambda: next(reads) * TURN_S / 3, wall_clock=lambda: 100.0)
+    ticks = 0
+    while bandwidth.status(RED) is None:
+        bandwidth.tick(2.0 + ticks)
+        ticks += 1
+    assert ticks > 5
+    whole = Assessor().assess(view, site.accounts, 100.0)
+    assert len(whole) == 104
+    assert all(bandwidth.status(name) == status for name, status in whole.items())
 
 
 def _no_quote(obj: object) -> Quote:
