@@ -54,6 +54,8 @@ class _Switch:
     choice: Choice = NOT_LOOKED
     is_chosen: bool = False
     wanted: dict[int, PortQueues] = field(default_factory=dict)
+    n_families: int = 0
+    """of all that are wanted"""
     dirty: set[int] = field(default_factory=set)
     """port numbers to be brought in line"""
     left: set[SwitchPort] = field(default_factory=set)
@@ -191,7 +193,7 @@ class QueueKeeper:
 
     def _expect(self) -> None:
         """Tell the drivers how many queues there are to be, before they make any."""
-        n_families = sum(len(port.families) for kept in self._switches.values() for port in kept.wanted.values())
+        n_families = sum(kept.n_families for kept in self._switches.values())
         drivers = {kept.choice.driver for kept in self._switches.values()}
         resized = {driver for driver in drivers if driver is not None and driver.expect(n_families)}
         for kept in self._switches.values():
@@ -212,6 +214,8 @@ class QueueKeeper:
             return
         if queues is None or not queues.is_ceiling or queues.rate_kbps != kept.shaped.get(at.port_no):
             kept.shaped.pop(at.port_no, None)
+        kept.n_families += sum(
+            sign * len(each.families) for sign, each in ((1, queues), (-1, kept.wanted.get(at.port_no))) if each)
         if queues is not None:
             kept.wanted[at.port_no] = queues
             kept.dirty.add(at.port_no)
