@@ -371,8 +371,9 @@ def _between(world: World, networks: Set[str], pairs: Set[Pair]) -> set[str]:
     others: dict[int, set[int]] = {}
     for dpid, edge in pairs:
         others.setdefault(dpid, set()).add(edge)
-    return {name for name in networks if (there := reached_by(world, name))
-            and any(not others[d].isdisjoint(there) for d in world.placement.presence.get(name, ()) if d in others)}
+    wanted = {name: set().union(*(others[dpid] for dpid in world.placement.presence.get(name, ()) if dpid in others))
+              for name in (networks if others else ())}
+    return {name for name, edges in wanted.items() if edges and not edges.isdisjoint(reached_by(world, name))}
 
 
 def _pairs(world: World, network: str) -> set[Pair]:
