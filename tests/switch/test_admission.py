@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pliant
@@ -13,6 +14,7 @@ from tests.support.fabric import Fabric, Policy, leaf_spine
 from tests.support.rig import Rig
 
 LINK_KBPS = 100_000
+FAIR, SHED = common_pb2.FAILURE_POLICY_DEGRADE_FAIR, common_pb2.FAILURE_POLICY_SHED
 
 
 @pytest.fixture
@@ -29,13 +31,13 @@ def fabric(ovs: Rig) -> Iterator[Fabric]:
         yield fabric
 
 
-def tenant(name: str, kbps: int) -> tenant_pb2.Tenant:
-    return tenant_pb2.Tenant(
-        name=f"tenants/{name}", bandwidth=Policy(guarantee_in_kbps=kbps, guarantee_out_kbps=kbps))
+def tenant(name: str, kbps: int, on_failure: common_pb2.FailurePolicy = FAIR) -> tenant_pb2.Tenant:
+    return tenant_pb2.Tenant(name=f"tenants/{name}", bandwidth=Policy(
+        guarantee_in_kbps=kbps, guarantee_out_kbps=kbps, on_failure=on_failure))
 
 
-def guarantee(fabric: Fabric, name: str, kbps: int) -> None:
-    fabric.client.tenants.update(tenant(name, kbps), ["bandwidth"], wait=True)
+def guarantee(fabric: Fabric, name: str, kbps: int, on_failure: common_pb2.FailurePolicy = FAIR) -> None:
+    fabric.client.tenants.update(tenant(name, kbps, on_failure), ["bandwidth"], wait=True)
 
 
 def degraded(fabric: Fabric, name: str) -> str:
@@ -48,7 +50,7 @@ def degraded(fabric: Fabric, name: str) -> str:
 
 def test_guarantee_is_refused_admitted_degraded_and_whole_again(fabric: Fabric) -> None:
     """Each of two spines carries half of a guarantee; with one uplink cut, the other has to carry all of it;
-    with both cut nothing is left.
+    with both cut nothing is left.  Whoever sheds gives way first, also in the queues.
     """
     guarantee(fabric, "red", 100_000)
     with pytest.raises(pliant.ApiError) as caught:
@@ -77,3 +79,18 @@ def test_guarantee_is_refused_admitted_degraded_and_whole_again(fabric: Fabric) 
     fabric.rig.set_link("s1-s12-102", up=True)
     fabric.rig.set_link("s1-s11-101", up=True)
     eventually(lambda: not degraded(fabric, "red") + degraded(fabric, "blue"), 30, "both have all of theirs again")
+    guarantee(fabric, "red", 60_000, SHED)
+    guarantee(fabric, "blue", 60_000)
+    fabric.rig.set_link("s1-s11-101", up=False)
+    eventually(lambda: "58% of its guarantee" in degraded(fabric, "red"), 30, "red gives what is lacking")
+    eventually(lambda: {"rate 60Mbit", "rate 35Mbit"} <= rates(fabric, "s1-s12-102"), 30, "and blue's queue has all")
+    assert not degraded(fabric, "blue")
+    fabric.rig.set_link("s1-s11-101", up=True)
+    eventually(lambda: not degraded(fabric, "red"), 30, "red has all of its own again")
+    eventually(lambda: {"rate 30Mbit"} == rates(fabric, "s1-s12-102") & {f"rate {rate}Mbit" for rate in (30, 35, 60)},
+               30, "and half of either goes here")
+
+
+def rates(fabric: Fabric, device: str) -> set[str]:
+    """Of the device's queues."""
+    return set(re.findall(r"rate \d+\w+", fabric.rig.sandbox.run("tc", "class", "show", "dev", device)))
