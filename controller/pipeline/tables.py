@@ -130,7 +130,8 @@ UNLABEL_BUM = Table(57, "unlabel_bum", "key -> the network; broadcast or multica
                     "one copy to each local member", Reason.STALE_KEY)
 COPY = Table(71, "copy", "one receiver's copy of a BUM frame, in a clone: what its meters drop, others still "
              "get")
-RX_PORT = Table(72, "rx_port", "the port's ceiling in (meter) -> 73; of a network that has one -> 73", 74)
+RX_PORT = Table(
+    72, "rx_port", "the port's ceiling in (meter, unless queues hold it) -> 73; of a network that has one -> 73", 74)
 RX_NETWORK = Table(73, "rx_network", "the network's ceiling in on this edge (meter)", 74)
 RX_TENANT = Table(74, "rx_tenant", "the tenant's ceiling in on this edge (meter)", 76)
 DELIVER = Table(76, "deliver", "out of the switch port; the switch skips the port that a frame came from",

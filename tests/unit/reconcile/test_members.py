@@ -271,3 +271,16 @@ def test_another_mac_or_the_same_sum_otherwise_divided_is_noticed() -> None:
     found.apply([replace(found.intent.ports[f"{NET}/ports/{name}"], bandwidth=sends(25_000)) for name in "ab"])
     found.settle()
     assert parts(granted(found, UP).networks[NET]) == {"a": (12_500, True, False), "b": (12_500, True, False)}
+
+
+def test_change_of_one_guarantee_touches_only_links_that_it_crosses() -> None:
+    """What is granted elsewhere is the same value, so no queue there is looked at."""
+    found = fabric(port("red", "a", (11, 3), sends(4_000)), port("red", "b", (11, 4)), port("red", "c", (12, 3)),
+                   port("red", "d", (13, 3), sends(4_000)), port("red", "e", (13, 4)))
+    before = found.reconciler.view.grants
+    found.apply([replace(found.intent.ports[f"{NET}/ports/a"], bandwidth=sends(5_000))])
+    found.settle()
+    after = found.reconciler.view.grants
+    other_way_up = EndPoint(13, 1)
+    assert after[UP] != before[UP]
+    assert after[other_way_up] is before[other_way_up]
