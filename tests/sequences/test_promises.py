@@ -21,6 +21,7 @@ from controller.reconcile.queueing import Plans, port_queues
 from controller.reconcile.reconciler import Outcome
 from tests.sequences.simulation import LEAVES, Simulation
 from tests.sequences.states import far_pipe, far_port, peered, port, port_name, tenant
+from tests.support import queue_trees
 
 LINK_KBPS = 100
 TENANTS, PORTS = ("red", "blue", "green"), "abcd"
@@ -57,7 +58,9 @@ class Course:
         view = self.sim.reconciler.view
         for at, queues in self.plans.update(view.world, view.grants).items():
             self.queues.pop(at, None)
-            self.queues |= {at: queues} if queues else {}
+            if queues is not None:
+                queue_trees.check(queues)
+                self.queues[at] = queues
         fresh = {at: port_queues(view.world, at, granted) for at, granted in view.grants.items()}
         assert self.queues == {at: queues for at, queues in fresh.items() if queues}
 

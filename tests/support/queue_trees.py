@@ -23,6 +23,8 @@ from controller.model.queues import (
 )
 
 RATE_KBPS = 1_000_000
+MAX_DEPTH = 3
+"""owners within owners; the kernel has room for six"""
 _WHOSE: tuple[Whose, ...] = (
     *map(OfSlice, (1, 2, 3, 257)),
     *(OfSource(slice_, mac, second) for slice_ in (0, 1) for mac in (1, 257) for second in (False, True)),
@@ -66,3 +68,23 @@ def ports(draw: st.DrawFn) -> PortQueues:
                     traffic_class=draw(st.sampled_from(TrafficClass)))
 
     return port(*grown(0, 2))
+
+
+def check(port: PortQueues) -> None:
+    """It is a tree that can be made, in which nothing is promised twice and each kind of frame has one queue."""
+    by_number = {queue.number: queue for queue in port.queues}
+    assert list(by_number) == sorted(by_number) and len(by_number) == len(port.queues)
+    assert by_number[BEST_EFFORT].parent == 0
+    leaves, whose = set(port.leaves), [each for queue in port.queues for each in queue.whose]
+    assert len(whose) == len(set(whose))
+    for queue in port.queues:
+        assert queue in leaves or not queue.whose, "who is divided has no frames of its own"
+        assert 0 <= queue.guarantee_kbps <= queue.ceiling_kbps <= port.rate_kbps and queue.weight >= 1
+        assert (queue in leaves) == (queue.number % 2 == 0)
+    for parent in {queue.parent for queue in port.queues}:
+        bound = by_number[parent].guarantee_kbps if parent else port.rate_kbps
+        assert sum(queue.guarantee_kbps for queue in port.queues if queue.parent == parent) <= bound
+        steps = 0
+        while parent:
+            parent, steps = by_number[parent].parent, steps + 1
+            assert steps <= MAX_DEPTH
