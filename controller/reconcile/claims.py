@@ -265,8 +265,8 @@ class BookEdit:
         pipe, claims, terms = self._asked.intent.pipes.get(name), dict[Resource, Claim](), None
         exposed, apart = list[EndPoint](), list[tuple[int, int]]()
         if pipe is not None and pipe.bandwidth.may_guarantee:
-            terms = _terms(pipe.bandwidth, self._asked.rates_of(name))
             rates = self._asked.rates_of(name)
+            terms = replace(_terms(pipe.bandwidth, rates), ceiling_kbps=_both_ways(rates))
             for src, dst, kbps in ((pipe.a, pipe.b, rates.guarantee_out_kbps),
                                    (pipe.b, pipe.a, rates.guarantee_in_kbps)):
                 usable = self._within_ceilings(pipe, src, dst, kbps)
@@ -341,7 +341,14 @@ class BookEdit:
             self.owners.add(owner)
 
 
+def _both_ways(rates: Rates) -> int:
+    """What a pipe's frames come to where both its directions cross a link; 0: not both have a ceiling."""
+    into, out = rates.ceiling_in_kbps, rates.ceiling_out_kbps
+    return into + out if into and out else 0
+
+
 def _terms(policy: BandwidthPolicy, rates: Rates) -> Terms:
+    """Of a tenant, whose frames are all both sent and received by it: the lower ceiling holds for them."""
     ceilings = [ceiling for ceiling in (rates.ceiling_in_kbps, rates.ceiling_out_kbps) if ceiling]
     return Terms(
         on_failure=policy.on_failure, traffic_class=policy.traffic_class, ceiling_kbps=min(ceilings, default=0),

@@ -135,6 +135,18 @@ def test_pipe_between_networks_counts_on_every_way_from_one_to_the_other(fabric:
     assert not fabric.promised()
 
 
+def test_ceiling_of_a_pipe_one_way_is_none_of_the_other_way(fabric: Fabric) -> None:
+    """The queues of a pipe hold both its ways: they lend up to both ceilings together, and without end if one has none.
+    """
+    fabric.apply([*tenant("red", {"a": (11, 3)}).values(), *peered("red", {"b": (12, 3)}).values()])
+    for ceilings, lent in (((4_000, 30_000), 34_000), ((4_000, 0), 0), ((0, 30_000), 0), ((0, 0), 0)):
+        rates = dict(zip(("ceiling_in_kbps", "ceiling_out_kbps"), ceilings, strict=True))
+        fabric.apply([far_pipe("red", BandwidthPolicy(guarantee_out_kbps=10_000, **rates))])
+        fabric.settle()
+        (grant,) = fabric.reconciler.view.grants[EndPoint(11, 1)].values()
+        assert grant.ceiling_kbps == lent, ceilings
+
+
 def test_pool_of_a_tenant_is_for_what_its_networks_send_to_each_other_too(fabric: Fabric) -> None:
     """With the peering, and no longer without; as one pool, not as two."""
     fabric.apply([*tenant("red", {"a": (11, 3)}, both(40_000)).values(), *peered("red", {"b": (12, 3)}).values()])
