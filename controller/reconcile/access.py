@@ -53,6 +53,9 @@ class Access:
         for name in names:
             if "/ports/" in name:
                 changed[network_of(name)].append(name)
+            elif "/peerings/" in name:
+                for peering in (asked.intent.peerings.get(name) for asked in (before.asked, book.asked)):
+                    changed |= {} if peering is None else {end: changed[end] for end in (peering.a, peering.b)}
             elif name == tenant_of(name):
                 tenants.append(name)
         found = set[EndPoint]()
@@ -120,10 +123,11 @@ def _rate_kbps(fabric: Observed, at: EndPoint, ceiling_kbps: int) -> int:
 
 
 def _senders(asked: Asked, network: str) -> tuple[str, ...]:
-    """Those with a guarantee, by name; none if they are too many, or if there is no third port that may contend."""
+    """Those with a guarantee, by name; none if they are too many, or if there is nobody else who may contend."""
     tallies = asked.tallies.get(network, Map())
     n_sending = sum(tally.n_sending for tally in tallies.values())
-    if not 0 < n_sending <= MAX_PORTS or sum(tally.n_ports for tally in tallies.values()) <= 2:
+    is_alone = sum(tally.n_ports for tally in tallies.values()) <= 2 and not asked.intent.peers_of(network)
+    if is_alone or not 0 < n_sending <= MAX_PORTS:
         return ()
     edges: Mapping[int, Mapping[str, None]] = asked.guaranteed.get(network, Map())
     return tuple(sorted(name for dpid, tally in tallies.items() if tally.n_sending

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Network
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from controller.fabric.events import PortObserved
 from controller.fabric.ports import EndPoint
 from controller.intent.snapshot import Resource
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, TrafficClass
-from controller.model.network import Pipe
+from controller.model.network import Network, Peering, Pipe, Subnet
 from controller.model.queues import BEST_EFFORT, OfPair, OfSource, leaf_queue
 from controller.reconcile.members import MAX_PORTS
 from controller.reconcile.queueing import port_queues
@@ -86,6 +87,20 @@ def test_nothing_is_done_where_frames_never_wait_or_nobody_contends() -> None:
     found = fabric(*many)
     assert len(granted(found)) == MAX_PORTS + 1
     change(found, port("red", "b", (13, 3), sends(1)))
+    assert granted(found) == {}
+
+
+def test_peer_may_contend_where_there_is_no_third_port() -> None:
+    """One sender and its receiver have nobody beside them until another network may reach them."""
+    found, far = fabric(port("red", "a", (11, 3), sends(4_000))), f"{RED}/networks/far"
+    assert granted(found) == {}
+    peering = Peering(name=f"{RED}/peerings/p", a=NET, b=far)
+    subnet = Subnet(name=f"{far}/subnets/sub", ipv4_cidr=IPv4Network("10.9.0.0/24"))
+    change(found, Network(name=far), subnet, peering)
+    found.check_grants()
+    assert granted(found) == {"a": 4_000, "d": 0}
+    found.apply((), [peering.name])
+    found.settle()
     assert granted(found) == {}
 
 
