@@ -347,4 +347,7 @@ class QueueKeeper:
         port = kept.ports.get(at.port_no) if kept else None
         if kept is None or port is None or kept.choice.driver is None or at.port_no not in kept.wanted:
             return {}
-        return await kept.choice.driver.count(at.dpid, port)
+        counted = await kept.choice.driver.count(at.dpid, port)
+        if not counted and kept.is_connected and at.port_no not in kept.faults:
+            self._mark(at)  # somebody removed them, and with them maybe the only thing that holds a ceiling
+        return counted

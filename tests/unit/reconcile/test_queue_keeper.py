@@ -59,7 +59,7 @@ class Memory:
         return Brought({n: why for n, why in self.broken.items() if n in {p.port_no for p in wanted}}, written)
 
     async def count(self, dpid: int, port: SwitchPort) -> Mapping[int, QueueCount]:
-        return {0: QueueCount(dpid, port.port_no, 0)}
+        return {0: QueueCount(dpid, port.port_no, 0)} if self.holds.get(port) else {}
 
 
 @dataclass
@@ -302,6 +302,19 @@ def test_statistics_are_of_ports_with_queues_and_end_with_the_keeper(stage: Stag
     assert stage.keeper.statistics(EndPoint(99, 1)).result(5) == {}
     stage.keeper.stop()
     assert stage.keeper.statistics(UPLINK).result(5) == {}
+
+
+def test_queues_that_somebody_removed_are_there_again_once_they_are_counted(stage: Stage) -> None:
+    """They may be the only thing that holds a ceiling: nobody waits for the next check.  What failed waits its turn."""
+    stage.change(grants=Map({UPLINK: GRANT}))
+    until(stage.holds, "the queues are there")
+    stage.driver.holds[stage.port()] = None
+    assert stage.keeper.statistics(UPLINK).result(5) == {}
+    until(stage.holds, "they are there again")
+    until(lambda: stage.told[-1].faults == Map(), "all is well")
+    stage.driver.holds[stage.port()], stage.driver.broken[UPLINK.port_no] = None, "somebody else's"
+    assert stage.keeper.statistics(UPLINK).result(5) == {}
+    until(lambda: UPLINK.port_no in stage.told[-1].faults, "it says so")
 
 
 def test_switched_off_removes_what_was_made_before(stage: Stage) -> None:
