@@ -31,6 +31,12 @@ Records = dict[str, bytes | None]
 """None: to be deleted"""
 
 
+SHELF = 32
+"""numbers of a switch's counters whose readings are one record: so much is written when one of them begins"""
+_Shelf = tuple[int, int]
+"""(dpid, which of its records)"""
+
+
 class SourceKey(NamedTuple):
     """A counter of a switch."""
 
@@ -80,7 +86,9 @@ class Accounts:
         self._fresh: set[str] = set()
         """of whom `news` has something to tell"""
         self._touched: set[str] = set()
-        self._touched_switches: set[int] = set()
+        self._shelves: defaultdict[_Shelf, set[SourceKey]] = defaultdict(set)
+        """the counters of each record"""
+        self._touched_shelves: set[_Shelf] = set()
         """whose records are to be kept"""
         self.has_begun = False
         """A counter of what is carried began, maybe anew: what it stands at is kept ahead of showing what it grows by.
@@ -107,7 +115,7 @@ class Accounts:
         grown = growth(source.last, reading, outlives_its_clock=_outlives_its_clock(key.kind))
         went_back = any(now < before for now, before in zip(reading, source.last, strict=True))
         if went_back or reading[:2] != source.last[:2]:
-            self._touched_switches.add(key.dpid)
+            self._touched_shelves.add(_shelf_of(key))
         # A meter begins anew whenever its rate changes, which is no reason to write to the disk each time.
         self.has_begun |= went_back and any(entry.dropped_by is None for entry in entries)
         source.last = reading
@@ -210,8 +218,9 @@ class Accounts:
     def changes(self) -> Records:
         """The records of what changed since the last call."""
         records = {f"usage/{name}": self._account_record(name) for name in self._touched}
-        records |= {f"counters/{dpid:016x}": self._switch_record(dpid) for dpid in self._touched_switches}
-        self._touched, self._touched_switches, self.has_begun = set(), set(), False
+        records |= {f"counters/{dpid:016x}/{number}": self._shelf_record((dpid, number))
+                    for dpid, number in self._touched_shelves}
+        self._touched, self._touched_shelves, self.has_begun = set(), set(), False
         return {key: None if record is None else json.dumps(record, separators=(",", ":")).encode()
                 for key, record in records.items()}
 
@@ -222,7 +231,7 @@ class Accounts:
             if kind == "usage":
                 self._touched.add(subject)
             else:
-                self._touched_switches.add(int(subject, 16))
+                self._touched_shelves.add(_read_shelf(subject))
 
     def restore(self, key: str, record: bytes) -> None:
         """Take back what was kept, unless the record is of another kind.
@@ -237,11 +246,11 @@ class Accounts:
             if account.dpids:
                 self._unseen[subject] = _Unseen(set(account.dpids), _usage(subject, account))
         elif kind == "counters":
-            dpid = int(subject, 16)
+            dpid, _ = _read_shelf(subject)
             for source_kind, number, octets, packets, duration_ns, tag in json.loads(record):
                 source_key = SourceKey(dpid, source_kind, number)
                 self._sources[source_key] = _Source(Reading(octets, packets, duration_ns), None, tag)
-                self._by_switch[dpid].add(source_key)
+                self._put_away(source_key)
 
     # -- inside
 
@@ -252,8 +261,8 @@ class Accounts:
             self._set_rate(before, 0)
         source = self._sources[key] = _Source(reading, entries, _tag(entries))
         self.has_begun = True
-        self._by_switch[key.dpid].add(key)
-        self._touched_switches.add(key.dpid)
+        self._put_away(key)
+        self._touched_shelves.add(_shelf_of(key))
         for entry in entries:
             self._count(entry, key.dpid, NO_GROWTH, 0, at_s)
         return source
@@ -261,7 +270,12 @@ class Accounts:
     def _drop_source(self, key: SourceKey) -> None:
         self._set_rate(self._sources.pop(key), 0)
         self._by_switch[key.dpid].discard(key)
-        self._touched_switches.add(key.dpid)
+        self._shelves[_shelf_of(key)].discard(key)
+        self._touched_shelves.add(_shelf_of(key))
+
+    def _put_away(self, key: SourceKey) -> None:
+        self._by_switch[key.dpid].add(key)
+        self._shelves[_shelf_of(key)].add(key)
 
     def _doubt(self, source: _Source, *, is_unsure: bool) -> None:
         """What was carried is shown as it was, until this tells how much of it is dropped; but for one look only."""
@@ -311,9 +325,18 @@ class Accounts:
         }
         return {"uid": account.uid, "at_s": account.at_s, "dpids": sorted(account.dpids), **sums}
 
-    def _switch_record(self, dpid: int) -> Any:
+    def _shelf_record(self, shelf: _Shelf) -> Any:
         return [[key.kind, key.number, *self._sources[key].last, self._sources[key].tag]
-                for key in sorted(self._by_switch.get(dpid, ()))] or None
+                for key in sorted(self._shelves.get(shelf, ()))] or None
+
+
+def _shelf_of(key: SourceKey) -> _Shelf:
+    return key.dpid, key.number // SHELF
+
+
+def _read_shelf(subject: str) -> _Shelf:
+    dpid, _, number = subject.partition("/")
+    return int(dpid, 16), int(number)
 
 
 def _outlives_its_clock(kind: str) -> bool:

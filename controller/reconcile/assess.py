@@ -143,6 +143,7 @@ class _Look:
         self.accounts = accounts
         self._crossings: dict[tuple[int, int], Mapping[EndPoint, float]] = {}
         self._links: dict[tuple[str, int, Way], Mapping[EndPoint, float]] = {}
+        self._carried: dict[EndPoint, int] = {}
         self._ground = Ground(fabric=self.world.fabric)
 
     def members(self, way: Way) -> Iterator[_Member]:
@@ -175,7 +176,9 @@ class _Look:
         return capacity_kbps(self.world.fabric, link) or inf
 
     def carried(self, link: EndPoint) -> int:
-        return self.accounts.usage(link_name(link)).outward.kbps
+        if link not in self._carried:
+            self._carried[link] = self.accounts.usage(link_name(link)).outward.kbps
+        return self._carried[link]
 
     def capacity_of(self, resource: Hashable) -> float:
         what, way = cast(Limit, resource)

@@ -212,6 +212,8 @@ class Granting:
     def _apart(self, placement: Placement, owner: str) -> tuple[Apart, ...]:
         """The switches with ports of the owner, of which something is guaranteed between them and nothing arrives."""
         asked, found = self._now.asked, list[Apart]()
+        if not self._now.apart:
+            return ()
         networks = (owner,) if _is_pipe(owner) else sorted(asked.intent.networks_by_tenant.get(owner, Map()))
         for name in networks:
             pairs = self._now.apart.get(name, ())

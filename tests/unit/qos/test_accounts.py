@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from controller.model.bandwidth import Drops
 from controller.model.usage import Traffic, Usage
-from controller.qos.accounts import Accounts, Records, SourceKey
+from controller.qos.accounts import SHELF, Accounts, Records, SourceKey
 from controller.qos.counters import NS_PER_S, Reading
 from controller.qos.sums import Entry
 
@@ -166,7 +167,7 @@ def test_only_what_changed_is_kept() -> None:
     """An idle switch writes nothing; what could not be written is written the next time."""
     accounts = looked_at((RX, SENT, 1_000))
     changes = accounts.changes()
-    assert set(changes) == {f"usage/{PORT}", f"usage/{TENANT}", "counters/000000000000000b"}
+    assert set(changes) == {f"usage/{PORT}", f"usage/{TENANT}", "counters/000000000000000b/0"}
     accounts.look(RX, reading(1_000, 5), SENT, 105.0)
     assert accounts.changes() == {} and not accounts.has_begun
     accounts.not_kept(changes)
@@ -178,7 +179,21 @@ def test_counters_that_are_gone_are_forgotten() -> None:
     accounts = looked_at((RX, SENT, 125_000))
     accounts.looked(11, {"rx"}, set())
     assert accounts.usage(PORT).outward == Traffic(bytes=125_000, packets=1_250)
-    assert accounts.changes()["counters/000000000000000b"] is None
+    assert accounts.changes()["counters/000000000000000b/0"] is None
+
+
+def test_counter_that_begins_has_few_others_written_with_it() -> None:
+    """However many the switch has; and all of them are taken back."""
+    accounts, records = Accounts(), dict[str, bytes | None]()
+    for number in range(500):
+        accounts.look(SourceKey(11, "rx", number), reading(0, number), SENT, 100.0)
+    records |= accounts.changes()
+    accounts.look(SourceKey(11, "rx", 500), reading(0, 500), SENT, 101.0)
+    written = accounts.changes()
+    assert sum(len(json.loads(record)) for key, record in written.items() if record and "counters" in key) <= SHELF
+    after = restarted(records | written)
+    assert [after.last(SourceKey(11, "rx", number)) for number in range(501)] == [
+        reading(0, number) for number in range(501)]
 
 
 LOOKS = st.lists(st.one_of(
