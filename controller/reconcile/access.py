@@ -9,6 +9,9 @@ there with a guarantee of its own, so that no flood from elsewhere takes that aw
 Only where frames may wait: where d has a ceiling, or the switch port tells a speed that is true (below UNTOLD_KBPS,
 which is what a virtual interface says whatever it carries).  Nobody is admitted or refused by this: the sender is
 guaranteed what it sends to all together, and several may be guaranteed more than one receiver can take.
+
+Not d's ceiling, where d's network or tenant has one, too: that is a meter which d's frames pass before they come here.
+What d's own meter lets by is d's part of it at most; without that one, a flood to d would take it from all others.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ class Access:
         where somebody may be granted something else.
         """
         before, self._book = self._book, book
-        changed, tenants = defaultdict[str, list[str]](list), list[str]()
+        changed, tenants, bounded = defaultdict[str, list[str]](list), list[str](), set[str]()
         for name in names:
             if "/ports/" in name:
                 changed[network_of(name)].append(name)
@@ -58,6 +61,9 @@ class Access:
                     changed |= {} if peering is None else {end: changed[end] for end in (peering.a, peering.b)}
             elif name == tenant_of(name):
                 tenants.append(name)
+                bounded.update(book.asked.intent.networks_by_tenant.get(name, NO_NAMES))
+            elif name in book.asked.intent.networks:
+                bounded.add(name)
         found = set[EndPoint]()
         for network, ports in changed.items():
             for name in ports:
@@ -71,6 +77,9 @@ class Access:
             if before.asked.policy_of(tenant) != book.asked.policy_of(tenant):  # its class may be everybody's
                 for network in book.asked.intent.networks_by_tenant.get(tenant, NO_NAMES):
                     found.update(self._all_of(network, placement) if network in self._senders else ())
+        for network in bounded:
+            if _is_bounded(before.asked, network) != _is_bounded(book.asked, network):
+                found.update(self._all_of(network, placement))
         return found
 
     def _all_of(self, network: str, placement: Placement) -> Iterator[EndPoint]:
@@ -84,13 +93,14 @@ class Access:
         port = self._ports.get(at)
         if port is None or at in fabric.links:
             return pipes
-        ceiling_kbps = self._book.asked.rates_of(port).ceiling_in_kbps
+        asked, network = self._book.asked, network_of(port)
+        ceiling_kbps = 0 if _is_bounded(asked, network) else asked.rates_of(port).ceiling_in_kbps
         rate_kbps = _rate_kbps(fabric, at, ceiling_kbps)
         if not rate_kbps:
             return pipes
         left = max(0, budget(rate_kbps) - sum(grant.guarantee_kbps for grant in pipes.values()))
-        senders = {name: min(self._book.asked.rates_of(name).guarantee_out_kbps, left)
-                   for name in self._senders.get(network_of(port), ()) if name != port}
+        senders = {name: min(asked.rates_of(name).guarantee_out_kbps, left)
+                   for name in self._senders.get(network, ()) if name != port}
         share = min(1.0, left / max(1, sum(senders.values())))
         granted = {name: self._grant(name, int(share * kbps)) for name, kbps in senders.items()}
         found = pipes.update({name: grant for name, grant in granted.items() if grant.guarantee_kbps})
@@ -120,6 +130,11 @@ def _rate_kbps(fabric: Observed, at: EndPoint, ceiling_kbps: int) -> int:
     if not 0 < told < UNTOLD_KBPS:
         return ceiling_kbps
     return min(ceiling_kbps or carried, carried)
+
+
+def _is_bounded(asked: Asked, network: str) -> bool:
+    """Whether all that its ports receive has a ceiling, its own or the tenant's."""
+    return any(asked.rates_of(name).ceiling_in_kbps for name in (network, tenant_of(network)))
 
 
 def _senders(asked: Asked, network: str) -> tuple[str, ...]:

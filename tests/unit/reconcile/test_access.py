@@ -16,6 +16,7 @@ from controller.intent.snapshot import Resource
 from controller.model.bandwidth import NO_POLICY, BandwidthPolicy, TrafficClass
 from controller.model.network import Network, Peering, Pipe, Subnet
 from controller.model.queues import BEST_EFFORT, OfPair, OfSource, leaf_queue
+from controller.model.tenancy import Tenant
 from controller.reconcile.members import MAX_PORTS
 from controller.reconcile.queueing import port_queues
 from tests.sequences.states import port, tenant
@@ -127,6 +128,25 @@ def test_class_follows_the_tenant_if_that_has_a_guarantee(own: BandwidthPolicy) 
     assert grant.traffic_class is (TrafficClass.STANDARD if own != NO_POLICY else TrafficClass.BULK)
 
 
+@pytest.mark.parametrize("whose", [RED, NET])
+def test_port_keeps_its_meter_where_all_that_its_network_receives_has_a_ceiling(whose: str) -> None:
+    """That is a meter too, before the queue: a flood to one port would take it from all.  Until it is gone."""
+    found = fabric(port("red", "a", (11, 3), sends(4_000)), port("red", "b", (11, 4)))
+    pipe = Pipe(name=f"{RED}/pipes/p", a=f"{NET}/ports/b", b=f"{NET}/ports/d", bandwidth=sends(1_000))
+    change(found, pipe)
+    assert granted(found) == {"a": 4_000, "p": 1_000, "d": 0}
+    limited = found.intent.get(whose)
+    assert isinstance(limited, Tenant | Network)
+    change(found, replace(limited, bandwidth=BandwidthPolicy(ceiling_in_kbps=50_000)))
+    assert granted(found) == {"p": 1_000}
+    view = found.reconciler.view
+    made = port_queues(view.world, HERE, view.grants[HERE])
+    assert made is not None and not made.is_ceiling
+    change(found, limited)
+    assert granted(found) == {"a": 4_000, "p": 1_000, "d": 0}
+    found.check_grants()
+
+
 POLICIES = NO_POLICY, sends(3_000), sends(8_000), BandwidthPolicy(ceiling_in_kbps=10_000), BandwidthPolicy(
     guarantee_out_kbps=2_000, guarantee_in_kbps=1_000, ceiling_in_kbps=5_000, ceiling_out_kbps=5_000)
 
@@ -134,10 +154,13 @@ POLICIES = NO_POLICY, sends(3_000), sends(8_000), BandwidthPolicy(ceiling_in_kbp
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4), st.integers(0, 6)), min_size=3, max_size=15))
 def test_grants_follow_any_changes_as_if_worked_out_from_nothing(acts: list[tuple[int, int, int]]) -> None:
-    """Ports come, go, move and change; also those that others send to."""
+    """Ports come, go, move and change; also those that others send to, and what bounds them all."""
     found = fabric()
     for who, how, what in acts:
         name = "abcdef"[who]
+        if what == 5:
+            found.apply([alone("red", (NO_POLICY, BandwidthPolicy(ceiling_in_kbps=20_000))[how % 2])])
+            found.settle()
         if what == 6 and f"{NET}/ports/{name}" in found.intent.ports:
             found.apply((), [f"{NET}/ports/{name}"])
         else:
