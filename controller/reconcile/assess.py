@@ -42,6 +42,7 @@ BATCH = 32
 """ports in a piece of work: a millisecond or two"""
 T = TypeVar("T")
 Key = tuple[str, Way]
+Limited = Tenant | Network | Port | Pipe
 Limit = tuple[str | EndPoint, Way]
 """What is a resource of the allocation: a tenant, network or link, by the direction that it is counted in."""
 Statuses = Map[str, BandwidthStatus]
@@ -104,12 +105,12 @@ class Assessor:
         return (yield from _Summary(look, self._allocator, members, at_s).pieces())
 
     def _put(self, look: _Look, member: _Member, guarantees: Mapping[Key, float]) -> None:
-        key = member.name, member.way
+        key, policy = (member.name, member.way), look.policy(*member.chain)
         member.demand_kbps = self._demands[key]
         self._allocator.put(key, Aggregate(
             guarantee_kbps=guarantees.get(key, 0.0), demand_kbps=member.demand_kbps,
-            ceiling_kbps=member.ceiling_kbps, weight=_weight(look.policy(member.chain), member.rates, member.way),
-            traffic_class=look.policy(member.chain).traffic_class, resources=member.resources))
+            ceiling_kbps=member.ceiling_kbps, weight=_weight(policy, member.rates, member.way),
+            traffic_class=policy.traffic_class, resources=member.resources))
 
     def _demand(self, look: _Look, member: _Member) -> float:
         offered, dropped = look.accounts.offered_kbps(member.name, member.way)
@@ -144,6 +145,9 @@ class _Look:
         self._crossings: dict[tuple[int, int], Mapping[EndPoint, float]] = {}
         self._links: dict[tuple[str, int, Way], Mapping[EndPoint, float]] = {}
         self._carried: dict[EndPoint, int] = {}
+        self._rates: dict[str, Rates] = {}
+        self._policies: dict[str, BandwidthPolicy] = {}
+        self._at_edge: dict[tuple[str, int], Mapping[Way, int]] = {}
         self._ground = Ground(fabric=self.world.fabric)
 
     def members(self, way: Way) -> Iterator[_Member]:
@@ -163,14 +167,19 @@ class _Look:
             yield member
 
     def rates(self, name: str) -> Rates:
-        obj = self.world.intent.get(name)
-        return rates_of(self.world, obj) if isinstance(obj, Tenant | Network | Port | Pipe) else Rates()
+        if name not in self._rates:
+            obj = self.world.intent.get(name)
+            known = isinstance(obj, Limited)
+            self._rates[name] = rates_of(self.world, cast(Limited, obj)) if known else Rates()
+        return self._rates[name]
 
-    def policy(self, chain: tuple[str, ...]) -> BandwidthPolicy:
+    def policy(self, name: str, *above: str) -> BandwidthPolicy:
         """The first that says anything, from the port up."""
-        objects = (self.world.intent.get(name) for name in chain)
-        policies = (obj.bandwidth for obj in objects if isinstance(obj, Tenant | Network | Port))
-        return next((policy for policy in policies if policy != NO_POLICY), NO_POLICY)
+        if name not in self._policies:
+            obj = self.world.intent.get(name)
+            own = obj.bandwidth if isinstance(obj, Tenant | Network | Port) else NO_POLICY
+            self._policies[name] = self.policy(*above) if own == NO_POLICY and above else own
+        return self._policies[name]
 
     def capacity(self, link: EndPoint) -> float:
         return capacity_kbps(self.world.fabric, link) or inf
@@ -222,8 +231,7 @@ class _Look:
         """Which part of what a port sends, or receives, crosses each link."""
         weights = {}
         for other, ports in self.world.placement.presence.get(network, Map()).items():
-            measured = [self.accounts.usage(port) for port in ports]
-            kbps = sum(usage.inward.kbps if way == "out" else usage.outward.kbps for usage in measured)
+            kbps = self._exchanged(network, other)["in" if way == "out" else "out"]
             others = 1.0 if other != dpid else 1 - 1 / len(ports)  # nobody exchanges anything with itself
             weights[other] = others * (kbps + 0.001 * len(ports))
         total, links = sum(weights.values()) or 1.0, defaultdict[EndPoint, float](float)
@@ -232,6 +240,15 @@ class _Look:
                 for link, part in self._crossing(*((dpid, other) if way == "out" else (other, dpid))).items():
                     links[link] += part * weight / total
         return {link: min(1.0, part) for link, part in links.items() if part > 0.001}
+
+    def _exchanged(self, network: str, dpid: int) -> Mapping[Way, int]:
+        """What the network's ports there receive and send."""
+        if (network, dpid) not in self._at_edge:
+            measured = [self.accounts.usage(port) for port in self.world.placement.presence[network][dpid]]
+            self._at_edge[network, dpid] = {
+                "in": sum(usage.inward.kbps for usage in measured),
+                "out": sum(usage.outward.kbps for usage in measured)}
+        return self._at_edge[network, dpid]
 
     def _crossing(self, src: int, dst: int) -> Mapping[EndPoint, float]:
         if (src, dst) not in self._crossings:
