@@ -105,7 +105,7 @@ def compile_neighbour(world: World, dpid: int, name: str) -> Fragment | None:
     return None if fragment == _EMPTY else fragment
 
 
-@lru_cache(maxsize=1024)  # as with peers: the same on every other switch, and a batch of ports goes switch by switch
+@lru_cache(maxsize=1024)  # as with peers: the same on every other switch, and asked for in a row
 def _neighbour(features: SwitchFeatures, port: BoundPort, edge_id: int) -> Fragment:
     draft, target = Draft(Kind.NEIGHBOUR, features), (tables.TARGET, port.network_key)
     found = apply(

@@ -77,7 +77,7 @@ def compile_peer(world: World, dpid: int, name: str) -> Fragment | None:
     return _peer(features, peer, edge_id)
 
 
-@lru_cache(maxsize=1024)  # one port's is the same on every other switch, and a batch of ports goes switch by switch
+@lru_cache(maxsize=1024)  # one port's is the same on every other switch, and the engine asks for these in a row
 def _peer(features: SwitchFeatures, peer: BoundPort, edge_id: int) -> Fragment:
     draft = Draft(Kind.PEER, features)
     draft.flow(

@@ -299,7 +299,8 @@ class Engine:
 
     def _compile(self, keys: Iterable[FragmentKey], step: Step) -> None:
         """Compile these fragments; what differs from the programs goes into both them and the step's targets."""
-        for key in sorted(keys):
+        # Switch by switch for each subject: what several switches know of one port is the same, and worked out once.
+        for key in sorted(keys, key=lambda each: (each.kind, each.subject, each.dpid)):
             program = self.programs.get(key.dpid, _EMPTY)
             try:
                 fragment = compile_fragment(self.world, key)
