@@ -46,6 +46,8 @@ class Access:
         self._ports: dict[EndPoint, str] = {}
         self._senders: dict[str, tuple[str, ...]] = {}
         """network -> its ports that are guaranteed to send, where they are told apart"""
+        self.crowded: frozenset[str] = frozenset()
+        """networks that are not, for such ports are too many"""
 
     def update(self, book: Book, placement: Placement, names: Iterable[str]) -> set[EndPoint]:
         """To this book.  `names`: objects that are other ones, or that are elsewhere now.  Returns the access ports
@@ -71,6 +73,8 @@ class Access:
             were, are = self._senders.pop(network, ()), _senders(book.asked, network)
             if are:
                 self._senders[network] = are
+            if _is_crowded(book.asked, network) != (network in self.crowded):
+                self.crowded ^= {network}
             if were != are or not set(are).isdisjoint(ports):
                 found.update(self._all_of(network, placement))
         for tenant in tenants:
@@ -137,12 +141,15 @@ def _is_bounded(asked: Asked, network: str) -> bool:
     return any(asked.rates_of(name).ceiling_in_kbps for name in (network, tenant_of(network)))
 
 
+def _is_crowded(asked: Asked, network: str) -> bool:
+    return sum(tally.n_sending for tally in asked.tallies.get(network, Map()).values()) > MAX_PORTS
+
+
 def _senders(asked: Asked, network: str) -> tuple[str, ...]:
     """Those with a guarantee, by name; none if they are too many, or if there is nobody else who may contend."""
     tallies = asked.tallies.get(network, Map())
-    n_sending = sum(tally.n_sending for tally in tallies.values())
     is_alone = sum(tally.n_ports for tally in tallies.values()) <= 2 and not asked.intent.peers_of(network)
-    if is_alone or not 0 < n_sending <= MAX_PORTS:
+    if is_alone or _is_crowded(asked, network):
         return ()
     edges: Mapping[int, Mapping[str, None]] = asked.guaranteed.get(network, Map())
     return tuple(sorted(name for dpid, tally in tallies.items() if tally.n_sending

@@ -121,7 +121,7 @@ class Granting:
         owners = edit.owners | squeezed | self._reachable_otherwise(edit.parted, names)
         self.granted = Granted(
             grants=grants, book=peak, degraded=self._degraded(before.degraded, world, owners),
-            bare=self._bare(before.bare, owners), crowded=self._members.crowded)
+            bare=self._bare(before.bare, owners), crowded=self._members.crowded, crowded_ends=self._access.crowded)
         return self._regrant(before, owners)
 
     def _measured(self, change: Change) -> set[Resource]:
@@ -265,21 +265,20 @@ class Granting:
                 message = f"{owner} keeps {degraded.share:.0%} of its guarantee: {degraded.why}"
                 at = degraded.links[0] if degraded.links else EndPoint(degraded.apart[0].src, 0)
                 regrant.alarms.append(Alarm(reason="GUARANTEE_DEGRADED", at=at, message=message))
-        regrant.names |= self._crowded_otherwise(before.crowded)
+        regrant.names |= self._crowded_otherwise(before)
         exposed, were = now.book.exposed, before.book.exposed
         if exposed is not were:
             regrant.names |= {name for name in (*exposed, *were) if exposed.get(name) != were.get(name)}
         return regrant
 
-    def _crowded_otherwise(self, before: Map[str, tuple[EndPoint, ...]]) -> set[str]:
-        """Networks, and their ports with a guarantee, that have parts of their own on other links than before."""
-        now, names = self.granted.crowded, set[str]()
-        if now is before:
-            return names
-        for network in {*now, *before}:
-            if now.get(network) != before.get(network):
-                edges = self._now.asked.guaranteed.get(network, Map())
-                names.update((network,), *edges.values())
+    def _crowded_otherwise(self, before: Granted) -> set[str]:
+        """Networks, and their ports with a guarantee, that have parts of their own elsewhere than before."""
+        now, were, names = self.granted.crowded, before.crowded, set[str]()
+        networks = set(self.granted.crowded_ends ^ before.crowded_ends)
+        if now is not were:
+            networks |= {network for network in {*now, *were} if now.get(network) != were.get(network)}
+        for network in networks:
+            names.update((network,), *self._now.asked.guaranteed.get(network, Map()).values())
         return names
 
     def _concerned(self, owner: str) -> set[str]:

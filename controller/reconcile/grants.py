@@ -56,6 +56,8 @@ class Granted:
     """protected owner -> where there is no room for what it would need if another link failed"""
     crowded: Map[str, tuple[EndPoint, ...]] = Map()
     """network -> links that too many of its guaranteed ports cross for each to have a part of its own"""
+    crowded_ends: frozenset[str] = frozenset()
+    """networks of which too many ports are guaranteed to send for each to have a queue at the port of who receives"""
     book: Book = NO_BOOK
     """what is promised, with the most of any window of each schedule: what admission measures against"""
 

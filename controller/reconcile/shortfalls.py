@@ -38,6 +38,10 @@ def conditions(granted: Granted, fabric: Fabric, obj: object) -> Iterator[Condit
         text = (f"more than {MAX_PORTS} ports of {network_of(obj.name)} with a guarantee cross "
                 f"{list_named(fabric, crowded)}: there they share what the network has")
         yield Condition(reason="GUARANTEE_CROWDED", message=text, switches=_switches(crowded))
+    elif _is_crowded_where_it_ends(granted, obj):
+        text = (f"more than {MAX_PORTS} ports of {network_of(obj.name)} are guaranteed to send: where a port receives "
+                "more than it may, they are not told from others")
+        yield Condition(reason="GUARANTEE_CROWDED", message=text)
 
 
 def _crowded(granted: Granted, obj: object) -> tuple[EndPoint, ...]:
@@ -48,6 +52,12 @@ def _crowded(granted: Granted, obj: object) -> tuple[EndPoint, ...]:
     if isinstance(obj, Port) and not (links and obj.bandwidth.may_guarantee):
         return ()
     return _touched(granted, obj, obj.tenant if isinstance(obj, Port) else obj.name, links)
+
+
+def _is_crowded_where_it_ends(granted: Granted, obj: object) -> bool:
+    """Of a network, or a port with a guarantee: whether its senders are too many to have queues at access ports."""
+    return (isinstance(obj, Network) or (isinstance(obj, Port) and obj.bandwidth.may_guarantee)) and (
+        network_of(obj.name) in granted.crowded_ends)
 
 
 def _degraded(fabric: Fabric, owner: str, found: Degraded) -> Condition:

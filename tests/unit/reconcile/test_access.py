@@ -105,6 +105,20 @@ def test_peer_may_contend_where_there_is_no_third_port() -> None:
     assert granted(found) == {}
 
 
+def test_senders_that_are_too_many_for_queues_say_so_until_they_are_fewer() -> None:
+    """On one switch, so that no link is crowded; whoever has no guarantee has nothing to say."""
+    many = [replace(port("red", "a", (12, 5 + i), sends(1)), name=f"{NET}/ports/p{i}", addresses=(),
+                    mac=f"02:00:00:00:01:{i:02x}") for i in range(MAX_PORTS)]
+    found, concerned = fabric(*many), (NET, f"{NET}/ports/p0")
+    assert not any("GUARANTEE_CROWDED" in found.reasons(name) for name in concerned)
+    change(found, port("red", "b", (12, 4), sends(1)))
+    assert all("GUARANTEE_CROWDED" in found.reasons(name) for name in (*concerned, f"{NET}/ports/b"))
+    assert "GUARANTEE_CROWDED" not in found.reasons(f"{NET}/ports/d")
+    found.check_grants()
+    change(found, port("red", "b", (12, 4)))
+    assert not any("GUARANTEE_CROWDED" in found.reasons(name) for name in (*concerned, f"{NET}/ports/b"))
+
+
 def test_speed_that_is_true_is_a_rate_too() -> None:
     """A little less than that of the port, and never more than the ceiling, which may be above it."""
     found = fabric(port("red", "a", (11, 3), sends(4_000)), port("red", "b", (11, 4)), ceiling_in_kbps=0)
