@@ -56,6 +56,8 @@ def path(
         click.echo(json.dumps(MessageToDict(answer, preserving_proto_field_name=True), indent=2))
         return
     print_lines(_lines(answer))
+    if apart := _why_apart(client, ends):
+        say(apart)
     if not answer.current and answer.source_switch != answer.destination_switch:
         say("no path is in use: one of the switches has no ports of tenants, or there is no path that may be taken")
 
@@ -88,6 +90,19 @@ def _whose(scope: Scope, ends: list[str]) -> str:
     if scope.network and all(end.startswith("switches/") for end in ends):
         raise click.UsageError("say with -t which tenant's network is meant")
     return ""
+
+
+def _why_apart(client: Client, ends: list[str]) -> str:
+    """What keeps the frames of one port from the other whatever the fabric does; "" if nothing."""
+    if any(end.startswith("switches/") for end in ends):
+        return ""
+    one, other = (end.rpartition("/ports/")[0] for end in ends)
+    tenant, of_other = ("/".join(network.split("/")[:2]) for network in (one, other))
+    if tenant != of_other:
+        return "no frame goes this way: the ports are of two tenants"
+    if one == other or any({peering.a, peering.b} == {one, other} for peering in client.peerings.list(tenant)):
+        return ""
+    return f"no frame goes this way: no peering joins networks {last_id(one)} and {last_id(other)}"
 
 
 def _lines(answer: ListPathsResponse) -> Iterator[str]:

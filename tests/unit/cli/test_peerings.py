@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from controller.fabric.ports import EndPoint
 from tests.unit.cli.conftest import Pliant
 
 
@@ -47,6 +48,22 @@ spec:
     assert "peering/x unchanged" in two.ok("apply -f -", stdin=again)
     other = manifest.replace("name: x", "name: y").replace("a: net1", "a: none")
     assert "tenants/red/networks/none" in two.fails("apply -f -", stdin=other, code=3)
+
+
+def test_path_between_ports_that_do_not_reach_each_other_says_so(two: Pliant) -> None:
+    """Paths are those of the fabric; a peering makes them the ports'.  Two tenants' they never are."""
+    two.ok("create port db-1 -t red -n db --subnet s1 --attach eth2@2")
+    for port, dpid in (("net1/ports/web-1", 1), ("db/ports/db-1", 2)):
+        two.api.operator.places[f"tenants/red/networks/{port}"] = EndPoint(dpid, 2)
+    path = "path web-1 db-1 -t red"
+    assert "no peering joins networks net1 and db" in two.run(path).stderr
+    two.ok("create peering x -t red --between net1 db")
+    assert "peering" not in two.run(path).stderr
+    for line in ("tenant blue", "network net1 -t blue", "subnet s1 -t blue -n net1 --cidr 10.0.0.0/24",
+                 "port web-2 -t blue -n net1 --subnet s1 --attach eth1@2"):
+        two.ok(f"create {line}")
+    two.api.operator.places["tenants/blue/networks/net1/ports/web-2"] = EndPoint(2, 1)
+    assert "two tenants" in two.run("path web-1 web-2").stderr
 
 
 def test_quota_of_peerings_is_set(two: Pliant) -> None:
