@@ -145,8 +145,9 @@ Global___Network: _TypeAlias = Network  # noqa: Y015
 @_typing.final
 class PathPolicy(_message.Message):
     """Which paths the frames of a network may take.  What is unset constrains nothing.  Refused with
-    PATH_POLICY_UNSATISFIABLE if no path between two of its switches keeps to it.  When the fabric changes it is looked at
-    again, and condition PATH_POLICY_VIOLATED says where no path is left.  docs/paths.md has the details.
+    PATH_POLICY_UNSATISFIABLE if no path from one of its switches to another, or to one of a peer's, keeps to it.  When the
+    fabric changes it is looked at again, and condition PATH_POLICY_VIOLATED says where no path is left.  docs/paths.md has
+    the details.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
