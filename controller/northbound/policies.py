@@ -6,6 +6,7 @@ As convert.py: all that can be said of one policy by itself is said here, with t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -141,7 +142,7 @@ def _recurring(message: BandwidthWindow.Recurring, field: str) -> Recurring:
     _check_cron(message.cron, f"{field}.cron")
     duration_ns = nanoseconds_of(message.duration)
     if duration_ns % 1_000_000_000 or not 1 <= duration_ns // 1_000_000_000 <= MAX_WINDOW_S:
-        what = f"is {duration_ns / 1e9:g} s; use whole seconds, 1 to {MAX_WINDOW_S}"
+        what = f"is {Decimal(duration_ns).scaleb(-9).normalize():f} s; use whole seconds, 1 to {MAX_WINDOW_S}"
         raise invalid("INVALID_SCHEDULE", f"{field}.duration", what)
     zone = message.time_zone or "UTC"
     if not is_time_zone(zone):

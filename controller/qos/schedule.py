@@ -36,6 +36,10 @@ _FIELDS = 5
 _MAX_LENGTH = 200
 _DAY_S = 86_400
 """Clocks are never set by more; and between two changes of theirs lie weeks, anywhere."""
+_NO_ZONES = frozenset({"Factory", "localtime", "posixrules"})
+_NO_AREAS = "posix/", "right/"
+"""Files beside those of the zones: what this machine is set to, which another is not; and copies, some in a time that
+counts leap seconds."""
 
 
 def open_window(policy: BandwidthPolicy, t_s: float) -> Window | None:
@@ -100,6 +104,8 @@ def why_invalid(cron: str) -> str | None:
 
 def is_time_zone(name: str) -> bool:
     """Whether this is the IANA name of a time zone that this machine knows."""
+    if name in _NO_ZONES or name.startswith(_NO_AREAS):
+        return False
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # not there; not a name; a directory, or what is too long

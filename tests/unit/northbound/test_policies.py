@@ -108,6 +108,14 @@ def test_window_that_lasts_nothing_or_for_ever_is_refused(seconds: int) -> None:
     """Whole seconds, up to a leap year."""
     error = refusal(schedule=[window(seconds=seconds)])
     assert (error.reason, list(error.fields)) == ("INVALID_SCHEDULE", [f"{FIELD}.schedule[0].recurring.duration"])
+    assert f"is {seconds} s;" in error.message
+
+
+def test_window_of_a_part_of_a_second_is_refused_with_all_of_it() -> None:
+    """Not rounded to what would be right."""
+    whole = window(seconds=3_600)
+    whole.recurring.duration.nanos = 5
+    assert "is 3600.000000005 s; use whole seconds" in refusal(schedule=[whole]).message
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "Europe", "../UTC", "/etc/passwd", "a\0b", "x" * 10_000])

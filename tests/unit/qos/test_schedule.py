@@ -207,7 +207,9 @@ def test_expression_that_no_day_matches_is_found() -> None:
     assert rates_at(scheduled, DAY_S) == OWN and next_change_s(scheduled, DAY_S) is None
 
 
-@pytest.mark.parametrize("name", ["Europe", "", "Mars/Olympus", "../etc/passwd", "/etc/localtime", "a" * 5_000, "\0"])
+@pytest.mark.parametrize("name", [
+    "Europe", "", "Mars/Olympus", "../etc/passwd", "/etc/localtime", "a" * 5_000, "\0", "localtime", "posixrules",
+    "Factory", "posix/Europe/Rome", "right/Europe/Rome"])
 def test_what_is_no_time_zone_is_told_apart(name: str) -> None:
     """Whatever the name may lead to."""
     assert not is_time_zone(name)
