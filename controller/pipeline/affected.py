@@ -287,7 +287,7 @@ class _Search:
             and replace(old, bandwidth=new.bandwidth, meta=new.meta) == new and old.meta.uid == new.meta.uid
             and before.placement.at.get(port) == after.placement.at.get(port)
             and before.intent.keys.port_key(port) == after.intent.keys.port_key(port)
-            and before.choices is after.choices)
+            and before.choices is after.choices)  # else somebody may have come in reach, or got out of it
 
     def _pipes_of(self, end: str) -> None:
         for world in self.worlds:

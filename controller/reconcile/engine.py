@@ -176,7 +176,8 @@ class Engine:
         opened = opening_shares(
             self._compiled, self.world, {*names, *rebound, *rates, *(owner for _, owner in shares)}, self.offers)
         shares |= opened.keys()
-        self.world = replace(self.world, shares=self.world.shares.update(opened))
+        if opened:
+            self.world = replace(self.world, shares=self.world.shares.update(opened))
         before, self._compiled = self._compiled, self.world
         keys = affected(before, self.world, Changed(
             ports=frozenset(rebound), objects=frozenset(names), switch_ports=change.ports, switches=change.switches,
@@ -259,6 +260,8 @@ class Engine:
         """Bring the world's labels and choices up to date; returns which pairs differ, and which got or lost a choice.
         """
         changed_labels, changed_choices = self.labelling.map(epoch)
+        if not (changed_labels or changed_choices):  # then both are the very values of before, for whoever compares
+            return frozenset(), frozenset(), set()
         choices = self.world.choices.mutate()
         joined = {pair for pair, version in changed_choices.items() if (version is None) == (pair in choices)}
         labels = self.world.labels.mutate()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
 from controller.intent.snapshot import Resource
+from controller.model.bandwidth import BandwidthPolicy
 from controller.model.network import Attachment, Network, Port, Subnet
 from controller.model.tenancy import Quota, Tenant
 from controller.pipeline.world import FragmentKey
 from controller.reconcile import engine as engine_module
 from tests.sequences.simulation import Simulation
+from tests.sequences.states import port_name, tenant
 
 SPINE, EDGES = 1, range(11, 21)
 SWITCH_PORTS = range(1, 600)
@@ -88,3 +90,19 @@ def test_one_more_port_costs_the_same_at_any_size(monkeypatch: pytest.MonkeyPatc
     large = cost_of_one_more(monkeypatch, n_networks=1, n_ports=5_000)
     many = cost_of_one_more(monkeypatch, n_networks=500, n_ports=10)
     assert small == large == many
+
+
+def test_policy_of_a_port_costs_its_meters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of its network and nothing of its peers is compiled again."""
+    sim = Simulation()
+    sim.apply(tenant("red", {"a": (11, 3), "b": (12, 3), "c": (13, 3)}).values())
+    sim.settle()
+    compiled: list[FragmentKey] = []
+    compile_fragment = engine_module.compile_fragment
+    monkeypatch.setattr(
+        engine_module, "compile_fragment", lambda world, key: (compiled.append(key), compile_fragment(world, key))[1])
+    name = port_name("red", "a")
+    sim.apply([replace(sim.intent.ports[name], bandwidth=BandwidthPolicy(ceiling_out_kbps=5_000))])
+    sim.settle()
+    assert compiled == [FragmentKey("port", 11, (name,))]
+    assert [meter.rate for meter in sim.switches[11].meters.values() if meter.unit == "kbps"] == [5_000]
