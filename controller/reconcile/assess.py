@@ -325,7 +325,9 @@ class _Summary:
     def _direction(self, name: str, way: Way) -> DirectionStatus:
         total, ceiling = self._totals[name, way], _ceiling(self._look.rates(name), way)
         lost, most = total.lost_kbps, ceiling or inf
-        allotted = total.allotted_kbps + (0.0 if lost else total.room_kbps or 0.0)
+        allotted = total.allotted_kbps
+        if not lost:  # whatever is lent of its guarantee is there as soon as it wants it
+            allotted = max(allotted + (total.room_kbps or 0.0), self._look.guarantee(name, way))
         bottleneck = max(lost, key=lost.__getitem__, default="")
         return self._status(
             name, way, min(allotted, most), min(total.demand_kbps, most), bottleneck, total.links)

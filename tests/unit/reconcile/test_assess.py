@@ -99,6 +99,17 @@ def test_tenant_ceiling_is_named_as_what_holds_back() -> None:
     assert statuses[RED].outward.ceiling_kbps == 10_000
 
 
+def test_silent_port_may_have_its_guarantee_though_all_of_it_is_lent() -> None:
+    """Another of its network fills its links; it is allotted what is its own as soon as it wants it, after failures."""
+    site = Site(port=BandwidthPolicy(guarantee_out_kbps=40_000))
+    site.lab.port("red", "c", at=(11, 4))
+    site.rate(f"{NET}/ports/c", "out", 2 * LINK_KBPS)
+    site.rate(B, "in", 2 * LINK_KBPS)
+    assert site.statuses()[A].outward.allotted_kbps == 40_000
+    half = Degraded(share=0.5, links=(), why="a link is down")
+    assert site.statuses(Granted(degraded=Map({A: half})))[A].outward.allotted_kbps == 20_000
+
+
 def test_port_ceiling_is_named_as_what_holds_back() -> None:
     """The port's own name."""
     site = Site(port=BandwidthPolicy(ceiling_out_kbps=2_000))
