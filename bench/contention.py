@@ -35,6 +35,7 @@ WIRE_KBPS = 100_000
 CAPACITY_KBPS = 99_000
 """What Pliant is told that the wire carries: a little less, so that what waits, waits in its queues."""
 GUARANTEE_KBPS = 45_000
+IPERF_PORT = 5201
 JOINING_S = 6
 RAMP_S, MEASURED_S = 2.0, 8.0
 """TCP finds its rate, and a ceiling's burst goes by, before anything is counted."""
@@ -67,19 +68,28 @@ class Pair:
 
 
 @contextmanager
-def two_tenants(homes: Sequence[tuple[str, str]] = STRANGERS) -> Iterator[tuple[Fabric, Pair, Pair]]:
-    """The fabric above, X and Z without any policy; `homes`: the tenant and the network of each."""
+def two_tenants(
+    homes: Sequence[tuple[str, str]] = STRANGERS, *, second_wire: bool = False,
+) -> Iterator[tuple[Fabric, Pair, Pair]]:
+    """The fabric above, X and Z without any policy.
+
+    Args:
+        homes: the tenant and the network of each.
+        second_wire: there is a leaf s4 on a wire of its own, like that of s3.
+    """
     with ExitStack() as stack:
         rig = stack.enter_context(Rig())
-        for number in (1, 2, 3, 11):
+        leaves = (1, 2, 3, 4) if second_wire else (1, 2, 3)
+        for number in (*leaves, 11):
             rig.add_bridge(f"s{number}", number, CONTROLLER)
         rig.add_link("s1", 101, "s11", 1)
         rig.add_link("s2", 101, "s11", 2)
-        add_wire(rig, "s3", 101, "s11", 3, rate_kbps=WIRE_KBPS)
+        for leaf in leaves[2:]:
+            add_wire(rig, f"s{leaf}", 101, "s11", leaf, rate_kbps=WIRE_KBPS)
         pliantd = stack.enter_context(Pliantd(rig))
-        pliantd.wait_for_links(6)
+        pliantd.wait_for_links(2 * len(leaves))
         rig.enlarge_send_buffer()
-        fabric = Fabric(rig, pliantd, (1, 2, 3), (11,), {})
+        fabric = Fabric(rig, pliantd, leaves, (11,), {})
         for link in fabric.client.links.list():
             declared = Link(name=link.name, capacity_override_kbps=CAPACITY_KBPS)
             fabric.client.links.update(declared, ["capacity_override_kbps"])
@@ -107,21 +117,28 @@ def set_policy(fabric: Fabric, pair: Pair, policy: Policy) -> None:
 @contextmanager
 def traffic(pair: Pair, options: Sequence[str]) -> Iterator[None]:
     """iperf3 from one to the other while the context lasts; TCP by cubic."""
-    congestion = () if "--udp" in options else ("--congestion", "cubic")
-    serve = ["iperf3", "--server", "--one-off", "--bind", pair.receiver.ip]
-    call = ["iperf3", "--client", pair.receiver.ip, "--time", "1000", *congestion, *options]
-    with ExitStack() as stack:
-        for host, argv in ((pair.receiver, serve), (pair.sender, call)):
-            process = host.popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            stack.callback(_end, process)
-            if host is pair.receiver:
-                _wait_for_listener(host)
+    with sending(pair.sender, pair.receiver, options):
         yield
 
 
-def _wait_for_listener(host: Host) -> None:
+@contextmanager
+def sending(sender: Host, receiver: Host, options: Sequence[str], *, port: int = IPERF_PORT) -> Iterator[None]:
+    """The same; `port`: the receiver's, of its own for each who sends to it at the same time."""
+    congestion = () if "--udp" in options else ("--congestion", "cubic")
+    serve = ["iperf3", "--server", "--one-off", "--bind", receiver.ip, "--port", str(port)]
+    call = ["iperf3", "--client", receiver.ip, "--port", str(port), "--time", "1000", *congestion, *options]
+    with ExitStack() as stack:
+        for host, argv in ((receiver, serve), (sender, call)):
+            process = host.popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stack.callback(_end, process)
+            if host is receiver:
+                _wait_for_listener(host, port)
+        yield
+
+
+def _wait_for_listener(host: Host, port: int) -> None:
     deadline_s = time.monotonic() + 10
-    while ":5201" not in host.run("ss", "-Hltn"):
+    while f":{port}" not in host.run("ss", "-Hltn"):
         assert time.monotonic() < deadline_s, f"iperf3 does not listen on {host.name}"
 
 

@@ -39,23 +39,30 @@ def fabric_of(
     wires: Sequence[tuple[int, int]], pairs: Mapping[str, tuple[int, int]],
 ) -> Iterator[tuple[Fabric, dict[str, Pair]]]:
     """Switches on wires, and for each tenant a host on one that sends to a host on another."""
+    with wired(wires, rate_kbps=WIRE_KBPS, capacity_kbps=CAPACITY_KBPS) as fabric:
+        made = {tenant: _pair(fabric, tenant, ends, number) for number, (tenant, ends) in enumerate(pairs.items(), 1)}
+        fabric.wait_in_sync()
+        yield fabric, made
+
+
+@contextmanager
+def wired(wires: Sequence[tuple[int, int]], *, rate_kbps: int, capacity_kbps: int) -> Iterator[Fabric]:
+    """Switches on wires of a rate, and pliantd, which is told their capacity."""
     switches = sorted({number for wire in wires for number in wire})
     with ExitStack() as stack:
         rig = stack.enter_context(Rig())
         for number in switches:
             rig.add_bridge(f"s{number}", number, CONTROLLER)
         for one, other in wires:
-            add_wire(rig, f"s{one}", 100 + other, f"s{other}", 100 + one, rate_kbps=WIRE_KBPS)
+            add_wire(rig, f"s{one}", 100 + other, f"s{other}", 100 + one, rate_kbps=rate_kbps)
         pliantd = stack.enter_context(Pliantd(rig))
         pliantd.wait_for_links(2 * len(wires))
         rig.enlarge_send_buffer()
         fabric = Fabric(rig, pliantd, switches, (), {})
         for link in fabric.client.links.list():
-            declared = Link(name=link.name, capacity_override_kbps=CAPACITY_KBPS)
+            declared = Link(name=link.name, capacity_override_kbps=capacity_kbps)
             fabric.client.links.update(declared, ["capacity_override_kbps"])
-        made = {tenant: _pair(fabric, tenant, ends, number) for number, (tenant, ends) in enumerate(pairs.items(), 1)}
-        fabric.wait_in_sync()
-        yield fabric, made
+        yield fabric
 
 
 def _pair(fabric: Fabric, tenant: str, ends: tuple[int, int], port_no: int) -> Pair:
