@@ -101,10 +101,10 @@ def _check_below(snapshot: Snapshot, owner: Owner, cause: Resource) -> None:
 def _over_pool(
     owner: Owner, cause: Resource, direction: Direction, stage: int, below: int, pool: int
 ) -> FailedPrecondition:
-    has = f"its guarantee of {pool} kbit/s" if pool else "none of its own"
+    has = f"its guarantee of {pool} kbit/s" if pool else "none then, though it has at other times"
     return _refused(
         "GUARANTEE_OVER_PARENT", owner, cause, direction, stage, below, pool,
-        f"guarantees below {_shown(owner)} come to {below} kbit/s {_way(direction)}{_time(stage)}, and it has {has}",
+        f"guarantees below {_shown(owner)} come to {below} kbit/s {_when(owner, direction, stage)}, and it has {has}",
     )
 
 
@@ -114,7 +114,7 @@ def _over_ceiling(
     whose = "of the port and its pipes" if isinstance(owner, Port) else "below it"
     return _refused(
         "GUARANTEE_OVER_CEILING", owner, cause, direction, stage, below, ceiling,
-        f"{_shown(owner)} has a ceiling of {ceiling} kbit/s {_way(direction)}{_time(stage)}, and guarantees {whose} "
+        f"{_shown(owner)} has a ceiling of {ceiling} kbit/s {_when(owner, direction, stage)}, and guarantees {whose} "
         f"come to {below} kbit/s",
     )
 
@@ -141,10 +141,9 @@ def _shown(owner: Owner) -> str:
     return f"{KINDS[type(owner)]} {owner.name}"
 
 
-def _way(direction: Direction) -> str:
-    return "inward" if direction == "in" else "outward"
-
-
-def _time(stage: int) -> str:
-    """In the terms of the owner's own schedule."""
-    return f" in its window {stage - 1}" if stage else ""
+def _when(owner: Owner, direction: Direction, stage: int) -> str:
+    """Which way, and when in the terms of the owner's own schedule."""
+    way = "inward" if direction == "in" else "outward"
+    if not owner.bandwidth.schedule:
+        return way
+    return f"{way} in its window {stage - 1}" if stage else f"{way} outside its windows"

@@ -156,7 +156,9 @@ def test_different_windows_count_at_their_highest() -> None:
 def test_pool_of_some_nights_guarantees_nothing_by_day() -> None:
     """At times when the parent has no guarantee its children have none either."""
     author = author_of(policy(at=NIGHT, then=1_000), NONE)
-    assert refused(author, out(author.snapshot.ports[A], 1)).metadata["window"] == ""
+    error = refused(author, out(author.snapshot.ports[A], 1))
+    assert error.metadata["window"] == ""
+    assert "outward outside its windows, and it has none then, though it has at other times" in error.message
     author.apply([of(author.snapshot.ports[A], policy(at=NIGHT, then=1_000))])
 
 
