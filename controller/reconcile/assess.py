@@ -2,7 +2,8 @@
 
     measured     what each port offers, what is dropped of it, what each link carries
     estimated    what each port wants (qos/demand.py), and over which links: nobody counts by pairs of ports, so a port
-                 is taken to exchange with the edges of its network in proportion to what these receive, or send
+                 is taken to exchange with the edges of its network, and of the peers of that, in proportion to what
+                 these receive, or send
     allotted     by the allocator, over links, ceilings of tenants and of networks; ports have their own as a bound
 
 Tenants and networks get what their ports get together.  Pure; keeps the estimates from one assessment to the next.
@@ -229,11 +230,13 @@ class _Look:
 
     def _spread(self, network: str, dpid: int, way: Way) -> Mapping[EndPoint, float]:
         """Which part of what a port sends, or receives, crosses each link."""
-        weights = {}
-        for other, ports in self.world.placement.presence.get(network, Map()).items():
-            kbps = self._exchanged(network, other)["in" if way == "out" else "out"]
-            others = 1.0 if other != dpid else 1 - 1 / len(ports)  # nobody exchanges anything with itself
-            weights[other] = others * (kbps + 0.001 * len(ports))
+        weights: defaultdict[int, float] = defaultdict(float)
+        for reached in (network, *sorted(self.world.intent.peers_of(network))):
+            for other, ports in self.world.placement.presence.get(reached, Map()).items():
+                kbps = self._exchanged(reached, other)["in" if way == "out" else "out"]
+                # Nobody exchanges anything with itself.
+                others = 1 - 1 / len(ports) if (reached, other) == (network, dpid) else 1.0
+                weights[other] += others * (kbps + 0.001 * len(ports))
         total, links = sum(weights.values()) or 1.0, defaultdict[EndPoint, float](float)
         for other, weight in weights.items():
             if other != dpid:

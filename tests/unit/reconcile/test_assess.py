@@ -139,6 +139,21 @@ def test_full_link_is_named_as_what_holds_back() -> None:
     assert sent.spare_kbps == 2_000
 
 
+def test_links_toward_peers_count_as_those_inside_the_network() -> None:
+    """A port whose network is nowhere else sends to a peer's ports: what is left is what is left on these links."""
+    site, far = Site(), f"{RED}/networks/far"
+    site.lab.delete(B)
+    site.lab.network("red", "far", ipv4="10.1.0.0/24", ipv6="fd01::/64")
+    site.lab.port(far, "c", at=(12, 4))
+    site.lab.join("red", "x", BandwidthPolicy())
+    site.rate(A, "out", 95_000)
+    for port_no in (1, 2):
+        site.rate(link_name(EndPoint(11, port_no)), "out", 98_000)
+    statuses = site.statuses()
+    assert statuses[A].outward.spare_kbps == 2_000
+    assert statuses[f"{far}/ports/c"].inward.spare_kbps == 2_000
+
+
 def test_guarantee_in_force_is_after_failures() -> None:
     """Degraded to a half: that is what it says, and what fulfilment is measured by."""
     site = Site(port=BandwidthPolicy(guarantee_out_kbps=20_000))
