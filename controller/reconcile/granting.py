@@ -36,9 +36,11 @@ from controller.reconcile.grants import (
     Degraded,
     Granted,
     Grants,
+    Places,
     capacity_kbps,
     list_apart,
     list_named,
+    moved_at,
     place_of,
 )
 from controller.reconcile.labelling import Labelling
@@ -117,10 +119,10 @@ class Granting:
         ended = self._access.update(self._now, world.placement, names)
         resources = edit.resources | divided | ended | self._measured(change)
         again = edit.tenants | edit.owners | {owner for name in names for owner in (name, tenant_of(name))}
-        grants, squeezed = self._grant(world.fabric, resources, again)
+        grants, places, squeezed = self._grant(world.fabric, resources, again)
         owners = edit.owners | squeezed | self._reachable_otherwise(edit.parted, names)
         self.granted = Granted(
-            grants=grants, book=peak, degraded=self._degraded(before.degraded, world, owners),
+            grants=grants, places=places, book=peak, degraded=self._degraded(before.degraded, world, owners),
             bare=self._bare(before.bare, owners), crowded=self._members.crowded, crowded_ends=self._access.crowded)
         return self._regrant(before, owners)
 
@@ -141,9 +143,9 @@ class Granting:
 
     # -- who keeps how much
 
-    def _grant(self, fabric: Fabric, resources: Iterable[Resource], again: Set[str]) -> tuple[Grants, set[str]]:
+    def _grant(self, fabric: Fabric, resources: Iterable[Resource], again: Set[str]) -> tuple[Grants, Places, set[str]]:
         """Also who has less than it claims somewhere there, or had.  `again`: whose terms or parts may be others."""
-        grants, squeezed = self.granted.grants.mutate(), set[str]()
+        grants, places, squeezed = self.granted.grants.mutate(), self.granted.places, set[str]()
         for resource in resources:
             squeezed.update(self._losses.get(resource, ()))
             here = self._share_out(fabric, resource, again)
@@ -151,11 +153,12 @@ class Granting:
             if isinstance(resource, Ingress):
                 continue
             here = self._access.grants(fabric, resource, here)
+            places = moved_at(places, resource, self.granted.grants.get(resource, Map()), here)
             if here:
                 grants[resource] = here
             else:
                 grants.pop(resource, None)
-        return grants.finish(), squeezed
+        return grants.finish(), places, squeezed
 
     def _share_out(self, fabric: Fabric, resource: Resource, again: Set[str]) -> Map[str, Grant]:
         """What owners are granted there; `_losses` says who is not granted all."""

@@ -18,6 +18,8 @@ from controller.reconcile.owners import link_name
 
 Grants = Map[EndPoint, Map[str, Grant]]
 """switch port -> {owner: what it is guaranteed of what leaves there}; nothing where nobody is guaranteed anything"""
+Places = Map[str, Map[EndPoint, None]]
+"""owner -> the switch ports where it is granted something"""
 OBSERVED_SHARE = 0.98
 """Of a speed that a port reports: a queue is ours only where the port behind it is faster."""
 MAX_NAMED = 3
@@ -50,6 +52,8 @@ class Granted:
     """All of it at one moment."""
 
     grants: Grants = Map()
+    places: Places = Map()
+    """the same the other way round"""
     degraded: Map[str, Degraded] = Map()
     """owner (a tenant, pipe, or port) -> how much of its guarantee is left, and where"""
     bare: Map[str, tuple[EndPoint, ...]] = Map()
@@ -63,6 +67,24 @@ class Granted:
 
 
 NOT_GRANTED = Granted()
+
+
+def places_of(grants: Grants) -> Places:
+    """Worked out from nothing."""
+    places: Places = Map()
+    for at, granted in grants.items():
+        places = moved_at(places, at, Map(), granted)
+    return places
+
+
+def moved_at(places: Places, at: EndPoint, before: Map[str, Grant], after: Map[str, Grant]) -> Places:
+    """The places, now that these are granted something there."""
+    for owner in [owner for owner in before if owner not in after]:
+        left = places[owner].delete(at)
+        places = places.set(owner, left) if left else places.delete(owner)
+    for owner in [owner for owner in after if owner not in before]:
+        places = places.set(owner, places.get(owner, Map()).set(at, None))
+    return places
 
 
 def capacity_kbps(fabric: Observed, resource: Resource) -> int | None:

@@ -131,7 +131,7 @@ class View:
         if lagging:
             state = State.PENDING
         conditions += self._limits(obj)
-        conditions += enforcement.conditions(self.world.fabric, self.world.intent, self.grants, obj)
+        conditions += enforcement.conditions(self.world.fabric, self.world.intent, self.granted, obj)
         return Status(state=state, conditions=tuple(conditions), reconciling=bool(lagging))
 
     def _path_policy(self, obj: object) -> list[Condition]:

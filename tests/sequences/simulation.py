@@ -32,7 +32,7 @@ from controller.pipeline.world import Fragment, FragmentKey, Placement, Share
 from controller.qos.ledger import budget
 from controller.reconcile.datapath import FrameError, ReadBack
 from controller.reconcile.granting import Granting
-from controller.reconcile.grants import capacity_kbps
+from controller.reconcile.grants import capacity_kbps, places_of
 from controller.reconcile.keeper import Keeper
 from controller.reconcile.placing import place
 from controller.reconcile.plan import Mark, Step
@@ -379,6 +379,7 @@ class Simulation:
         held, fresh = self.reconciler.view.granted, granting.granted
         assert (held.grants, held.degraded, held.bare, held.crowded) == (
             fresh.grants, fresh.degraded, fresh.bare, fresh.crowded)
+        assert held.places == places_of(held.grants)
         assert (held.book.ledger, held.book.exposed) == (fresh.book.ledger, fresh.book.exposed)
         for at, here in held.grants.items():
             capacity = capacity_kbps(engine.world.fabric, at)

@@ -12,6 +12,7 @@ from controller.model.bandwidth import BandwidthPolicy, TrafficClass
 from controller.model.network import Pipe
 from controller.model.queues import Grant, NetworkGrant, PortGrant
 from controller.reconcile.enforcement import concerned, conditions, unenforced
+from controller.reconcile.grants import Granted, Grants, places_of
 from tests.support.worlds import Lab
 
 RED, BLUE, PIPE = "tenants/red", "tenants/blue", "tenants/red/pipes/p"
@@ -35,6 +36,13 @@ GRANTS = Map({EndPoint(11, 1): Map({RED: GRANT}), EndPoint(1, 2): Map({RED: GRAN
               EndPoint(12, 3): Map({RED: GRANT, PIPE: GRANT})})
 
 
+def granted(grants: Grants) -> Granted:
+    return Granted(grants=grants, places=places_of(grants))
+
+
+GRANTED = granted(GRANTS)
+
+
 def found(*events: QueuesFound) -> Fabric:
     fabric = LAB.fabric
     for event in events:
@@ -44,31 +52,31 @@ def found(*events: QueuesFound) -> Fabric:
 
 def test_switch_without_a_driver_enforces_nothing_and_one_with_a_fault_not_there() -> None:
     """Where nobody looked yet nothing is said; a fault of a port without grants matters to nobody."""
-    assert unenforced(LAB.fabric, GRANTS, RED) == {}
+    assert unenforced(LAB.fabric, GRANTED, RED) == {}
     fabric = found(QueuesFound(dpid=11, driver="", why_not="far away"),
                    QueuesFound(dpid=1, driver="tc", faults=Map({2: "foreign", 3: "other"})))
-    assert unenforced(fabric, GRANTS, RED) == {11: "far away", 1: "foreign"}
-    assert unenforced(fabric, GRANTS, BLUE) == {1: "foreign"}
-    assert unenforced(found(QueuesFound(dpid=1, driver="tc", faults=Map({3: "other"}))), GRANTS, RED) == {}
+    assert unenforced(fabric, GRANTED, RED) == {11: "far away", 1: "foreign"}
+    assert unenforced(fabric, GRANTED, BLUE) == {1: "foreign"}
+    assert unenforced(found(QueuesFound(dpid=1, driver="tc", faults=Map({3: "other"}))), GRANTED, RED) == {}
 
 
 def test_tenant_needs_no_queue_on_its_access_port_but_a_pipe_does() -> None:
     """There it is alone."""
     fabric = found(QueuesFound(dpid=12, driver="", why_not="far away"))
-    assert unenforced(fabric, GRANTS, RED) == {}
-    assert unenforced(fabric, GRANTS, PIPE) == {12: "far away"}
+    assert unenforced(fabric, GRANTED, RED) == {}
+    assert unenforced(fabric, GRANTED, PIPE) == {12: "far away"}
 
 
 def test_condition_names_switches_and_why_to_whoever_has_a_guarantee() -> None:
     """Tenant, and its ports that have one; those that have none say nothing."""
     fabric = found(QueuesFound(dpid=1, driver="tc", faults=Map({2: "foreign"})))
     tenant = replace(LAB.intent.tenants[RED], bandwidth=POLICY)
-    (condition,) = conditions(fabric, LAB.intent, GRANTS, tenant)
+    (condition,) = conditions(fabric, LAB.intent, GRANTED, tenant)
     assert condition.reason == "GUARANTEE_NOT_ENFORCED" and condition.switches == (1,)
     assert condition.message == "the guarantee is not enforced on 0000000000000001 (foreign)"
-    assert conditions(fabric, LAB.intent, GRANTS, LAB.intent.ports[f"{NET}/ports/a"]) == [condition]
+    assert conditions(fabric, LAB.intent, GRANTED, LAB.intent.ports[f"{NET}/ports/a"]) == [condition]
     for other in (LAB.intent.tenants[RED], LAB.intent.ports[f"{NET}/ports/b"], LAB.intent.pipes[PIPE]):
-        assert conditions(fabric, LAB.intent, GRANTS, other) == []
+        assert conditions(fabric, LAB.intent, GRANTED, other) == []
 
 
 def test_parts_of_a_tenant_are_not_enforced_where_queues_have_none() -> None:
@@ -76,7 +84,7 @@ def test_parts_of_a_tenant_are_not_enforced_where_queues_have_none() -> None:
     terms = {"guarantee_kbps": 5, "weight": 1, "traffic_class": TrafficClass.STANDARD}
     port = f"{NET}/ports/a"
     part = NetworkGrant(**terms, ports=Map({port: PortGrant(**terms, sends=True, receives=False)}))
-    grants = Map({EndPoint(11, 1): Map({RED: Grant(guarantee_kbps=10, networks=Map({NET: part}))})})
+    grants = granted(Map({EndPoint(11, 1): Map({RED: Grant(guarantee_kbps=10, networks=Map({NET: part}))})}))
     tenant, network = (replace(obj, bandwidth=POLICY) for obj in (LAB.intent.tenants[RED], LAB.intent.networks[NET]))
     fabric = found(QueuesFound(dpid=11, driver="ovsdb"))
     (condition,) = conditions(fabric, LAB.intent, grants, LAB.intent.ports[port])
@@ -90,7 +98,8 @@ def test_parts_of_a_tenant_are_not_enforced_where_queues_have_none() -> None:
 def test_sender_says_where_a_receivers_port_does_not_hold_its_guarantee() -> None:
     """No driver there, or one whose flows do not tell ports apart; of the receiver's own ceiling nothing is said."""
     port = f"{NET}/ports/a"
-    grants = Map({EndPoint(12, 3): Map({port: GRANT, f"{NET}/ports/b": Grant(guarantee_kbps=0, ceiling_kbps=99)})})
+    limited = Grant(guarantee_kbps=0, ceiling_kbps=99)
+    grants = granted(Map({EndPoint(12, 3): Map({port: GRANT, f"{NET}/ports/b": limited})}))
     for event in (QueuesFound(dpid=12, driver="", why_not="far away"), QueuesFound(dpid=12, driver="ovsdb"),
                   QueuesFound(dpid=12, driver="tc", faults=Map({3: "foreign"}))):
         (condition,) = conditions(found(event), LAB.intent, grants, LAB.intent.ports[port])
