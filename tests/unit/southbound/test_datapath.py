@@ -49,14 +49,18 @@ def test_connection_is_a_datapath_of_the_reconcile_loop(rig: Rig) -> None:
 
 
 def test_handshake_learns_features_and_ports(rig: Rig) -> None:
-    """Tables, meters, groups, names; ports without LOCAL, in order, with state and speed."""
+    """Tables, meters, groups, names; ports without LOCAL, in order, with state and speed, but not that which a tap of a
+    virtual machine says.
+    """
     ports = {n: FakePort(n) for n in (7, 3)}
-    ports |= {LOCAL: FakePort(LOCAL, "br0"), 9: FakePort(9, "eth9", up=False, speed_kbps=5)}
+    ports |= {LOCAL: FakePort(LOCAL, "br0"), 9: FakePort(9, "eth9", up=False, speed_kbps=100_000)}
+    ports |= {11: FakePort(11, "vnet0", speed_kbps=10_000)}
     datapath = rig.up(FakeSwitch(1, ports=ports, n_tables=200, max_meters=99))
     assert datapath.features == SwitchFeatures(
         n_tables=200, max_meters=99, meter_pktps=True, max_groups=0xFFFFFF00, manufacturer="Pliant", software="fake")
     assert [(p.port_no, p.name, p.up, p.speed_kbps) for p in datapath.switch_ports()] == [
-        (3, "p3", True, 10_000_000), (7, "p7", True, 10_000_000), (9, "eth9", False, 5)]
+        (3, "p3", True, 10_000_000), (7, "p7", True, 10_000_000), (9, "eth9", False, 100_000),
+        (11, "vnet0", True, 0)]
 
 
 def test_handshake_takes_port_descriptions_in_several_parts(rig: Rig) -> None:
