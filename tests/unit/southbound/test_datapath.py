@@ -83,8 +83,8 @@ def test_switch_that_does_not_tell_its_ports_is_refused(rig: Rig) -> None:
     switch = FakeSwitch(1, refuse=lambda frame: (1, 2) if frame[9] == openflow.PORT_DESC else None)
     with capture_logs() as logs:
         rig.connect(switch)
-        eventually(lambda: any("BAD_REQUEST/BAD_MULTIPART" in str(entry.get("reason")) for entry in logs), timeout_s=5)
-    assert not switch.connected
+        eventually(lambda: any("BAD_REQUEST/BAD_MULTIPART" in str(entry.get("reason")) for entry in logs), timeout_s=20)
+    eventually(lambda: not switch.connected, timeout_s=20)
 
 
 def test_ports_are_kept_current(rig: Rig) -> None:
