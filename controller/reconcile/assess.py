@@ -190,6 +190,12 @@ class _Look:
             self._carried[link] = self.accounts.usage(link_name(link)).outward.kbps
         return self._carried[link]
 
+    def fullest_link(self, owner: str) -> str:
+        """Of those where the owner has queues; "" if none is full."""
+        links = [at for at in self.view.granted.places.get(owner, ())
+                 if at in self.world.fabric.links and self.carried(at) >= BUSY * self.capacity(at)]
+        return link_name(max(links, key=lambda at: self.carried(at) / self.capacity(at))) if links else ""
+
     def capacity_of(self, resource: Hashable) -> float:
         what, way = cast(Limit, resource)
         return _ceiling(self.rates(what), way) if isinstance(what, str) else self.capacity(what)
@@ -336,12 +342,13 @@ class _Summary:
             name, way, min(allotted, most), min(total.demand_kbps, most), bottleneck, total.links)
 
     def _pipe(self, name: str, way: Way) -> DirectionStatus:
-        """By its own meter alone."""
+        """By its own meter and queues alone."""
         offered, dropped = self._look.accounts.offered_kbps(name, way)
-        ceiling = _ceiling(self._look.rates(name), way)
-        demand = float(ceiling) if dropped and ceiling else 1.2 * offered
+        ceiling, own_dropped = _ceiling(self._look.rates(name), way), self._look.accounts.own_dropped_kbps(name, way)
+        demand = float(ceiling) if own_dropped and ceiling else 1.2 * offered
         allotted = float(ceiling) or max(demand, self._look.guarantee(name, way))
-        return self._status(name, way, allotted, demand, name if dropped else "", set())
+        bottleneck = name if own_dropped else self._look.fullest_link(name) if dropped else ""
+        return self._status(name, way, allotted, demand, bottleneck, set())
 
     def _status(
         self, name: str, way: Way, allotted: float, demand: float, bottleneck: str, links: set[EndPoint]
