@@ -32,6 +32,7 @@ from controller.qos.sums import Way
 from controller.reconcile.grants import capacity_kbps
 from controller.reconcile.loads import Ground, crossing, tree_course
 from controller.reconcile.owners import link_name
+from controller.reconcile.passage import Passage, Passed, parts_of
 from controller.reconcile.status import View
 
 WAYS: tuple[Way, ...] = get_args(Way)
@@ -190,12 +191,6 @@ class _Look:
             self._carried[link] = self.accounts.usage(link_name(link)).outward.kbps
         return self._carried[link]
 
-    def fullest_link(self, owner: str) -> str:
-        """Of those where the owner has queues; "" if none is full."""
-        links = [at for at in self.view.granted.places.get(owner, ())
-                 if at in self.world.fabric.links and self.carried(at) >= BUSY * self.capacity(at)]
-        return link_name(max(links, key=lambda at: self.carried(at) / self.capacity(at))) if links else ""
-
     def capacity_of(self, resource: Hashable) -> float:
         what, way = cast(Limit, resource)
         return _ceiling(self.rates(what), way) if isinstance(what, str) else self.capacity(what)
@@ -227,6 +222,12 @@ class _Look:
                       for above in (port.network, port.tenant) if below[above, way]]
             found[name, way] = max(parts)
         return found
+
+    def passed(self, pipe: Pipe, way: Way) -> dict[EndPoint, Passed]:
+        """The links of its way whose capacity is known."""
+        parts = parts_of(self.world.placement, pipe, way, self._crossing)
+        return {link: Passed(link_name(link), part, self.capacity(link), self.carried(link))
+                for link, part in parts.items() if self.capacity(link) != inf}
 
     def _links_of(self, network: str, dpid: int, way: Way) -> Mapping[EndPoint, float]:
         key = network, dpid, way
@@ -307,8 +308,8 @@ class _Summary:
             found |= {name: self._status_of(self._direction(name, "in"), self._direction(name, "out"))
                       for name in names}
             yield
-        for names in _batches(self._look.world.intent.pipes):
-            found |= {name: self._status_of(self._pipe(name, "in"), self._pipe(name, "out")) for name in names}
+        for pipes in _batches(self._look.world.intent.pipes.values()):
+            found |= {pipe.name: self._status_of(self._pipe(pipe, "in"), self._pipe(pipe, "out")) for pipe in pipes}
             yield
         return Map(found)
 
@@ -341,14 +342,15 @@ class _Summary:
         return self._status(
             name, way, min(allotted, most), min(total.demand_kbps, most), bottleneck, total.links)
 
-    def _pipe(self, name: str, way: Way) -> DirectionStatus:
-        """By its own meter and queues alone."""
-        offered, dropped = self._look.accounts.offered_kbps(name, way)
-        ceiling, own_dropped = _ceiling(self._look.rates(name), way), self._look.accounts.own_dropped_kbps(name, way)
-        demand = float(ceiling) if own_dropped and ceiling else 1.2 * offered
-        allotted = float(ceiling) or max(demand, self._look.guarantee(name, way))
-        bottleneck = name if own_dropped else self._look.fullest_link(name) if dropped else ""
-        return self._status(name, way, allotted, demand, bottleneck, set())
+    def _pipe(self, pipe: Pipe, way: Way) -> DirectionStatus:
+        look, name, receiver = self._look, pipe.name, pipe.b if way == "out" else pipe.a
+        offered, dropped = look.accounts.offered_kbps(name, way)
+        gets = Passage(
+            name=name, receiver=receiver if _ceiling(look.rates(receiver), "in") else "", offered_kbps=offered,
+            dropped_kbps=dropped, own_dropped_kbps=look.accounts.own_dropped_kbps(name, way),
+            guarantee_kbps=look.guarantee(name, way), ceiling_kbps=_ceiling(look.rates(name), way) or inf,
+            links=look.passed(pipe, way))
+        return self._status(name, way, gets.allotted_kbps, gets.demand_kbps, gets.bottleneck, set(gets.links))
 
     def _status(
         self, name: str, way: Way, allotted: float, demand: float, bottleneck: str, links: set[EndPoint]

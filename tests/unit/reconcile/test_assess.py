@@ -139,6 +139,48 @@ def test_full_link_is_named_as_what_holds_back() -> None:
     assert sent.spare_kbps == 2_000
 
 
+def test_pipe_without_a_ceiling_is_held_back_by_the_link_whose_queues_drop() -> None:
+    """What gets through is allotted, and its guarantee at least; nothing is said of a ceiling that there is not."""
+    site = Site()
+    pipe = site.lab.pipe("red", "p", "a", "b", BandwidthPolicy(guarantee_out_kbps=10_000)).name
+    site.rate(pipe, "out", 40_000)
+    site.rate(pipe, "out", 8_000, "link")
+    site.rate(link_name(EndPoint(11, 1)), "out", 60_000)
+    site.rate(link_name(EndPoint(11, 2)), "out", 99_000)
+    sent = site.statuses()[pipe].outward
+    assert (sent.bottleneck, sent.spare_kbps) == (link_name(EndPoint(11, 2)), 1_000)
+    assert sent.allotted_kbps == sent.delivered_kbps == 32_000
+    assert sent.fulfilment == 1
+
+
+def test_pipe_may_have_what_its_links_have_left() -> None:
+    """Beside what it has, or its guarantee if that is more; also the way in which it is guaranteed nothing."""
+    site = Site()
+    pipe = site.lab.pipe("red", "p", "a", "b", BandwidthPolicy(guarantee_out_kbps=30_000)).name
+    site.rate(pipe, "out", 5_000)
+    for port_no in (1, 2):
+        site.rate(link_name(EndPoint(11, port_no)), "out", 90_000)
+    status = site.statuses()[pipe]
+    assert (status.outward.bottleneck, status.outward.allotted_kbps) == ("", 30_000), "5 and twice 10 are less"
+    assert (status.inward.allotted_kbps, status.inward.spare_kbps) == (2 * LINK_KBPS, LINK_KBPS)
+
+
+def test_own_ceiling_and_the_receivers_hold_a_pipe_back() -> None:
+    """Its own by what its meter drops; the receiver's by what its queue drops though no link is full."""
+    site = Site()
+    pipe = site.lab.pipe("red", "p", "a", "b", BandwidthPolicy(ceiling_out_kbps=4_000))
+    site.rate(pipe.name, "out", 5_000)
+    site.rate(pipe.name, "out", 1_000, "pipe")
+    sent = site.statuses()[pipe.name].outward
+    assert (sent.bottleneck, sent.allotted_kbps, sent.demand_kbps) == (pipe.name, 4_000, 4_000)
+    site = Site()
+    site.lab.update(replace(site.lab.intent.ports[B], bandwidth=BandwidthPolicy(ceiling_in_kbps=4_000)))
+    site.lab.pipe("red", "p", "a", "b", BandwidthPolicy(guarantee_out_kbps=3_000))
+    site.rate(pipe.name, "out", 5_000)
+    site.rate(pipe.name, "out", 1_000, "link")
+    assert site.statuses()[pipe.name].outward.bottleneck == B
+
+
 def test_links_toward_peers_count_as_those_inside_the_network() -> None:
     """A port whose network is nowhere else sends to a peer's ports: what is left is what is left on these links."""
     site, far = Site(), f"{RED}/networks/far"
