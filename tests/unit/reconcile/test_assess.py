@@ -196,20 +196,20 @@ def test_links_toward_peers_count_as_those_inside_the_network() -> None:
     assert statuses[f"{far}/ports/c"].inward.spare_kbps == 2_000
 
 
-def test_pipe_is_held_back_by_its_ceiling_or_by_a_full_link() -> None:
-    """What its queues drop is no ceiling's: the fullest of the links where it has one is named."""
+def test_pipe_between_networks_is_held_back_by_its_ceiling_or_by_a_full_link() -> None:
+    """What its queues drop is no ceiling's: the fullest of the links between the two networks is named."""
     site = Site()
     site.lab.network("red", "far", ipv4="10.1.0.0/24", ipv6="fd01::/64")
+    site.lab.port(f"{RED}/networks/far", "c", at=(12, 4))
     pipe = site.lab.join("red", "x", BandwidthPolicy(guarantee_out_kbps=5_000)).name
-    places = Map({pipe: Map({EndPoint(11, 1): None, EndPoint(11, 2): None})})
     site.rate(link_name(EndPoint(11, 1)), "out", 30_000)
     site.rate(link_name(EndPoint(11, 2)), "out", 98_000)
     site.rate(pipe, "out", 9_000)
     site.rate(pipe, "out", 1_000, "link")
-    sent = site.statuses(Granted(places=places))[pipe].outward
+    sent = site.statuses()[pipe].outward
     assert (sent.bottleneck, sent.dropped.by_link > 0) == (link_name(EndPoint(11, 2)), True)
     site.rate(pipe, "out", 500, "pipe")
-    assert site.statuses(Granted(places=places))[pipe].outward.bottleneck == pipe
+    assert site.statuses()[pipe].outward.bottleneck == pipe
 
 
 def test_guarantee_in_force_is_after_failures() -> None:
