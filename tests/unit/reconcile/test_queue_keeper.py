@@ -68,6 +68,7 @@ class Stage:
 
     view: View
     remove_after_s: float = 0.4
+    check_period_s: float = 3_600.0
     driver: Memory = field(default_factory=Memory)
     choice: Choice = field(init=False)
     told: list[QueuesFound] = field(default_factory=list)
@@ -78,7 +79,8 @@ class Stage:
     def __post_init__(self) -> None:
         self.choice = Choice(self.driver)
         self.keeper = QueueKeeper(
-            lambda: self.view, self.choose, self.report, remove_after_s=self.remove_after_s)
+            lambda: self.view, self.choose, self.report, remove_after_s=self.remove_after_s,
+            check_period_s=self.check_period_s)
 
     def choose(self, switch: Switch) -> Choice:
         self.asked.append(switch.dpid)
