@@ -109,12 +109,26 @@ def shortfalls(
     return sorted(found, key=lambda excess: (excess.left_kbps - excess.needed_kbps, str(excess.resource)))
 
 
-def largest(fits: Callable[[int], bool], at_most: int) -> int:
-    """The largest whole number that fits, up to `at_most`; 0 if none does.  `fits` must not become true again."""
-    low, high = 0, at_most
-    if high > 0 and fits(high):
+def largest(lacks: Callable[[int], float], at_most: int, *, at_least: int = 1) -> int:
+    """The largest whole number that lacks nothing, from `at_least` to `at_most`; 0 if none does.
+
+    `lacks` must not shrink as numbers grow.  It may be slow: what is lacking of two numbers leads to the third, since
+    what links have to carry grows in few straight pieces; and where nothing fits it is asked once.
+    """
+    if at_most < at_least or lacks(at_least):
+        return 0
+    low, high, missing, slope = at_least, at_most, lacks(at_most), 0.0
+    if not missing:
         return high
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
+        zero = high - math.ceil(missing / slope) if slope and missing < math.inf else low
+        for n in (zero, zero + 1, (low + high) // 2):
+            if not low < n < high:
+                continue
+            if not (found := lacks(n)):
+                low = n
+                continue
+            if missing < math.inf:
+                slope = (missing - found) / (high - n)
+            high, missing = n, found
     return low

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import NamedTuple
 
 from immutables import Map
@@ -77,21 +78,23 @@ class Trial:
             other = replace(obj, bandwidth=scaled(obj.bandwidth, in_kbps, out_kbps))
             return after.put(other), other
 
-        def fits(in_kbps: int, out_kbps: int) -> bool:
+        def lacks(in_kbps: int, out_kbps: int) -> float:
             then, other = asking(in_kbps, out_kbps)
-            return is_within_bounds(then, other) and not self.excesses(then, names)
+            if not is_within_bounds(then, other):
+                return inf
+            return max((max(1, each.needed_kbps - each.left_kbps) for each in self.excesses(then, names)), default=0)
 
         def both(at_most: int) -> tuple[int, int]:
             a, b = (inward, outward) if inward or outward else (1, 1)
-            times = largest(lambda n: fits(a * n // unit, b * n // unit), at_most)
+            times = largest(lambda n: lacks(a * n // unit, b * n // unit), at_most, at_least=MIN_RATE_KBPS)
             return _askable(a * times // unit), _askable(b * times // unit)
 
-        if fits(inward, outward):
+        if not lacks(inward, outward):
             bounds = [most * unit // each for most, each in ((most_in, inward), (most_out, outward)) if each]
             found = both(min([MAX_RATE_KBPS, *bounds] if bounds else [most_in, most_out]))
         else:
-            less_in = _askable(largest(lambda n: fits(n, outward), inward)) if outward else 0
-            less_out = _askable(largest(lambda n: fits(inward, n), outward)) if inward else 0
+            less_in = largest(lambda n: lacks(n, outward), inward, at_least=MIN_RATE_KBPS) if outward else 0
+            less_out = largest(lambda n: lacks(inward, n), outward, at_least=MIN_RATE_KBPS) if inward else 0
             if (less_in and less_out) or not (less_in or less_out):
                 found = both(max(inward, outward))
             else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil, inf
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
@@ -42,10 +44,42 @@ def test_whoever_takes_less_is_not_refused() -> None:
     assert shortfalls(before, after, changed, {"A"}, lambda _: 100) == []
 
 
-@given(st.integers(0, 1000), st.integers(0, 1000))
-def test_largest_is_exact(limit: int, at_most: int) -> None:
-    """To the last kbit/s."""
-    assert largest(lambda n: n <= limit, at_most) == min(limit, at_most)
+@given(st.integers(0, 1000), st.integers(0, 1000), st.integers(1, 100))
+def test_largest_is_exact(limit: int, at_most: int, at_least: int) -> None:
+    """To the last kbit/s; whether what is lacking is known, or not how much."""
+    expected = min(limit, at_most) if min(limit, at_most) >= at_least else 0
+    assert largest(lambda n: max(0, n - limit), at_most, at_least=at_least) == expected
+    assert largest(lambda n: 0 if n <= limit else inf, at_most, at_least=at_least) == expected
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 50_000)), min_size=1, max_size=4), st.integers(1, 200_000))
+def test_largest_is_found_in_few_steps(pieces: list[tuple[float, int]], at_most: int) -> None:
+    """Of what grows in straight pieces, rounded up as claims are."""
+    asked: list[int] = []
+
+    def lacks(n: int) -> int:
+        asked.append(n)
+        return max(0, min(ceil(slope * n) + base for slope, base in pieces) - 30_000)
+
+    found = largest(lacks, at_most)
+    assert len(asked) <= 3 * 18
+    assert found == 0 or not lacks(found)
+    assert found == at_most or lacks(found + 1)
+
+
+def test_search_of_the_largest_follows_what_is_lacking() -> None:
+    """A refusal asks for it while others wait: halving alone would take 19 steps here; and 1 where nothing fits."""
+    asked: list[int] = []
+
+    def lacks(n: int) -> float:
+        asked.append(n)
+        return max(0.0, ceil(0.37 * n) - 10_000)
+
+    assert largest(lacks, 200_000) == 27_027
+    assert len(asked) <= 7
+    asked.clear()
+    assert largest(lacks, 200_000, at_least=30_000) == 0
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(("need", "whole"), [(33.333, 34), (50.0, 50), (50.0000000001, 50)])
