@@ -125,9 +125,9 @@ class Book:
     between: Map[tuple[str, str], Footprint] = Map()
     """(network, its peer) -> of what the one sends to the other; of tenants whose pool is for that, too"""
     exposed: Map[str, tuple[EndPoint, ...]] = Map()
-    """network or pipe of a protected owner -> links whose failure cuts it off, for there is no other way"""
+    """network, peering or pipe of a protected owner -> links whose failure cuts it off, for there is no other way"""
     apart: Map[str, tuple[tuple[int, int], ...]] = Map()
-    """network or pipe -> pairs of edge switches, (from, to), between which nothing arrives"""
+    """network, peering or pipe -> pairs of edge switches, (from, to), between which nothing arrives"""
     terms: Map[str, Terms] = Map()
     """of every owner with claims"""
     ledger: Ledger = NO_CLAIMS

@@ -17,7 +17,7 @@ from immutables import Map
 from controller.fabric.bindings import locate
 from controller.fabric.graph import Fabric
 from controller.fabric.ports import EndPoint
-from controller.intent.snapshot import NO_NAMES, Snapshot
+from controller.intent.snapshot import NO_NAMES, NO_PEERS, Snapshot
 from controller.model.bandwidth import BandwidthPolicy, OnFailure, Rates, TrafficClass
 from controller.model.ids import network_of, tenant_of
 from controller.model.network import ANY_PATH, Pipe
@@ -137,18 +137,29 @@ class BookEdit:
         return footprint, exposed, [pair for pair, each in carried.items() if not each.arrives]
 
     def _footprint_between(self, src: str, dst: str, terms: Terms) -> Footprint:
-        found = self._between.get((src, dst))
-        if found is None:
-            found, _, _ = self._trace(src, dst, terms)
-            self._between = self._between.set((src, dst), found)
-        return found
+        if (src, dst) not in self._between:
+            exposed, apart = list[EndPoint](), list[tuple[int, int]]()
+            for pair in ((src, dst), (dst, src)):
+                footprint, cut_off, parted = self._trace(*pair, terms)
+                self._between = self._between.set(pair, footprint)
+                exposed += cut_off
+                apart += parted
+            peering = self._asked.intent.peers[src][dst]
+            self._expose(peering, exposed)
+            self._part(peering, apart)
+        return self._between[src, dst]
+
+    def _forget_between(self, network: str) -> None:
+        for intent in (self._before.intent, self._asked.intent):
+            for peer, peering in intent.peers.get(network, NO_PEERS).items():
+                for pair in ((network, peer), (peer, network)):
+                    self._between = _without(self._between, pair)
+                self._expose(peering, ())
+                self._part(peering, ())
 
     def _forget_footprint(self, network: str) -> None:
         self._footprints = _without(self._footprints, network)
-        for intent in (self._before.intent, self._asked.intent):
-            for peer in intent.peers_of(network):
-                for pair in ((network, peer), (peer, network)):
-                    self._between = _without(self._between, pair)
+        self._forget_between(network)
         self._expose(network, ())
         self._part(network, ())
 
@@ -175,6 +186,8 @@ class BookEdit:
         self._set_terms(tenant, terms)
         if terms is None:
             self._pooled = _without(self._pooled, tenant)
+            for network in self._asked.intent.networks_by_tenant.get(tenant, NO_NAMES):
+                self._forget_between(network)
         self._enter(tenant, NO_CLAIMS if terms is None else self._needs(tenant, sorted(networks), terms))
 
     def _needs(self, tenant: str, networks: Sequence[str], terms: Terms) -> Claims:
@@ -195,6 +208,9 @@ class BookEdit:
         if pool := pool_of(own, sent, received):
             footprints += [self._footprint_between(src, dst, terms)
                            for src in networks for dst in self._asked.intent.peers_of(src)]
+        else:
+            for network in networks:
+                self._forget_between(network)
         return self._pooled_of(tenant, footprints).claims(
             list(hoses.values()), pool=pool, limit=limit_of(own, piped))
 

@@ -217,17 +217,18 @@ class Granting:
         asked, found = self._now.asked, list[Apart]()
         if not self._now.apart:
             return ()
-        networks = (owner,) if _is_pipe(owner) else sorted(asked.intent.networks_by_tenant.get(owner, Map()))
-        for name in networks:
+        networks, peerings = (index.get(owner, Map()) for index in (
+            asked.intent.networks_by_tenant, asked.intent.peerings_by_tenant))
+        for name in (owner,) if _is_pipe(owner) else sorted((*networks, *peerings)):
             pairs = self._now.apart.get(name, ())
-            pipe = asked.intent.pipes.get(name) if pairs else None
-            ends = (network_of(pipe.a), network_of(pipe.b)) if pipe is not None else (name, name)
+            joint = asked.intent.pipes.get(name) or asked.intent.peerings.get(name) if pairs else None
+            ends = (network_of(joint.a), network_of(joint.b)) if joint is not None else (name, name)
             near, far = (placement.presence.get(end, Map()) for end in ends)
             tallies = asked.tallies.get(name, Map())
             pooled = any(asked.rates_of(each).has_guarantee for each in {owner, name})
-            found += [Apart(ends[0], src, dst) for src, dst in pairs
+            found += [Apart(ends[0] if src in near and dst in far else ends[1], src, dst) for src, dst in pairs
                       if ((src in near and dst in far) or (src in far and dst in near))
-                      and (pooled or tallies[src].sent or tallies[dst].received)]
+                      and (pooled or (joint is None and (tallies[src].sent or tallies[dst].received)))]
         return tuple(found)
 
     def _reachable_otherwise(self, parted: Iterable[str], names: Iterable[str]) -> set[str]:
@@ -271,7 +272,8 @@ class Granting:
         regrant.names |= self._crowded_otherwise(before)
         exposed, were = now.book.exposed, before.book.exposed
         if exposed is not were:
-            regrant.names |= {name for name in (*exposed, *were) if exposed.get(name) != were.get(name)}
+            regrant.names |= {tenant_of(name) if "/peerings/" in name else name
+                              for name in (*exposed, *were) if exposed.get(name) != were.get(name)}
         return regrant
 
     def _crowded_otherwise(self, before: Granted) -> set[str]:

@@ -101,7 +101,7 @@ def _exposed(granted: Granted, obj: object) -> Iterable[EndPoint]:
         return granted.book.exposed.get(obj.name, ())
     if isinstance(obj, Tenant):
         exposed = granted.book.exposed.items()
-        return {link for name, links in exposed if "/networks/" in name and tenant_of(name) == obj.name
+        return {link for name, links in exposed if "/pipes/" not in name and tenant_of(name) == obj.name
                 for link in links}
     return ()
 

@@ -380,7 +380,8 @@ class Simulation:
         assert (held.grants, held.degraded, held.bare, held.crowded) == (
             fresh.grants, fresh.degraded, fresh.bare, fresh.crowded)
         assert held.places == places_of(held.grants)
-        assert (held.book.ledger, held.book.exposed) == (fresh.book.ledger, fresh.book.exposed)
+        assert (held.book.ledger, held.book.exposed, held.book.apart) == (
+            fresh.book.ledger, fresh.book.exposed, fresh.book.apart)
         for at, here in held.grants.items():
             capacity = capacity_kbps(engine.world.fabric, at)
             assert capacity is None or sum(grant.guarantee_kbps for grant in here.values()) <= budget(capacity)

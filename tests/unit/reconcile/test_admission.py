@@ -361,6 +361,24 @@ def test_guarantee_without_a_path_is_degraded_to_nothing_and_recovers_by_itself(
     assert not any("GUARANTEE_DEGRADED" in fabric.reasons(obj.name) for obj in fabric.intent.objects())
 
 
+def test_tenant_is_told_when_its_guarantee_does_not_reach_from_peer_to_peer(fabric: Fabric) -> None:
+    """Each of two peers is on one switch, so all that its guarantee is for goes between them."""
+    pool = BandwidthPolicy(guarantee_out_kbps=20_000, guarantee_in_kbps=20_000, traffic_class=TrafficClass.CRITICAL)
+    fabric.apply([*tenant("red", {"a": (11, 3)}, pool).values(), *peered("red", {"b": (12, 3)}).values()])
+    fabric.settle()
+    assert not fabric.reasons("tenants/red")
+    wires = [wire for wire in fabric.wires if wire[0].dpid == 12]
+    for wire, reason in zip(wires, ("GUARANTEE_UNPROTECTED", "GUARANTEE_DEGRADED"), strict=True):
+        fabric.link_lost(wire)
+        fabric.settle()
+        assert reason in fabric.reasons("tenants/red")
+    for port_of_red in (port_name("red", "a"), f"{far_name('red')}/ports/b"):
+        assert "GUARANTEE_DEGRADED" in fabric.reasons(port_of_red)
+    fabric.apply([], ["tenants/red/peerings/far"])
+    fabric.settle()
+    assert not fabric.reasons("tenants/red")
+
+
 def test_guarantee_that_is_nowhere_yet_is_not_degraded(fabric: Fabric) -> None:
     """A port on a switch that nobody knows, or that is not connected to it, is pending, and its tenant as before."""
     fabric.apply([*everywhere("red", both(40_000)), port("red", "d", (77, 3))])
