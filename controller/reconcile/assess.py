@@ -35,7 +35,6 @@ from controller.reconcile.owners import link_name
 from controller.reconcile.passage import Passage, Passed, parts_of
 from controller.reconcile.status import View
 
-WAYS: tuple[Way, ...] = get_args(Way)
 BUSY = 0.9
 """of its capacity: whoever sends over such a link may want more"""
 ACTIVE_KBPS = 10
@@ -86,7 +85,7 @@ class Assessor:
     def pieces(self, view: View, accounts: Accounts, at_s: float) -> Generator[None, None, Statuses]:
         """The same, a little at a time.  Nothing else may be assessed before it is done."""
         look, members, demands = _Look(view, accounts), list[_Member](), dict[Key, float]()
-        for some in _batches(member for way in WAYS for member in look.members(way)):
+        for some in _batches(member for way in get_args(Way) for member in look.members(way)):
             members += some
             demands |= {(each.name, each.way): self._demand(look, each) for each in some}
             yield
@@ -319,7 +318,7 @@ class _Summary:
     def _add(self, member: _Member) -> None:
         """To all that it is part of."""
         allotment, room = self._allocator.allotment((member.name, member.way)), self._room(member)
-        bottleneck = self._name(allotment.bottleneck)
+        bottleneck = self._name(member, allotment.bottleneck)
         if not bottleneck and member.demand_kbps >= member.ceiling_kbps:
             bottleneck = member.name
         for name in member.chain:
@@ -376,11 +375,12 @@ class _Summary:
             (self._look.capacity_of(resource) - self._load[resource]) / part
             for resource, part in member.resources.items())])
 
-    def _name(self, bottleneck: Hashable | None) -> str:
-        if bottleneck is None:
-            return ""
-        what, _ = cast(Limit, bottleneck)
-        return what if isinstance(what, str) else link_name(what)
+    def _name(self, member: _Member, bottleneck: Hashable | None) -> str:
+        """Of links the fullest: how a member's frames are spread over them is guessed, what they carry is counted."""
+        what, look = "" if bottleneck is None else cast(Limit, bottleneck)[0], self._look
+        if isinstance(what, str):
+            return what
+        return link_name(max(member.links, key=lambda link: look.carried(link) / look.capacity(link)))
 
 
 def _batches(items: Iterable[T]) -> Iterator[list[T]]:

@@ -181,6 +181,19 @@ def test_own_ceiling_and_the_receivers_hold_a_pipe_back() -> None:
     assert site.statuses()[pipe.name].outward.bottleneck == B
 
 
+def test_link_that_is_full_is_named_and_not_one_that_frames_might_have_taken() -> None:
+    """All that two ports send goes over one of two uplinks, as it may with few connections; half of it is taken to go
+    over each, and so both are taken to be full.
+    """
+    for port_no in (1, 2):
+        site, full = Site(), link_name(EndPoint(11, port_no))
+        site.lab.port("red", "c", at=(11, 4))
+        site.sends(50_000)
+        site.rate(f"{NET}/ports/c", "out", 48_000)
+        site.rate(full, "out", 98_000)
+        assert site.statuses()[A].outward.bottleneck == full
+
+
 def test_links_toward_peers_count_as_those_inside_the_network() -> None:
     """A port whose network is nowhere else sends to a peer's ports: what is left is what is left on these links."""
     site, far = Site(), f"{RED}/networks/far"
