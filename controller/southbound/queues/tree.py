@@ -45,9 +45,12 @@ TOP, REST, CONTROL, STAND_IN = 0xFFFF, 0xFFFE, 0xFFFD, 0xFFFC
 FRAME_BYTES = 1_514
 MAX_QUANTUM_FRAMES = 60
 """What weights can tell apart: one class's turn is at most so many times another's."""
-BURST_BYTES = 15_000
-BURST_MS = 1
-"""A class may send so much at once, the longer of both: less, and the kernel's timers limit the rate."""
+BURST_BYTES = 5_000
+BURST_US = 400
+"""A class may send so much at once, the longer of both.  It waits on the wire, where no class goes before another: who
+sends little and is in time in every queue waits there for all who sent a burst.  Three frames are enough for the
+kernel's timers to keep the rate.
+"""
 CONTROL_KBPS = 256
 MIN_LEAF_FRAMES = 8
 MIN_PART_FRAMES = 4
@@ -230,5 +233,5 @@ def class_of(
 
 
 def _burst(rate: int) -> int:
-    size = max(BURST_BYTES, rate * BURST_MS // 1_000)
+    size = max(BURST_BYTES, rate * BURST_US // 1_000_000)
     return size * 1_000_000_000 // (rate * _TICK_NS)

@@ -90,7 +90,7 @@ def test_rates_add_up_and_turns_are_no_shorter_than_a_frame(queues: PortQueues) 
         assert each.parent == HANDLE | TOP
         assert 0 < each.rate <= each.ceiling <= top.rate
         assert 1_514 <= each.quantum <= 60 * 1_514
-        assert each.burst * 64 * each.rate >= (15_000 - 1_000) * 10**9
+        assert each.burst * 64 * each.rate >= 3 * 1_514 * 10**9  # fewer at once, and timers would limit the rate
 
 
 def test_weights_are_told_apart_within_a_class() -> None:
