@@ -91,8 +91,7 @@ class Accounts:
         self._touched_shelves: set[_Shelf] = set()
         """whose records are to be kept"""
         self.has_begun = False
-        """A counter of what is carried began, maybe anew: what it stands at is kept ahead of showing what it grows by.
-        """
+        """A counter began, or anew if it is no meter's: what it stands at is kept ahead of showing what it grows by."""
 
     # -- looks
 
@@ -117,7 +116,8 @@ class Accounts:
         if went_back or reading[:2] != source.last[:2]:
             self._touched_shelves.add(_shelf_of(key))
         # A meter begins anew whenever its rate changes, which is no reason to write to the disk each time.
-        self.has_begun |= went_back and any(entry.dropped_by is None for entry in entries)
+        self.has_begun |= went_back and (
+            key.kind.startswith(QUEUE_KIND) or any(entry.dropped_by is None for entry in entries))
         source.last = reading
         if went_back or is_modified or grown.duration_ns:
             self._doubt(source, is_unsure=(went_back or is_modified) and not source.is_unsure)

@@ -78,7 +78,8 @@ Global___Usage: _TypeAlias = Usage  # noqa: Y015
 @_typing.final
 class Traffic(_message.Message):
     """One direction.  As `observe_time` goes on the counters never go backward, neither when a switch nor when the
-    controller starts again.
+    controller starts again; but for what ceilings dropped in the last 10 s before a controller was killed, which may be
+    forgotten.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

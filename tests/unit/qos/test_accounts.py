@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from controller.model.bandwidth import Drops
 from controller.model.usage import Traffic, Usage
-from controller.qos.accounts import SHELF, Accounts, Records, SourceKey
+from controller.qos.accounts import QUEUE_KIND, SHELF, Accounts, Records, SourceKey
 from controller.qos.counters import NS_PER_S, Reading
 from controller.qos.sums import Entry
 
@@ -194,6 +194,24 @@ def test_counter_that_begins_has_few_others_written_with_it() -> None:
     after = restarted(records | written)
     assert [after.last(SourceKey(11, "rx", number)) for number in range(501)] == [
         reading(0, number) for number in range(501)]
+
+
+def test_queue_that_is_made_anew_is_kept_ahead_of_what_is_shown() -> None:
+    """As when ovs-vswitchd starts again; so what it drops from then on is not lost with a pliantd that is killed."""
+    accounts, queue = Accounts(), SourceKey(11, f"{QUEUE_KIND} 3", 4)
+    lost = (Entry(PORT, "uid", "out", "link", was_counted=True),)
+    for dropped in (0, 70_000, 30_000):
+        accounts.look(queue, reading(dropped, dropped // 1_000), lost, 100.0)
+        if accounts.has_begun:
+            kept = accounts.changes()
+    shown = accounts.usage(PORT).outward.dropped_bytes
+    after = restarted(kept)
+    after.look(queue, reading(30_000, 40), lost, 110.0)
+    assert after.usage(PORT).outward.dropped_bytes >= shown == 100_000
+    accounts.look(METER, reading(9_000, 50), LOST, 100.0)
+    accounts.changes()
+    accounts.look(METER, reading(1_000, 60), LOST, 100.0)
+    assert not accounts.has_begun, "meters begin anew twice a second where their ceiling is shared"
 
 
 LOOKS = st.lists(st.one_of(
