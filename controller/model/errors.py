@@ -44,7 +44,7 @@ REASONS: dict[str, str] = {
     "ALREADY_EXISTS": "An object with this name exists.",
     "CIDR_OVERLAP": "The CIDR overlaps that of another subnet of the network, or of networks that peerings join.",
     "ADDRESS_IN_USE": "Another port of the network, or its gateway, has this address.",
-    "MAC_IN_USE": "Another port has this MAC address, of the network or of one that a peering joins.",
+    "MAC_IN_USE": "Another port of the network has this MAC address, or the gateways of one that a peering joins.",
     "SUBNET_EXHAUSTED": "No free address is left in the subnet.",
     "HAS_CHILDREN": "The object still has children; delete them first or pass force.",
     "PEERING_EXISTS": "Another peering joins the same two networks.",
