@@ -25,7 +25,7 @@ from bench.figures import Report
 from controller.fabric.graph import EndPoint, Fabric, LinkLost
 from controller.intent.snapshot import Snapshot
 from controller.model.bandwidth import BandwidthPolicy, TrafficClass
-from controller.model.network import Pipe
+from controller.model.network import ANY_PATH, Pipe
 from controller.qos.allocation import Aggregate, Allocator
 from controller.qos.ledger import shortfalls
 from controller.reconcile.book import NO_BOOK, Book
@@ -143,7 +143,7 @@ def _lost(courses: Callable[[Route], Sequence[Course]], ground: Ground, promises
     allocator: Allocator[int | tuple[int, int]] = Allocator()
     for link in ground.fabric.links.values():
         allocator.set_capacity(link.src, 0 if ground.is_dead(link.src) else link.capacity_kbps)
-    ways = {(src, dst): courses(("", src, dst)) for src, dst in permutations(ground.fabric.switches, 2)}
+    ways = {(src, dst): courses(Route("", ANY_PATH, src, dst)) for src, dst in permutations(ground.fabric.switches, 2)}
     for pair, way in ways.items():  # best effort
         allocator.put(pair, Aggregate(traffic_class=TrafficClass.BULK, resources=crossing(way, ground)))
     for i, (src, dst, kbps, traffic_class) in enumerate(promises):
