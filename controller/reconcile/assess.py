@@ -12,7 +12,7 @@ Tenants and networks get what their ports get together.  Pure; keeps the estimat
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
@@ -304,22 +304,23 @@ class _Summary:
             yield
         found: dict[str, BandwidthStatus] = {}
         for names in _batches(dict.fromkeys(name for name, _ in self._totals)):
-            found |= {name: self._status_of(self._direction(name, "in"), self._direction(name, "out"))
-                      for name in names}
+            found |= {name: self._both(self._direction, name) for name in names}
             yield
         for pipes in _batches(self._look.world.intent.pipes.values()):
-            found |= {pipe.name: self._status_of(self._pipe(pipe, "in"), self._pipe(pipe, "out")) for pipe in pipes}
+            found |= {pipe.name: self._both(self._pipe, pipe) for pipe in pipes}
             yield
         return Map(found)
 
-    def _status_of(self, inward: DirectionStatus, outward: DirectionStatus) -> BandwidthStatus:
-        return BandwidthStatus(inward=inward, outward=outward, since_s=self._at_s)
+    def _both(self, direction: Callable[[T, Way], DirectionStatus], of: T) -> BandwidthStatus:
+        return BandwidthStatus(inward=direction(of, "in"), outward=direction(of, "out"), since_s=self._at_s)
 
     def _add(self, member: _Member) -> None:
         """To all that it is part of."""
         allotment, room = self._allocator.allotment((member.name, member.way)), self._room(member)
         bottleneck = self._name(member, allotment.bottleneck)
-        if not bottleneck and member.demand_kbps >= member.ceiling_kbps:
+        if not self._look.accounts.offered_kbps(member.name, member.way)[0]:
+            bottleneck = ""  # whoever is silent is held back by nobody, whatever it could not have
+        elif not bottleneck and member.demand_kbps >= member.ceiling_kbps:
             bottleneck = member.name
         for name in member.chain:
             total = self._totals[name, member.way]
@@ -333,8 +334,7 @@ class _Summary:
 
     def _direction(self, name: str, way: Way) -> DirectionStatus:
         total, ceiling = self._totals[name, way], _ceiling(self._look.rates(name), way)
-        lost, most = total.lost_kbps, ceiling or inf
-        allotted = total.allotted_kbps
+        lost, most, allotted = total.lost_kbps, ceiling or inf, total.allotted_kbps
         if not lost:  # whatever is lent of its guarantee is there as soon as it wants it
             allotted = max(allotted + (total.room_kbps or 0.0), self._look.guarantee(name, way))
         bottleneck = max(lost, key=lost.__getitem__, default="")

@@ -194,6 +194,19 @@ def test_link_that_is_full_is_named_and_not_one_that_frames_might_have_taken() -
         assert site.statuses()[A].outward.bottleneck == full
 
 
+def test_silent_port_beside_a_full_link_is_held_back_by_nobody() -> None:
+    """What it could not have now, if it wanted it, is no limit that it has come to."""
+    for offered, is_held_back in ((0, False), (9, True)):
+        site = Site()
+        site.lab.port("red", "c", at=(11, 4), bandwidth=BandwidthPolicy(guarantee_out_kbps=90_000))
+        site.rate(f"{NET}/ports/c", "out", 2 * LINK_KBPS)
+        site.rate(B, "in", 2 * LINK_KBPS)
+        for port_no in (1, 2):
+            site.rate(link_name(EndPoint(11, port_no)), "out", LINK_KBPS)
+        site.rate(A, "out", offered)
+        assert (site.statuses()[A].outward.bottleneck != "") == is_held_back
+
+
 def test_links_toward_peers_count_as_those_inside_the_network() -> None:
     """A port whose network is nowhere else sends to a peer's ports: what is left is what is left on these links."""
     site, far = Site(), f"{RED}/networks/far"
